@@ -1,0 +1,57 @@
+"""A data set on disk: one .npz of uint8 images and labels, and a JSON that says what it is."""
+
+import dataclasses
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hal.errors import UserError
+from hal.files import write_atomically, write_text
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """The two splits. Images are (N, H, W, C) uint8, labels (N,) uint8."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+    def sha256(self) -> str:
+        """Identity of the content: SHA-256 over name, shape and bytes of each array."""
+        digest = hashlib.sha256()
+        for name, array in vars(self).items():
+            digest.update(f"{name} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
+
+
+def save(images: Images, path: Path, description: dict[str, Any]) -> None:
+    """Write `path` (.npz) and the JSON beside it, each whole or not at all."""
+    write_atomically(path, lambda file: np.savez(file, **vars(images)))
+    write_text(path.with_suffix(".json"), json.dumps(description, indent=2) + "\n")
+
+
+def load(path: Path) -> tuple[Images, dict[str, Any]]:
+    """Read a data set and its description, and check that they belong together.
+
+    Raises:
+        UserError: a file is missing, broken, or not what its description says.
+    """
+    again = f"delete it and run `hal data {path.stem}` again"
+    try:
+        with np.load(path) as stored:
+            images = Images(**{field.name: stored[field.name] for field in dataclasses.fields(Images)})
+        description = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: no such file; `hal data {path.stem}` makes it") from None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: broken ({error}); {again}") from None
+    if images.sha256() != description.get("arrays_sha256"):
+        raise UserError(f"{path}: its arrays are not those that {path.stem}.json describes; {again}")
+    return images, description
