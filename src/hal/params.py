@@ -139,6 +139,15 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True)
+class CellPaths:
+    """A cell's three folders: small results, heavy checkpoints, and the state of an unfinished run."""
+
+    results: Path
+    checkpoints: Path
+    resume: Path
+
+
+@dataclasses.dataclass(frozen=True)
 class Params:
     """params.yaml with its overlays, checked."""
 
@@ -192,6 +201,14 @@ class Params:
     def path(self, *parts: str) -> Path:
         """A path below `root`."""
         return Path(self.root, *parts)
+
+    def cell_paths(self, cell: Cell) -> "CellPaths":
+        """Where the cell's files lie."""
+        return CellPaths(
+            results=self.path("results", cell.name),
+            checkpoints=self.path("checkpoints", cell.name),
+            resume=self.path(".resume", f"{cell.name.replace('/', '-')}-{cell.hash}"),
+        )
 
     def _dataset(self, name: str) -> Dataset:
         if name not in self.datasets:

@@ -1,0 +1,215 @@
+"""One cell, from its settings to its files (docs/files.md says what is in them)."""
+
+import csv
+import dataclasses
+import datetime
+import io
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from hal import evaluate, provenance
+from hal.data import store
+from hal.errors import UserError
+from hal.files import write_atomically, write_text
+from hal.model import HAL
+from hal.params import Cell, CellPaths, Params
+from hal.train.batches import DeviceData, draw_epoch
+from hal.train.device import claimed_device, configure
+from hal.train.loop import build_optimizer, train_epoch
+from hal.train.progress import ProgressReport
+from hal.train.schedule import learning_rates
+from hal.train.state import Progress, discard_state, load_state, locked, save_state
+
+CURVES = ("epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
+SAVE_EVERY_S = 5.0
+
+
+def run(params: Params, cell: Cell, force: bool = False) -> dict[str, Any]:
+    """Train a cell, evaluate it and write its files; go on where a killed run was.
+
+    A cell that is already finished under the same settings is left as it is unless `force`.
+
+    Returns:
+        The content of cell.json. A cell whose loss was not finite has the status `diverged`; that is a result.
+
+    Raises:
+        UserError: the data set is missing or broken, another process trains this cell, no such device.
+    """
+    paths = params.cell_paths(cell)
+    finished = _finished(paths, cell)
+    if finished and not force:
+        print(f"{cell.name}: already finished under these settings; --force trains it again", flush=True)
+        return finished
+    with locked(paths.resume), claimed_device(params.runtime.device) as device:
+        configure(params.runtime, cell.train.precision)
+        images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
+        _check_data(cell, images)
+        data = DeviceData(
+            images, description["mean"], description["std"], cell.augment.pad, cell.superclasses, device
+        )
+        net = build_network(cell, data.channels).to(device, memory_format=torch.channels_last)
+        autocast = torch.autocast(device.type, torch.bfloat16, enabled=cell.train.precision == "bfloat16")
+
+        progress = train(cell, net, data, autocast, paths.resume)
+        began = time.monotonic()
+        _write_arrays(cell, net, data, autocast, paths)
+        _write_curves(paths.results / "curves.csv", progress.curves)
+        progress.wall_s += time.monotonic() - began
+        record = _record(cell, net, data, progress, params, description)
+        # cell.json comes last: where it lies, the cell is whole.
+        write_text(paths.results / "cell.json", json.dumps(record, indent=2) + "\n")
+        discard_state(paths.resume)
+    return record
+
+
+def build_network(cell: Cell, channels: int) -> HAL:
+    """The cell's network with its initial weights, on the CPU."""
+    return HAL(
+        channels,
+        cell.classes,
+        len(cell.superclasses),
+        cell.layers,
+        seed=cell.seed,
+        **dataclasses.asdict(cell.model),
+    )
+
+
+def train(cell: Cell, net: HAL, data: DeviceData, autocast: torch.autocast, resume: Path) -> Progress:
+    """Train from the saved state, or from the start, to the last epoch or to the first loss that is not finite."""
+    settings = cell.train
+    n_images = len(data.train_labels)
+    rates = learning_rates(settings, n_images // settings.batch_size)
+    steps = rates.shape[1]
+    optimizer = build_optimizer(net, settings.momentum, settings.weight_decay)
+    progress = load_state(resume, net, optimizer)
+    progress.started = progress.started or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    saved_at = time.monotonic()
+
+    with ProgressReport(cell.name, settings.epochs, steps * settings.batch_size, progress.epoch) as report:
+        while progress.epoch < settings.epochs and progress.diverged_at_step is None:
+            epoch, began = progress.epoch, time.monotonic()
+            draw = draw_epoch(cell.seed, epoch, n_images, settings.batch_size, cell.augment, data.device)
+            losses, wrong = train_epoch(
+                net, optimizer, data, draw, rates[epoch], autocast, lambda: report.images(settings.batch_size)
+            )
+            train_loss = losses.double().mean().item()
+            train_error = 100 * wrong.double().sum().item() / (steps * settings.batch_size)
+            trained = time.monotonic()
+            test_error, test_loss = evaluate.test_error_and_loss(net, data, autocast)
+
+            progress.epoch += 1
+            progress.train_s += trained - began
+            progress.wall_s += time.monotonic() - began
+            if not (math.isfinite(train_loss) and math.isfinite(test_loss)):
+                progress.diverged_at_step = epoch * steps + first_not_finite(losses)
+            values = (progress.epoch, float(rates[epoch, -1]), train_loss, train_error, test_loss, test_error)
+            progress.curves.append(dict(zip(CURVES, values, strict=True)))
+            report.epoch(progress.curves[-1])
+            if time.monotonic() - saved_at > SAVE_EVERY_S:
+                save_state(resume, net, optimizer, progress, settings.epochs)
+                saved_at = time.monotonic()
+    if progress.diverged_at_step is not None:
+        print(f"{cell.name}: the loss is not finite at step {progress.diverged_at_step}: diverged, stopped", flush=True)
+    return progress
+
+
+def first_not_finite(losses: Tensor) -> int:
+    """The step, counted from 1, of the first loss (steps,) that is not finite; the last step if all are."""
+    bad = (~losses.isfinite()).nonzero()
+    return int(bad[0]) + 1 if len(bad) else len(losses)
+
+
+def _finished(paths: CellPaths, cell: Cell) -> dict[str, Any] | None:
+    """cell.json of a cell that is whole and has the same identity."""
+    files = [paths.results / "curves.csv", paths.checkpoints / "weights.safetensors", paths.checkpoints / "predictions.npz"]
+    if cell.superclasses:
+        files.append(paths.results / "scores.npz")
+    if not all(file.exists() for file in files):
+        return None
+    try:
+        record = json.loads((paths.results / "cell.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("hash") == cell.hash else None
+
+
+def _check_data(cell: Cell, images: store.Images) -> None:
+    labels = np.concatenate([images.train_labels, images.test_labels])
+    if labels.max() >= cell.classes:
+        raise UserError(f"data set {cell.dataset}: label {labels.max()}, but params.yaml names {cell.classes} classes")
+    if len(images.train_labels) < cell.train.batch_size:
+        raise UserError(
+            f"train.batch_size = {cell.train.batch_size}: {cell.dataset} has only {len(images.train_labels)} training images"
+        )
+
+
+def _write_arrays(cell: Cell, net: HAL, data: DeviceData, autocast: torch.autocast, paths: CellPaths) -> None:
+    logits = evaluate.hypothesised_logits(net, data, len(cell.superclasses), autocast)
+    weights = {name: tensor.contiguous().cpu() for name, tensor in net.state_dict().items()}
+    _save_npz(paths.checkpoints / "predictions.npz", logits=logits, label=_bytes(data.test_labels))
+    write_atomically(
+        paths.checkpoints / "weights.safetensors", lambda file: file.write(save(weights, {"cell": cell.hash}))
+    )
+    if cell.superclasses:
+        score = evaluate.round_mantissa(evaluate.auxiliary_scores(net, data, autocast))
+        superclass = _bytes(data.superclass(data.train_labels).argmax(dim=1))
+        _save_npz(paths.results / "scores.npz", score=score, label=_bytes(data.train_labels), superclass=superclass)
+
+
+def _save_npz(path: Path, **arrays: np.ndarray) -> None:
+    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+
+
+def _bytes(labels: Tensor) -> np.ndarray:
+    return labels.to(torch.uint8).cpu().numpy()
+
+
+def _write_curves(path: Path, curves: list[dict[str, float]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CURVES, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(curves)
+    write_text(path, text.getvalue())
+
+
+def _record(
+    cell: Cell, net: HAL, data: DeviceData, progress: Progress, params: Params, description: dict[str, Any]
+) -> dict[str, Any]:
+    """The content of cell.json."""
+    diverged, last = progress.diverged_at_step is not None, progress.curves[-1]
+    steps = len(data.train_labels) // cell.train.batch_size
+    measured = ("test_error", "test_loss", "train_error", "train_loss")
+    return {
+        "dataset": cell.dataset,
+        "case": cell.case,
+        "seed": cell.seed,
+        "hash": cell.hash,
+        "settings": cell.settings,
+        "status": "diverged" if diverged else "ok",
+        "diverged_at_step": progress.diverged_at_step,
+        **{name: None if diverged else last[name] for name in measured},
+        "epochs": progress.epoch,
+        "steps": progress.epoch * steps,
+        "parameters": sum(parameter.numel() for parameter in net.parameters()),
+        "time": {
+            "started": progress.started,
+            "wall_s": round(progress.wall_s, 3),
+            "train_images_per_s": round(progress.epoch * steps * cell.train.batch_size / progress.train_s, 1),
+            "resumed": progress.resumed,
+        },
+        "peak_memory_bytes": provenance.peak_memory(data.device),
+        "provenance": provenance.describe(data.device)
+        | {
+            "cpu_threads": params.runtime.cpu_threads,
+            "deterministic": params.runtime.deterministic,
+            "data_sha256": description["arrays_sha256"],
+        },
+    }

@@ -1,0 +1,91 @@
+"""The command line: one command a step of the pipeline. Heavy imports wait until a command needs them."""
+
+import argparse
+import sys
+
+from hal.errors import UserError
+from hal.params import Params, load
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; a user's mistake ends in one line on stderr and exit status 1."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(load(arguments.params, arguments.overlays), arguments)
+    except UserError as error:
+        print(f"hal: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("hal: interrupted; what was finished is kept, run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hal", description="Reproduce Hierarchical Auxiliary Learning, step by step.")
+    parser.add_argument("--params", default="params.yaml", metavar="FILE", help="the experiment (default: params.yaml)")
+    parser.add_argument(
+        "--overlay", dest="overlays", action="append", default=[], metavar="FILE", help="laid over it; repeatable"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("data", help="fetch, check and decode a data set")
+    command.add_argument("dataset")
+    command.set_defaults(run=_data)
+
+    command = commands.add_parser("train", help="train one cell, or go on with it")
+    command.add_argument("dataset")
+    command.add_argument("case", help="baseline or a superclass grouping of the data set")
+    command.add_argument("seed", type=int)
+    command.add_argument("--force", action="store_true", help="train it again though it is finished")
+    command.set_defaults(run=_train)
+
+    command = commands.add_parser("table", help="write Table 2 from the cells there are")
+    command.set_defaults(run=_table)
+
+    command = commands.add_parser("figure", help="draw one figure, or all, from the cells there are")
+    command.add_argument("names", nargs="*", metavar="NAME", help="none: all of them")
+    command.set_defaults(run=_figure)
+
+    command = commands.add_parser("report", help="write the HTML and LaTeX report, and the PDF where latexmk is installed")
+    command.set_defaults(run=_report)
+    return parser
+
+
+def _data(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.data.prepare import prepare
+
+    prepare(params, arguments.dataset)
+
+
+def _train(params: Params, arguments: argparse.Namespace) -> None:
+    cell = params.cell(arguments.dataset, arguments.case, arguments.seed)
+    from hal.cell import run
+
+    record = run(params, cell, arguments.force)
+    if record["status"] == "ok":
+        print(f"{cell.name}: test error {record['test_error']:.2f} % after {record['epochs']} epochs")
+
+
+def _table(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.analysis import table2
+
+    for path in table2.write(params, arguments.overlays):
+        print(path)
+
+
+def _figure(params: Params, arguments: argparse.Namespace) -> None:
+    from hal import figures
+
+    for name in arguments.names or figures.figure_names(params):
+        for path in figures.draw(params, name):
+            print(path)
+
+
+def _report(params: Params, arguments: argparse.Namespace) -> None:
+    from hal import report
+
+    for path in report.render(params, arguments.overlays):
+        print(path)
+    if (pdf := report.build_pdf(params)) is not None:
+        print(pdf)

@@ -1,0 +1,71 @@
+"""What is measured on a network: test error and loss, logits under every superclass, auxiliary scores."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hal.model import HAL
+from hal.train.batches import DeviceData
+
+# Activations of a small batch stay in a CPU's cache (four times as fast as 1,000 images); a GPU wants many.
+BATCH = {"cpu": 128, "cuda": 2000}
+
+
+@torch.inference_mode()
+def test_error_and_loss(net: HAL, data: DeviceData, autocast: torch.autocast) -> tuple[float, float]:
+    """Error in percent and mean loss over all test images, each fed its true superclass, as in the paper."""
+    net.eval()
+    wrong = torch.zeros((), dtype=torch.int64, device=data.device)
+    loss = torch.zeros((), dtype=torch.float64, device=data.device)
+    for images, labels in _batches(data.test_images, data.test_labels):
+        with autocast:
+            logits = net(data.normalise(images), data.superclass(labels)).float()
+        wrong += (logits.argmax(dim=1) != labels).sum()
+        loss += F.cross_entropy(logits, labels, reduction="sum").double()
+    return 100 * wrong.item() / len(data.test_labels), loss.item() / len(data.test_labels)
+
+
+@torch.inference_mode()
+def hypothesised_logits(net: HAL, data: DeviceData, superclasses: int, autocast: torch.autocast) -> np.ndarray:
+    """Test logits (N, S, K) float32: entry s is what the network says when told superclass s.
+
+    The baseline, which is told none, has S = 1.
+    """
+    net.eval()
+    logits = []
+    for images, _ in _batches(data.test_images, data.test_labels):
+        with autocast:
+            y = net.features(data.normalise(images))
+            told = torch.eye(superclasses, device=data.device)[:, None, :].expand(-1, len(y), -1)
+            each = [net.classify(y, x_star)[0] for x_star in told] or [net.classify(y, None)[0]]
+        logits.append(torch.stack(each, dim=1).float().cpu())
+    return torch.cat(logits).numpy()
+
+
+@torch.inference_mode()
+def auxiliary_scores(net: HAL, data: DeviceData, autocast: torch.autocast) -> np.ndarray:
+    """Equation 3 for every training image, without augmentation, given its true superclass: (N,) float32."""
+    net.eval()
+    scores = []
+    for images, labels in _batches(data.train_images, data.train_labels):
+        with autocast:
+            a = net.auxiliary(net.features(data.normalise(images)), data.superclass(labels))
+        scores.append(a[:, 0].float().cpu())
+    return torch.cat(scores).numpy()
+
+
+def round_mantissa(values: np.ndarray, bits: int = 11) -> np.ndarray:
+    """Round float32 to `bits` significant bits, so that it compresses: relative error at most 2**-bits.
+
+    Infinities and NaN stay what they are.
+    """
+    mantissa, exponent = np.frexp(values.astype(np.float64))
+    return np.ldexp(np.round(mantissa * 2**bits), exponent - bits).astype(np.float32)
+
+
+def _batches(images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    size = BATCH[images.device.type]
+    return zip(images.split(size), labels.split(size), strict=True)

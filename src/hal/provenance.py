@@ -1,0 +1,55 @@
+"""What a result was made with: code, libraries, driver, device."""
+
+import platform
+import resource
+import subprocess
+from pathlib import Path
+
+import torch
+
+
+def describe(device: torch.device) -> dict[str, str | None]:
+    """Versions and the device's name; None where something does not apply."""
+    cuda = device.type == "cuda"
+    return {
+        "code": code_version(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if cuda else None,
+        "driver": _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") if cuda else None,
+        "device": torch.cuda.get_device_name(device) if cuda else _processor(),
+    }
+
+
+def code_version() -> str:
+    """The git commit of this source tree, with `-dirty` where the code differs from it; `unknown` without git."""
+    here = str(Path(__file__).parent)
+    commit = _output("git", "-C", here, "rev-parse", "HEAD")
+    if commit is None:
+        return "unknown"
+    return commit[:12] + ("-dirty" if _output("git", "-C", here, "status", "--porcelain", "--", here) else "")
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the GPU allocator's peak on CUDA, the process's resident peak on CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _output(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip().split("\n")[0]
+
+
+def _processor() -> str:
+    """The CPU's model name, which Linux keeps in /proc/cpuinfo."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,74 @@
+"""Which device a cell runs on, and what the arithmetic there may do."""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from hal.errors import UserError
+from hal.params import RuntimeSettings
+
+
+@contextlib.contextmanager
+def claimed_device(kind: str) -> Iterator[torch.device]:
+    """The device for this process: the CPU, or a GPU that no other cell on this machine is using.
+
+    Args:
+        kind: auto (a GPU where there is one), cpu or cuda.
+
+    Raises:
+        UserError: cuda was asked for and there is none.
+    """
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError("runtime.device = 'cuda': PyTorch finds no CUDA device; use auto or cpu")
+    if kind == "cpu" or not torch.cuda.is_available():
+        yield torch.device("cpu")
+        return
+    with claimed_slot(visible_gpus(torch.cuda.device_count()), Path(tempfile.gettempdir(), f"hal-gpus-{os.getuid()}")) as i:
+        yield torch.device("cuda", i)
+
+
+def visible_gpus(count: int) -> list[str]:
+    """Names of the GPUs this process sees: the entries of CUDA_VISIBLE_DEVICES, else 0, 1, ..."""
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return named[:count] if named else [str(i) for i in range(count)]
+
+
+@contextlib.contextmanager
+def claimed_slot(names: Sequence[str], folder: Path) -> Iterator[int]:
+    """Hold the lock file of the first free name and give its index; wait while all are taken.
+
+    Snakemake's `gpu` resource counts devices but hands out no numbers. The kernel frees a lock however its
+    process ends, so no slot is ever lost.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    said = False
+    while True:
+        for i, name in enumerate(names):
+            with open(folder / f"{name.replace('/', '_')}.lock", "w") as lock:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    yield i
+                    return
+        if not said:
+            print(f"all {len(names)} GPUs are in use by other cells; waiting for one", flush=True)
+            said = True
+        time.sleep(0.5)
+
+
+def configure(runtime: RuntimeSettings, precision: str) -> None:
+    """Set threads, determinism and the precision of matrix products for the whole process."""
+    torch.set_num_threads(runtime.cpu_threads)
+    # cuBLAS reads this at its first call; the deterministic algorithms refuse to run without it.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # The same switch as use_deterministic_algorithms, which also imports the compiler: seconds for every cell.
+    torch.set_deterministic_debug_mode("error" if runtime.deterministic else "default")
+    torch.backends.cudnn.benchmark = not runtime.deterministic
+    arithmetic = "tf32" if precision == "tf32" else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = arithmetic
+    torch.backends.cudnn.conv.fp32_precision = arithmetic
