@@ -48,10 +48,11 @@ def load(path: Path) -> tuple[Images, dict[str, Any]]:
         with np.load(path) as stored:
             images = Images(**{field.name: stored[field.name] for field in dataclasses.fields(Images)})
         description = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        described = description["arrays_sha256"]
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; `hal data {path.stem}` makes it") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: broken ({error}); {again}") from None
-    if images.sha256() != description.get("arrays_sha256"):
+    if images.sha256() != described:
         raise UserError(f"{path}: its arrays are not those that {path.stem}.json describes; {again}")
     return images, description

@@ -1,0 +1,170 @@
+"""The whole paper as one DAG: data -> cells -> table, figures -> report.
+
+    snakemake --cores 8 --resources gpu=2               the paper's run
+    snakemake --configfile configs/demo.yaml            another experiment, under a root of its own
+    snakemake results/svhn/case4/seed3 [--force]        one cell (again)
+
+Every rule calls `python -m hal ...`; all computation is there. docs/files.md says what is in each file.
+"""
+
+import shutil
+import sys
+
+from hal import figures, params, workflow as dag
+
+OVERLAYS = dag.overlays(workflow.overwrite_configfiles, workflow.config_settings.config)
+P = params.load("params.yaml", OVERLAYS)
+ROOT = dag.prefix(P)  # nothing for the paper's run, else such as runs/demo/
+REPORT = ["report.html", "report.tex"] + (["report.pdf"] if shutil.which("latexmk") else [])
+
+shell.prefix(dag.shell_function(sys.executable, OVERLAYS))  # `hal` below
+
+
+wildcard_constraints:
+    dataset="|".join(P.datasets),
+    case="|".join({case for dataset in P.datasets for case in P.datasets[dataset].cases} or {"none"}),
+    seed="[0-9]+",
+    figure="|".join(figures.figure_names(P)),
+
+
+onstart:
+    HELD = dag.lock(P)  # for as long as this process lives
+
+
+rule all:
+    input:
+        expand("{root}report/{file}", root=ROOT, file=REPORT),
+
+
+rule data:
+    """Fetch, check and decode one data set."""
+    output:
+        f"{ROOT}data/{{dataset}}.npz",
+        f"{ROOT}data/{{dataset}}.json",
+    params:
+        source=lambda w: [P.datasets[w.dataset].source, P.datasets[w.dataset].path, P.datasets[w.dataset].sha256],
+    log:
+        f"{ROOT}logs/data/{{dataset}}.log",
+    benchmark:
+        f"{ROOT}logs/benchmarks/data/{{dataset}}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        "environment.yml"
+    message:
+        "{wildcards.dataset}: fetch, check and decode (log: {log})"
+    shell:
+        "hal data {wildcards.dataset} > {log} 2>&1"
+
+
+rule train_case:
+    """Train one network with an auxiliary block."""
+    input:
+        ancient(rules.data.output),  # the cell's hash holds what the data is; when it was written does not matter
+    output:
+        directory(f"{ROOT}results/{{dataset}}/{{case}}/seed{{seed}}"),
+        directory(f"{ROOT}checkpoints/{{dataset}}/{{case}}/seed{{seed}}"),
+        multiext(f"{ROOT}results/{{dataset}}/{{case}}/seed{{seed}}/", "cell.json", "curves.csv", "scores.npz"),
+        multiext(f"{ROOT}checkpoints/{{dataset}}/{{case}}/seed{{seed}}/", "weights.safetensors", "predictions.npz"),
+    params:
+        case=lambda w: w.case,
+        identity=lambda w: P.cell(w.dataset, w.case, int(w.seed)).hash,
+    log:
+        f"{ROOT}logs/train/{{dataset}}/{{case}}/seed{{seed}}.log",
+    benchmark:
+        f"{ROOT}logs/benchmarks/train/{{dataset}}/{{case}}/seed{{seed}}.tsv"
+    threads: P.runtime.cpu_threads
+    resources:
+        gpu=dag.gpus(P),
+        mem_mb=6000,
+        runtime=720,
+    conda:
+        "environment.yml"
+    message:
+        "{wildcards.dataset}/{params.case}/seed{wildcards.seed}: train (log: {log})"
+    shell:
+        "hal train {wildcards.dataset} {params.case} {wildcards.seed} --force > {log} 2>&1"
+
+
+use rule train_case as train_baseline with:
+    output:
+        directory(f"{ROOT}results/{{dataset}}/baseline/seed{{seed}}"),
+        directory(f"{ROOT}checkpoints/{{dataset}}/baseline/seed{{seed}}"),
+        multiext(f"{ROOT}results/{{dataset}}/baseline/seed{{seed}}/", "cell.json", "curves.csv"),
+        multiext(f"{ROOT}checkpoints/{{dataset}}/baseline/seed{{seed}}/", "weights.safetensors", "predictions.npz"),
+    params:
+        case=params.BASELINE,
+        identity=lambda w: P.cell(w.dataset, params.BASELINE, int(w.seed)).hash,
+    log:
+        f"{ROOT}logs/train/{{dataset}}/baseline/seed{{seed}}.log",
+    benchmark:
+        f"{ROOT}logs/benchmarks/train/{{dataset}}/baseline/seed{{seed}}.tsv"
+
+
+rule table:
+    """Table 2 beside the paper's."""
+    input:
+        dag.cell_files(P, "cell.json"),
+    output:
+        multiext(f"{ROOT}results/table2", ".md", ".tex"),
+        report(f"{ROOT}results/table2.csv", caption="docs/captions/table2.rst", category="Table 2"),
+    params:
+        settings=dag.digest(P),
+    log:
+        f"{ROOT}logs/table.log",
+    benchmark:
+        f"{ROOT}logs/benchmarks/table.tsv"
+    conda:
+        "environment.yml"
+    message:
+        "Table 2"
+    shell:
+        "hal table > {log} 2>&1"
+
+
+rule figure:
+    """One of Figures 2-7, or a data set's of your own."""
+    input:
+        lambda w: dag.figure_inputs(P, w.figure),
+    output:
+        multiext(f"{ROOT}figures/{{figure}}", ".pdf", ".png"),
+        report(f"{ROOT}figures/{{figure}}.svg", caption="docs/captions/figure.rst", category="Figures"),
+    params:
+        settings=dag.digest(P),
+    log:
+        f"{ROOT}logs/figures/{{figure}}.log",
+    benchmark:
+        f"{ROOT}logs/benchmarks/figures/{{figure}}.tsv"
+    resources:
+        mem_mb=2000,
+    conda:
+        "environment.yml"
+    message:
+        "figure {wildcards.figure}"
+    shell:
+        "hal figure {wildcards.figure} > {log} 2>&1"
+
+
+rule report:
+    """The report: HTML, LaTeX, and PDF where latexmk is installed."""
+    input:
+        dag.cell_files(P, "cell.json"),
+        rules.table.output,
+        expand("{root}figures/{figure}.{kind}", root=ROOT, figure=figures.figure_names(P), kind=["svg", "pdf"]),
+    output:
+        expand("{root}report/{file}", root=ROOT, file=REPORT),
+    params:
+        settings=dag.digest(P),
+    log:
+        f"{ROOT}logs/report.log",
+    benchmark:
+        f"{ROOT}logs/benchmarks/report.tsv"
+    resources:
+        mem_mb=2000,
+    conda:
+        "environment.yml"
+    message:
+        "report (open {output[0]})"
+    shell:
+        "hal report > {log} 2>&1"

@@ -1,0 +1,1 @@
+"""Tables and statistics: pure functions on what the cells wrote."""

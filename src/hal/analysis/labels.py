@@ -1,0 +1,20 @@
+"""What data sets, cases and superclasses are called where people read."""
+
+from hal.params import BASELINE, Params
+
+
+def dataset_title(params: Params, dataset: str) -> str:
+    """The data set's title, or its name."""
+    return params.datasets[dataset].title or dataset
+
+
+def case_title(params: Params, dataset: str, case: str) -> str:
+    """Such as `case1: ≥ 5`, or only the case's name where it has no title."""
+    title = "" if case == BASELINE else params.datasets[dataset].cases[case].title
+    return f"{case}: {title}" if title else case
+
+
+def superclass_names(params: Params, dataset: str, case: str) -> list[str]:
+    """The case's names for its superclasses, or their numbers."""
+    entry = params.datasets[dataset].cases[case]
+    return list(entry.names) or [f"superclass {j}" for j in range(len(entry.superclasses))]

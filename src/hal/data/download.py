@@ -1,0 +1,133 @@
+"""Download one URL into a partial file, as often as it takes, and show how far it is."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import requests
+import urllib3
+from tqdm import tqdm
+
+TIMEOUT = (10, 30)  # seconds: to connect; without a byte
+RETRIES = 3  # in a row that bring nothing new
+PAUSE = 1.0  # seconds before the first retry; it doubles each time
+LOG_EVERY = 30.0  # seconds between progress lines where there is no terminal
+CHUNK = 1 << 16
+
+
+class NotHadError(Exception):
+    """A mirror does not give this file; says why."""
+
+
+class MirrorDownError(Exception):
+    """A mirror gives no file at all; says why."""
+
+
+class _CutError(Exception):
+    """A transfer stopped early and may be taken up again."""
+
+
+def say(text: str) -> None:
+    """Print a line for whoever watches."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def download(url: str, part: Path) -> None:
+    """Stream `url` into `part`, from where `part` ends, again and again while that brings something new.
+
+    What has come stays in `part` whatever happens. The caller checks the content: after an interrupted
+    transfer it need not be right.
+
+    Raises:
+        NotHadError: the server refuses the file, or the transfer keeps stopping at the same place.
+        MirrorDownError: the server cannot be reached.
+    """
+    name = url.rpartition("/")[2]
+    furthest, failures = _size(part), 0
+    while True:
+        try:
+            return _stream(url, part, name)
+        except _CutError as error:
+            answer = str(error)
+        except (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError):
+            answer = f"no answer for {TIMEOUT[1]} s"
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            if _unreachable(error):
+                raise MirrorDownError(f"no connection ({_cause(error)})") from None
+            answer = "connection cut"
+        failures = 1 if _size(part) > furthest else failures + 1
+        furthest = max(furthest, _size(part))
+        if failures > RETRIES:
+            raise NotHadError(f"{name}: {answer}, {failures} times in a row")
+        pause = PAUSE * 2 ** (failures - 1)
+        say(f"{name}: {answer} after {_size(part):,} bytes; again in {pause:g} s")
+        time.sleep(pause)
+
+
+def _stream(url: str, part: Path, name: str) -> None:
+    """Make one request and append to `part` what comes."""
+    have = _size(part)
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        status = response.status_code
+        if status == 416 and have:
+            return  # `part` is no shorter than the file
+        if status == 429 or status >= 500:
+            raise _CutError(f"{status} {response.reason}")
+        if status not in (200, 206):
+            raise NotHadError(f"{name}: {status} {response.reason}")
+        if status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            part.unlink(missing_ok=True)
+            raise _CutError("another range than asked for")
+        if status == 200:
+            have = 0  # the server ignores ranges
+        length = response.raw.length_remaining
+        say(f"{name}: from {url.removesuffix('/' + name)}" + (f", from byte {have:,} on" if have else ""))
+        with open(part, "ab" if have else "wb") as file, _progress(name, have, length) as advance:
+            # Undecoded, because some servers declare the compression of a .gz file as one of the transfer.
+            for chunk in response.raw.stream(CHUNK, decode_content=False):
+                file.write(chunk)
+                advance(len(chunk))
+    if length is not None and _size(part) < have + length:
+        raise _CutError("connection cut")
+
+
+@contextlib.contextmanager
+def _progress(name: str, have: int, length: int | None) -> Iterator[Callable[[int], object]]:
+    """A bar on a terminal, now and then a line in a log; yields the function that counts bytes."""
+    total = None if length is None else have + length
+    shape = {"total": total, "initial": have, "unit": "B", "unit_scale": True}
+    if sys.stderr.isatty():
+        with tqdm(desc=name, **shape) as bar:
+            yield bar.update
+        return
+    n, started = have, time.monotonic()
+    said = started
+
+    def advance(size: int) -> None:
+        nonlocal n, said
+        n, now = n + size, time.monotonic()
+        if now - said >= LOG_EVERY:
+            said = now
+            line = "{desc}: {n_fmt}B of {total_fmt}B, {rate_fmt}, {remaining} left"
+            say(tqdm.format_meter(n=n, elapsed=now - started, prefix=name, bar_format=line, **shape))
+
+    yield advance
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _unreachable(error: Exception) -> bool:
+    """Whether asking again is in vain: no connection came about, or the URL is none."""
+    if isinstance(error, requests.ConnectionError | requests.Timeout):
+        return bool(error.args) and isinstance(error.args[0], urllib3.exceptions.MaxRetryError)
+    return isinstance(error, requests.RequestException)
+
+
+def _cause(error: Exception) -> str:
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return type(reason or error).__name__

@@ -1,0 +1,182 @@
+"""One data set, from its source to data/<name>.npz: fetch, verify, decode, measure, save."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hal.data import decode, store
+from hal.data.download import say
+from hal.data.fetch import fetch
+from hal.data.sources import SOURCES, Source
+from hal.data.store import Images
+from hal.errors import UserError
+from hal.files import sha256_of
+from hal.params import Dataset, Params
+
+_DECODERS: dict[str, Callable[[Path], Images]] = {
+    "mnist": decode.mnist,
+    "svhn": decode.svhn,
+    "cifar10": decode.cifar10,
+    "digits": lambda _: decode.digits(),
+}
+
+
+def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) -> Path:
+    """Make `data/<name>.npz` and its JSON below `params.root`; leave them untouched where they are right.
+
+    Args:
+        params: the data set's entry, the mirrors, the root.
+        name: of the data set, as in `params.datasets`.
+        sources: what each source but npz consists of.
+
+    Returns:
+        The path of the .npz.
+
+    Raises:
+        UserError: an unknown name, files that cannot be had, or content that is not what was pinned.
+    """
+    if name not in params.datasets:
+        raise UserError(f"data set {name!r}: params.yaml has {', '.join(params.datasets)}")
+    entry = params.datasets[name]
+    source = None if entry.source == "npz" else sources[entry.source]
+    path = params.path("data", f"{name}.npz")
+    if path.exists() and _is_right(path, name, entry, source):
+        say(f"{path}: up to date")
+        return path
+    if source is None:
+        where, files = entry.path, _checked_file(name, entry)
+        images = decode.npz(Path(entry.path))
+    else:
+        folder = params.path("data", "raw", source.name)
+        where, files = str(folder), _fetched_files(source, folder, params.data.mirrors)
+        images = _DECODERS[entry.source](folder)
+    decode.check(images, len(entry.classes), where)
+    description = _describe(name, entry, images, images.sha256(), files)
+    if trouble := _not_as_pinned(name, entry, source, description["arrays_sha256"]):
+        raise UserError(trouble)
+    try:
+        store.save(images, path, description)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error}); make room or change `root`") from None
+    say(
+        f"{path}: {len(images.train_images):,} training and {len(images.test_images):,} test images of "
+        + "x".join(str(size) for size in description["shape"])
+    )
+    return path
+
+
+def statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
+    """Mean and (population) standard deviation per channel of pixels in 0..1, from exact integer sums.
+
+    Args:
+        images: (N, H, W, C) uint8, N > 0.
+    """
+    total, squares = np.zeros(images.shape[3], np.int64), np.zeros(images.shape[3], np.int64)
+    for start in range(
+        0, len(images), 1000
+    ):  # a thousand at a time: the wider integers take eight times the room
+        block = images[start : start + 1000].astype(np.int64)
+        total += block.sum(axis=(0, 1, 2))
+        squares += (block * block).sum(axis=(0, 1, 2))
+    n = math.prod(images.shape[:3])
+    mean = [t / (255 * n) for t in total.tolist()]
+    std = [
+        math.sqrt(n * q - t * t) / (255 * n) for t, q in zip(total.tolist(), squares.tolist(), strict=True)
+    ]
+    return mean, std
+
+
+def _checked_file(name: str, entry: Dataset) -> dict[str, dict[str, str]]:
+    try:
+        found = sha256_of(Path(entry.path))
+    except OSError as error:
+        raise UserError(
+            f"{entry.path}: {error.strerror}; correct datasets.{name}.path (from the working directory)"
+        ) from None
+    if found != entry.sha256:
+        raise UserError(
+            f"{entry.path}: has SHA-256 {found}, but datasets.{name}.sha256 = {entry.sha256}; "
+            "if the file is the one you mean, correct the sum"
+        )
+    return {Path(entry.path).name: {"sha256": found, "from": entry.path}}
+
+
+def _fetched_files(source: Source, folder: Path, mirrors: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    if not source.forms:
+        return {}
+    sums = {file: sha256 for form in source.forms for file, sha256 in form.items()}
+    return {
+        file: {"sha256": sums[file], "from": mirror}
+        for file, mirror in fetch(source, folder, mirrors).items()
+    }
+
+
+def _describe(
+    name: str, entry: Dataset, images: Images, arrays_sha256: str, files: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The JSON beside the arrays; see docs/files.md."""
+    mean, std = statistics(images.train_images)
+    return {
+        "dataset": name,
+        "source": entry.source,
+        "arrays_sha256": arrays_sha256,
+        **{
+            split: {
+                "images": len(labels),
+                "per_class": np.bincount(labels, minlength=len(entry.classes)).tolist(),
+            }
+            for split, labels in (("train", images.train_labels), ("test", images.test_labels))
+        },
+        "shape": list(images.train_images.shape[1:]),
+        "mean": mean,
+        "std": std,
+        "files": files,
+    }
+
+
+def _is_right(path: Path, name: str, entry: Dataset, source: Source | None) -> bool:
+    """Whether what is there is whole, and is what params.yaml asks for; says why not."""
+    try:
+        images, found = store.load(path)
+        decode.check(images, len(entry.classes), str(path))
+    except UserError as error:
+        say(f"made anew: {error}")
+        return False
+    files = found.get("files")
+    if found != _describe(name, entry, images, found["arrays_sha256"], files):
+        trouble = f"{path.with_suffix('.json')} does not describe datasets.{name}"
+    elif not _same_files(files, entry, source):
+        trouble = f"{path} was made from other files"
+    else:
+        trouble = _not_as_pinned(name, entry, source, found["arrays_sha256"])
+    if trouble:
+        say(f"made anew: {trouble}")
+    return not trouble
+
+
+def _same_files(files: Any, entry: Dataset, source: Source | None) -> bool:
+    try:
+        sums = {name: file["sha256"] for name, file in files.items()}
+    except (AttributeError, KeyError, TypeError):  # somebody changed the JSON
+        return False
+    return list(sums.values()) == [entry.sha256] if source is None else sums in (source.forms or ({},))
+
+
+def _not_as_pinned(name: str, entry: Dataset, source: Source | None, arrays_sha256: str) -> str | None:
+    """What is wrong with the arrays' sum, if anything. For npz the file's sum says it all."""
+    if source is None:
+        return None
+    if source.arrays_sha256 not in (None, arrays_sha256):
+        return (
+            f"{name}: the arrays decoded from {source.name} have SHA-256 {arrays_sha256} instead of "
+            f"{source.arrays_sha256}; a library decodes differently: install requirements.lock"
+        )
+    if entry.sha256 not in (None, arrays_sha256):
+        return (
+            f"{name}: the decoded arrays have SHA-256 {arrays_sha256}, but datasets.{name}.sha256 is "
+            f"{entry.sha256}; correct it or set it to null"
+        )
+    return None

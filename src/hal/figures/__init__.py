@@ -1,0 +1,46 @@
+"""Figures 2 to 7, and the like for every other data set of params."""
+
+from pathlib import Path
+
+from hal.analysis.grid import load_grid, select
+from hal.analysis.paper import load_paper
+from hal.errors import UserError
+from hal.params import Params
+
+KINDS = ("loss", "scores")
+FORMATS = ("svg", "pdf", "png")
+
+
+def figure_names(params: Params) -> dict[str, tuple[str, str]]:
+    """Every figure's name with its kind and data set: `fig2_mnist_loss`, or `digits_loss` beyond the paper."""
+    names = {}
+    for dataset in params.grid.datasets:
+        printed = load_paper().dataset(params, dataset)
+        for kind in KINDS:
+            number = f"fig{printed.figures[kind]}_" if printed else ""
+            names[f"{number}{dataset}_{kind}"] = (kind, dataset)
+    return names
+
+
+def figure_paths(params: Params, name: str) -> list[Path]:
+    """The files of a figure."""
+    return [params.path("figures", f"{name}.{suffix}") for suffix in FORMATS]
+
+
+def draw(params: Params, name: str) -> list[Path]:
+    """Draw the figure of that name and write it as SVG, PDF and PNG.
+
+    Raises:
+        UserError: params have no figure of that name.
+    """
+    names = figure_names(params)
+    if name not in names:
+        raise UserError(f"figure {name!r}: there are {', '.join(names)}")
+    kind, dataset = names[name]
+    # Only drawing needs matplotlib, which is slow to import.
+    from hal.figures import loss, scores, style
+
+    results = select(load_grid(params), dataset)
+    with style.applied():
+        figure = {"loss": loss.draw, "scores": scores.draw}[kind](params, dataset, results)
+        return style.save(figure, figure_paths(params, name))

@@ -1,0 +1,90 @@
+"""What the Snakefile needs beside its rules: the parameters in force, commands, and which file needs which."""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from hal import figures
+from hal.errors import UserError
+from hal.params import Params
+
+
+def overlays(configfiles: Sequence[Path], config: Mapping[str, Any]) -> list[str]:
+    """The files of `--configfile`, relative to the working directory where they lie below it.
+
+    Raises:
+        UserError: `--config` was given; one place of truth is a file that is there the next time.
+    """
+    if config:
+        raise UserError(
+            f"--config {' '.join(f'{key}={value}' for key, value in config.items())}: settings come from files; "
+            "write them to an overlay such as configs/mine.yaml and give it with --configfile"
+        )
+    relative = [os.path.relpath(path) for path in configfiles]
+    return [path if not path.startswith("..") else str(Path(path).resolve()) for path in relative]
+
+
+def shell_function(python: str, files: Sequence[str]) -> str:
+    """Shell code that makes `hal ...` mean `python -m hal --overlay FILE ... ...`, with this very Python.
+
+    Snakemake formats it, hence the doubled braces.
+    """
+    words = shlex.join([python, "-m", "hal", *(word for file in files for word in ("--overlay", file))])
+    return f'set -euo pipefail; hal() {{{{ {words} "$@"; }}}}; '
+
+
+def prefix(params: Params) -> str:
+    """What every path of the DAG begins with: nothing for the paper's run, else `runs/<name>/`."""
+    root = os.path.normpath(params.root)
+    return "" if root == "." else f"{root}/"
+
+
+def digest(params: Params) -> str:
+    """Changes with any setting that shows in a table, a figure or the report."""
+    shown = dataclasses.asdict(params) | {"runtime": None, "data": None}
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def lock(params: Params) -> IO[str]:
+    """Hold the root for this process; the kernel lets go of it however the process ends.
+
+    Snakemake's own lock outlives a killed process and then has to be removed by hand, so the profiles switch it off.
+
+    Raises:
+        UserError: another Snakemake is at work there.
+    """
+    path = params.path(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = open(path, "w")  # noqa: SIM115 (held as long as the caller keeps it)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{path}: another snakemake is at work in {params.root}; wait for it or stop it") from None
+    return held
+
+
+def cell_files(params: Params, name: str, dataset: str | None = None, cases_only: bool = False) -> list[str]:
+    """The file `name` of every cell of the grid, or of one data set, or of the cells with an auxiliary block."""
+    return [
+        f"{prefix(params)}results/{cell.name}/{name}"
+        for cell in params.cells()
+        if dataset in (None, cell.dataset) and (cell.superclasses or not cases_only)
+    ]
+
+
+def figure_inputs(params: Params, figure: str) -> list[str]:
+    """What a figure is drawn from."""
+    kind, dataset = figures.figure_names(params)[figure]
+    drawn = cell_files(params, "curves.csv" if kind == "loss" else "scores.npz", dataset, cases_only=kind == "scores")
+    return drawn + cell_files(params, "cell.json", dataset)
+
+
+def gpus(params: Params) -> int:
+    """How many GPUs a cell takes of Snakemake's `gpu` resource."""
+    return 0 if params.runtime.device == "cpu" else 1

@@ -1,0 +1,160 @@
+"""A grid of made-up cells, of the size and format that docs/files.md promises."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from hal.params import BASELINE, Cell, Params
+
+TRAIN_IMAGES = {"mnist": 60_000, "svhn": 73_257, "cifar10": 50_000, "digits": 1_437, "npz": 1_000}
+TEST_IMAGES = {"mnist": 10_000, "svhn": 26_032, "cifar10": 10_000, "digits": 360, "npz": 200}
+DATA_SHA256 = "da7a" * 16
+
+
+def make_up_grid(
+    params: Params, states: Mapping[str, str] | None = None, images: int | None = None, data: bool = True
+) -> None:
+    """Write every cell of the grid below the root of params.
+
+    Args:
+        params: the experiment.
+        states: for some cells' names (`mnist/case1/seed0`) one of `ok`, `diverged`, `missing`, `unfinished`, `stale`
+            and `broken`; all others are ok.
+        images: training images a data set has; by default the real number.
+        data: whether to write the data sets' descriptions too.
+    """
+    states = states or {}
+    if data:
+        for dataset in params.grid.datasets:
+            make_up_data(params, dataset)
+    for cell in params.cells():
+        make_up_cell(params, cell, states.get(cell.name, "ok"), images)
+
+
+def make_up_data(params: Params, dataset: str) -> None:
+    """Write data/<dataset>.json (the arrays themselves are no business of tables and figures)."""
+    source, classes = params.datasets[dataset].source, len(params.datasets[dataset].classes)
+    splits = {
+        split: {"images": sizes[source], "per_class": [sizes[source] // classes] * classes}
+        for split, sizes in (("train", TRAIN_IMAGES), ("test", TEST_IMAGES))
+    }
+    description = {
+        "dataset": dataset,
+        "source": source,
+        "arrays_sha256": DATA_SHA256,
+        **splits,
+        "shape": [32, 32, 3],
+        "mean": [0.49, 0.48, 0.45],
+        "std": [0.25, 0.24, 0.26],
+        "files": {"train.gz": {"sha256": "ab" * 32, "from": "data/raw"}},
+    }
+    path = params.path("data", f"{dataset}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(description))
+
+
+def make_up_cell(params: Params, cell: Cell, state: str = "ok", images: int | None = None) -> Path:
+    """Write one cell in that state, over whatever was there, and return its folder in results/."""
+    folder = params.path("results", cell.name)
+    shutil.rmtree(folder, ignore_errors=True)
+    if state == "missing":
+        return folder
+    if state == "unfinished":
+        resume = params.path(".resume", cell.hash)
+        resume.mkdir(parents=True, exist_ok=True)
+        (resume / "progress.json").write_text(json.dumps({"epoch": 1, "epochs": cell.train.epochs}))
+        return folder
+    folder.mkdir(parents=True)
+    random = np.random.default_rng([cell.seed, len(cell.superclasses), params.cases(cell.dataset).index(cell.case)])
+    n_images = images or TRAIN_IMAGES[params.datasets[cell.dataset].source]
+    curves = _curves(cell, random, diverged=state == "diverged")
+    np.savetxt(
+        folder / "curves.csv",
+        np.column_stack([np.arange(1, len(curves) + 1), curves]),
+        delimiter=",",
+        header="epoch,lr,train_loss,train_error,test_loss,test_error",
+        comments="",
+        fmt=["%d"] + ["%.9g"] * 5,
+    )
+    if cell.case != BASELINE:
+        label = np.arange(n_images) % cell.classes
+        owner = np.empty(cell.classes, dtype=int)
+        for j, classes in enumerate(cell.superclasses):
+            owner[list(classes)] = j
+        centre = 0.4 + 0.8 * owner + 0.06 * np.arange(cell.classes)
+        score = centre[label] * random.lognormal(0, 0.12, n_images)
+        np.savez_compressed(
+            folder / "scores.npz",
+            score=_rounded(score),
+            label=label.astype(np.uint8),
+            superclass=owner[label].astype(np.uint8),
+        )
+    record = _record(cell, curves, n_images, diverged=state == "diverged")
+    if state == "stale":
+        record["hash"] = "0" * 16
+        record["settings"]["train"]["epochs"] += 1
+    text = json.dumps(record, indent=2)
+    (folder / "cell.json").write_text(text[: len(text) // 2] if state == "broken" else text)
+    return folder
+
+
+def _rounded(score: np.ndarray) -> np.ndarray:
+    """float32 with the lower 13 bits of the mantissa cleared, as in the real files: those are small, too."""
+    return (score.astype(np.float32).view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+
+
+def _curves(cell: Cell, random: np.random.Generator, diverged: bool) -> np.ndarray:
+    """Columns lr, train_loss, train_error, test_loss, test_error of every epoch."""
+    epochs = cell.train.epochs
+    t = np.arange(1, epochs + 1) / epochs
+    lr = 0.5 * cell.train.max_lr * (1 + np.cos(np.pi * t))
+    speed, floor = (6.0, 0.05) if cell.case == BASELINE else (9.0, 0.02)
+    floor *= 1 + 0.1 * random.standard_normal()
+    wobble = 1 + 0.25 * lr * random.standard_normal(epochs)
+    train_loss = np.abs((2.0 * np.exp(-speed * t) + floor * (1.2 - t)) * wobble)
+    test_loss = np.abs((2.0 * np.exp(-speed * t) + 3 * floor) * (1 + 0.4 * lr * random.standard_normal(epochs)))
+    train_loss[0], test_loss[0] = 9.0, 14.0
+    table = np.column_stack([lr, train_loss, np.minimum(90, 20 * train_loss), test_loss, np.minimum(90, 20 * test_loss)])
+    if diverged:
+        table = table[: max(1, epochs // 4)]
+        table[-1, 1:] = np.nan
+    return table
+
+
+def _record(cell: Cell, curves: np.ndarray, images: int, diverged: bool) -> dict:
+    steps = images // cell.train.batch_size * len(curves)
+    final = dict(zip(("train_loss", "train_error", "test_loss", "test_error"), curves[-1, 1:].tolist(), strict=True))
+    return {
+        "dataset": cell.dataset,
+        "case": cell.case,
+        "seed": cell.seed,
+        "hash": cell.hash,
+        "settings": json.loads(json.dumps(cell.settings)),
+        "status": "diverged" if diverged else "ok",
+        "diverged_at_step": steps if diverged else None,
+        **{name: None if diverged else value for name, value in final.items()},
+        "epochs": len(curves),
+        "steps": steps,
+        "parameters": 370_778 + 64 * len(cell.superclasses),
+        "time": {
+            "started": "2025-01-02T03:04:05+00:00",
+            "wall_s": 1234.5,
+            "train_images_per_s": 10_000.0,
+            "resumed": 0,
+        },
+        "peak_memory_bytes": 2**30,
+        "provenance": {
+            "code": "0123456789abcdef0123456789abcdef01234567",
+            "python": "3.11.2",
+            "torch": "2.13.0",
+            "cuda": None,
+            "driver": None,
+            "device": "made-up device",
+            "cpu_threads": 1,
+            "deterministic": True,
+            "data_sha256": DATA_SHA256,
+        },
+    }
