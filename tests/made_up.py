@@ -68,7 +68,9 @@ def make_up_cell(params: Params, cell: Cell, state: str = "ok", images: int | No
         (resume / "progress.json").write_text(json.dumps({"epoch": 1, "epochs": cell.train.epochs}))
         return folder
     folder.mkdir(parents=True)
-    random = np.random.default_rng([cell.seed, len(cell.superclasses), params.cases(cell.dataset).index(cell.case)])
+    random = np.random.default_rng(
+        [cell.seed, len(cell.superclasses), params.cases(cell.dataset).index(cell.case)]
+    )
     n_images = images or TRAIN_IMAGES[params.datasets[cell.dataset].source]
     curves = _curves(cell, random, diverged=state == "diverged")
     np.savetxt(
@@ -115,9 +117,13 @@ def _curves(cell: Cell, random: np.random.Generator, diverged: bool) -> np.ndarr
     floor *= 1 + 0.1 * random.standard_normal()
     wobble = 1 + 0.25 * lr * random.standard_normal(epochs)
     train_loss = np.abs((2.0 * np.exp(-speed * t) + floor * (1.2 - t)) * wobble)
-    test_loss = np.abs((2.0 * np.exp(-speed * t) + 3 * floor) * (1 + 0.4 * lr * random.standard_normal(epochs)))
+    test_loss = np.abs(
+        (2.0 * np.exp(-speed * t) + 3 * floor) * (1 + 0.4 * lr * random.standard_normal(epochs))
+    )
     train_loss[0], test_loss[0] = 9.0, 14.0
-    table = np.column_stack([lr, train_loss, np.minimum(90, 20 * train_loss), test_loss, np.minimum(90, 20 * test_loss)])
+    table = np.column_stack(
+        [lr, train_loss, np.minimum(90, 20 * train_loss), test_loss, np.minimum(90, 20 * test_loss)]
+    )
     if diverged:
         table = table[: max(1, epochs // 4)]
         table[-1, 1:] = np.nan
@@ -126,7 +132,9 @@ def _curves(cell: Cell, random: np.random.Generator, diverged: bool) -> np.ndarr
 
 def _record(cell: Cell, curves: np.ndarray, images: int, diverged: bool) -> dict:
     steps = images // cell.train.batch_size * len(curves)
-    final = dict(zip(("train_loss", "train_error", "test_loss", "test_error"), curves[-1, 1:].tolist(), strict=True))
+    final = dict(
+        zip(("train_loss", "train_error", "test_loss", "test_error"), curves[-1, 1:].tolist(), strict=True)
+    )
     return {
         "dataset": cell.dataset,
         "case": cell.case,

@@ -117,7 +117,10 @@ def train(cell: Cell, net: HAL, data: DeviceData, autocast: torch.autocast, resu
                 save_state(resume, net, optimizer, progress, settings.epochs)
                 saved_at = time.monotonic()
     if progress.diverged_at_step is not None:
-        print(f"{cell.name}: the loss is not finite at step {progress.diverged_at_step}: diverged, stopped", flush=True)
+        print(
+            f"{cell.name}: the loss is not finite at step {progress.diverged_at_step}: diverged, stopped",
+            flush=True,
+        )
     return progress
 
 
@@ -129,7 +132,11 @@ def first_not_finite(losses: Tensor) -> int:
 
 def _finished(paths: CellPaths, cell: Cell) -> dict[str, Any] | None:
     """cell.json of a cell that is whole and has the same identity."""
-    files = [paths.results / "curves.csv", paths.checkpoints / "weights.safetensors", paths.checkpoints / "predictions.npz"]
+    files = [
+        paths.results / "curves.csv",
+        paths.checkpoints / "weights.safetensors",
+        paths.checkpoints / "predictions.npz",
+    ]
     if cell.superclasses:
         files.append(paths.results / "scores.npz")
     if not all(file.exists() for file in files):
@@ -144,7 +151,9 @@ def _finished(paths: CellPaths, cell: Cell) -> dict[str, Any] | None:
 def _check_data(cell: Cell, images: store.Images) -> None:
     labels = np.concatenate([images.train_labels, images.test_labels])
     if labels.max() >= cell.classes:
-        raise UserError(f"data set {cell.dataset}: label {labels.max()}, but params.yaml names {cell.classes} classes")
+        raise UserError(
+            f"data set {cell.dataset}: label {labels.max()}, but params.yaml names {cell.classes} classes"
+        )
     if len(images.train_labels) < cell.train.batch_size:
         raise UserError(
             f"train.batch_size = {cell.train.batch_size}: {cell.dataset} has only {len(images.train_labels)} training images"
@@ -161,7 +170,9 @@ def _write_arrays(cell: Cell, net: HAL, data: DeviceData, autocast: torch.autoca
     if cell.superclasses:
         score = evaluate.round_mantissa(evaluate.auxiliary_scores(net, data, autocast))
         superclass = _bytes(data.superclass(data.train_labels).argmax(dim=1))
-        _save_npz(paths.results / "scores.npz", score=score, label=_bytes(data.train_labels), superclass=superclass)
+        _save_npz(
+            paths.results / "scores.npz", score=score, label=_bytes(data.train_labels), superclass=superclass
+        )
 
 
 def _save_npz(path: Path, **arrays: np.ndarray) -> None:

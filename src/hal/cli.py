@@ -16,16 +16,28 @@ def main(argv: list[str] | None = None) -> int:
         print(f"hal: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("hal: interrupted; what was finished is kept, run the same command again to go on", file=sys.stderr)
+        print(
+            "hal: interrupted; what was finished is kept, run the same command again to go on",
+            file=sys.stderr,
+        )
         return 130
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="hal", description="Reproduce Hierarchical Auxiliary Learning, step by step.")
-    parser.add_argument("--params", default="params.yaml", metavar="FILE", help="the experiment (default: params.yaml)")
+    parser = argparse.ArgumentParser(
+        prog="hal", description="Reproduce Hierarchical Auxiliary Learning, step by step."
+    )
     parser.add_argument(
-        "--overlay", dest="overlays", action="append", default=[], metavar="FILE", help="laid over it; repeatable"
+        "--params", default="params.yaml", metavar="FILE", help="the experiment (default: params.yaml)"
+    )
+    parser.add_argument(
+        "--overlay",
+        dest="overlays",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="laid over it; repeatable",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -47,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("names", nargs="*", metavar="NAME", help="none: all of them")
     command.set_defaults(run=_figure)
 
-    command = commands.add_parser("report", help="write the HTML and LaTeX report, and the PDF where latexmk is installed")
+    command = commands.add_parser(
+        "report", help="write the HTML and LaTeX report, and the PDF where latexmk is installed"
+    )
     command.set_defaults(run=_report)
     return parser
 

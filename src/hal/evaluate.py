@@ -29,7 +29,9 @@ def test_error_and_loss(net: HAL, data: DeviceData, autocast: torch.autocast) ->
 
 
 @torch.inference_mode()
-def hypothesised_logits(net: HAL, data: DeviceData, superclasses: int, autocast: torch.autocast) -> np.ndarray:
+def hypothesised_logits(
+    net: HAL, data: DeviceData, superclasses: int, autocast: torch.autocast
+) -> np.ndarray:
     """Test logits (N, S, K) float32: entry s is what the network says when told superclass s.
 
     The baseline, which is told none, has S = 1.

@@ -128,9 +128,11 @@ class Cell:
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:
-        """What identifies the cell, as plain data: names and titles can change without retraining it."""
-        plain = dataclasses.asdict(self)
-        return {key: plain[key] for key in plain if key not in ("dataset", "case")} | {"mathematics": MATHEMATICS}
+        """What identifies the cell, as JSON gives it back: names and titles can change without retraining it."""
+        plain = json.loads(json.dumps(dataclasses.asdict(self)))
+        return {key: plain[key] for key in plain if key not in ("dataset", "case")} | {
+            "mathematics": MATHEMATICS
+        }
 
     @functools.cached_property
     def hash(self) -> str:
@@ -245,12 +247,18 @@ def _check(params: Params, where: str) -> None:
     for field in ("datasets", "seeds"):
         values = getattr(params.grid, field)
         if not values or len(set(values)) < len(values):
-            raise UserError(f"{where}: grid.{field} = {list(values)}: must hold at least one entry, and none twice")
+            raise UserError(
+                f"{where}: grid.{field} = {list(values)}: must hold at least one entry, and none twice"
+            )
     for name in params.grid.datasets:
         if name not in params.datasets:
-            raise UserError(f"{where}: grid.datasets: {name!r} is not defined under datasets ({', '.join(params.datasets)})")
+            raise UserError(
+                f"{where}: grid.datasets: {name!r} is not defined under datasets ({', '.join(params.datasets)})"
+            )
     if len(params.model.widths) != 3:
-        raise UserError(f"{where}: model.widths = {list(params.model.widths)}: must hold three numbers, one a stage")
+        raise UserError(
+            f"{where}: model.widths = {list(params.model.widths)}: must hold three numbers, one a stage"
+        )
     for name, dataset in params.datasets.items():
         _check_dataset(f"{where}: datasets.{name}", name, dataset)
 
@@ -261,11 +269,15 @@ def _check_dataset(where: str, name: str, dataset: Dataset) -> None:
     if (dataset.layers - 4) % 6:
         raise UserError(f"{where}.layers = {dataset.layers}: must be 6 n + 4, such as 10, 16, 22 or 28")
     if len(dataset.classes) < 2 or len(set(dataset.classes)) < len(dataset.classes):
-        raise UserError(f"{where}.classes = {list(dataset.classes)}: must name at least two classes, and none twice")
+        raise UserError(
+            f"{where}.classes = {list(dataset.classes)}: must name at least two classes, and none twice"
+        )
     if dataset.sha256 is not None and not _SHA256.fullmatch(dataset.sha256):
         raise UserError(f"{where}.sha256 = {dataset.sha256!r}: must be 64 lower-case hexadecimal digits")
     if dataset.source == "npz" and (dataset.path is None or dataset.sha256 is None):
-        raise UserError(f"{where}: source npz needs `path` and `sha256` (of the file; `sha256sum FILE` prints it)")
+        raise UserError(
+            f"{where}: source npz needs `path` and `sha256` (of the file; `sha256sum FILE` prints it)"
+        )
     if dataset.source != "npz" and dataset.path is not None:
         raise UserError(f"{where}.path = {dataset.path!r}: only source npz takes a path")
     for case_name, case in dataset.cases.items():
@@ -286,9 +298,13 @@ def _check_case(where: str, case: Case, n_classes: int) -> None:
             raise UserError(f"{where}.superclasses[{j}] = []: a superclass needs at least one class")
         for label in classes:
             if not 0 <= label < n_classes:
-                raise UserError(f"{where}.superclasses[{j}]: label {label} is out of range; labels run from 0 to {n_classes - 1}")
+                raise UserError(
+                    f"{where}.superclasses[{j}]: label {label} is out of range; labels run from 0 to {n_classes - 1}"
+                )
             if label in owner:
-                raise UserError(f"{where}.superclasses[{j}]: class {label} is already in superclass {owner[label]}")
+                raise UserError(
+                    f"{where}.superclasses[{j}]: class {label} is already in superclass {owner[label]}"
+                )
             owner[label] = j
     missing = sorted(set(range(n_classes)) - set(owner))
     if missing:

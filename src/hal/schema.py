@@ -63,7 +63,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key in seen and key != "<<":
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} appears twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} appears twice", key_node.start_mark
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -102,7 +104,10 @@ def build(kind: Any, value: Any, where: str) -> Any:
     if origin is dict:
         if not isinstance(value, Mapping):
             raise _refused(where, value, "must be a mapping of keys to values")
-        return {build(str, key, f"{where} (key)"): build(args[1], item, _join(where, key)) for key, item in value.items()}
+        return {
+            build(str, key, f"{where} (key)"): build(args[1], item, _join(where, key))
+            for key, item in value.items()
+        }
     return _build_scalar(kind, value, where)
 
 

@@ -65,7 +65,9 @@ def lock(params: Params) -> IO[str]:
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UserError(f"{path}: another snakemake is at work in {params.root}; wait for it or stop it") from None
+        raise UserError(
+            f"{path}: another snakemake is at work in {params.root}; wait for it or stop it"
+        ) from None
     return held
 
 
@@ -81,7 +83,9 @@ def cell_files(params: Params, name: str, dataset: str | None = None, cases_only
 def figure_inputs(params: Params, figure: str) -> list[str]:
     """What a figure is drawn from."""
     kind, dataset = figures.figure_names(params)[figure]
-    drawn = cell_files(params, "curves.csv" if kind == "loss" else "scores.npz", dataset, cases_only=kind == "scores")
+    drawn = cell_files(
+        params, "curves.csv" if kind == "loss" else "scores.npz", dataset, cases_only=kind == "scores"
+    )
     return drawn + cell_files(params, "cell.json", dataset)
 
 

@@ -30,17 +30,20 @@ def settings(params: Params) -> dict[str, Any]:
 def changes(params: Params, base: Params) -> list[tuple[str, Any, Any]]:
     """Key path, value in `base` and value in `params` (None where it has none), for what differs and can matter.
 
-    `root` and `runtime` only say where and how fast; data sets that neither grid trains say nothing.
+    `root`, `data` and `runtime` only say where and how fast; data sets that neither grid trains say nothing.
+    A data set that `base` lacks is one change.
     """
     ours, theirs = settings(params), settings(base)
-    keys = [*ours, *(key for key in theirs if key not in ours)]
     trained = {*params.grid.datasets, *base.grid.datasets}
-
-    def matters(key: str) -> bool:
-        top, *rest = key.split(".")
-        return top not in ("root", "runtime", "data") and not (top == "datasets" and rest[0] not in trained)
-
-    return [(k, theirs.get(k), ours.get(k)) for k in keys if matters(k) and theirs.get(k) != ours.get(k)]
+    found = []
+    for key in [*ours, *(key for key in theirs if key not in ours)]:
+        top, name, *_ = [*key.split("."), ""]
+        if top in ("root", "data", "runtime") or (top == "datasets" and (name not in trained or name not in base.datasets)):
+            continue
+        if theirs.get(key) != ours.get(key):
+            found.append((key, theirs.get(key), ours.get(key)))
+    added = [name for name in params.grid.datasets if name not in base.datasets]
+    return found + [(f"datasets.{name}", None, "defined by the overlay") for name in added]
 
 
 def departures(params: Params, dataset: str | None = None) -> list[str]:
@@ -77,12 +80,14 @@ class Run:
     """What kind of run this is.
 
     Attributes:
+        root: the folder that everything is written below.
         label: its name, empty for the base run.
         overlays: the files laid over params.yaml.
         departures: how it departs from what the paper states; empty for the paper's experiment.
         changes: key path, value of params.yaml and value in force, for what the overlays changed.
     """
 
+    root: str
     label: str
     overlays: tuple[str, ...]
     departures: tuple[str, ...]
@@ -108,7 +113,7 @@ class Run:
 def describe(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> Run:
     """What kind of run `params`, read from `path` with `overlays`, is."""
     changed = changes(params, load(path)) if overlays else []
-    return Run(label(params), tuple(map(str, overlays)), tuple(departures(params)), tuple(changed))
+    return Run(params.root, label(params), tuple(map(str, overlays)), tuple(departures(params)), tuple(changed))
 
 
 def note(params: Params, dataset: str) -> str:

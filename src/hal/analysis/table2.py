@@ -57,8 +57,9 @@ def table2(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row of the table as printed: every number already text."""
+    """A row of the table as printed: every number is text already. `key` is the data set's name."""
 
+    key: str
     dataset: str
     case: str
     grouping: str
@@ -75,6 +76,7 @@ def printed_rows(params: Params, table: pd.DataFrame) -> list[Row]:
     """The table's rows as text; `first` marks the first row of a data set."""
     return [
         Row(
+            key=row.dataset,
             dataset=params.datasets[row.dataset].title or row.dataset,
             case=row.case,
             grouping=row.grouping,

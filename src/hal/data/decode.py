@@ -76,12 +76,13 @@ def _cifar10_archive(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     # Unpickling can run code. `fetch` has compared this very file with its pinned SHA-256 before.
     batches = {}
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 name = member.name.rpartition("/")[2]
                 if name in _CIFAR10_TRAIN + _CIFAR10_TEST and (file := archive.extractfile(member)):
                     batch = pickle.load(file, encoding="bytes")
                     batches[name] = batch[b"data"], _labels(batch[b"labels"], f"{path}: {name}: labels")
+            stream.read()  # to the end, where gzip compares its own sum
     except _BROKEN_ARCHIVE as error:
         raise UserError(f"{path}: not the archive of CIFAR-10, or not whole ({error!r}); {_AGAIN}") from None
     if missing := sorted({*_CIFAR10_TRAIN, *_CIFAR10_TEST} - batches.keys()):
@@ -115,16 +116,25 @@ def svhn(folder: Path) -> Images:
 
 
 def _mat(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    from scipy.io import loadmat
+    from scipy.io import loadmat  # not above: it is slow to import, and SVHN alone needs it
     from scipy.io.matlab import MatReadError
 
     try:
         content = loadmat(path, variable_names=("X", "y"))
-        x, y = content["X"], content["y"]
-    except KeyError as error:
-        raise UserError(f"{path}: holds no array {error}; {_AGAIN}") from None
-    except (MatReadError, OSError, EOFError, ValueError, TypeError, NotImplementedError, zlib.error) as error:
+    except (
+        MatReadError,
+        OSError,
+        EOFError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        zlib.error,
+    ) as error:
         raise UserError(f"{path}: not a whole .mat file ({error}); {_AGAIN}") from None
+    if missing := {"X", "y"} - content.keys():
+        raise UserError(f"{path}: holds no array {', '.join(sorted(missing))}; {_AGAIN}")
+    x, y = content["X"], content["y"]
     if x.dtype != np.uint8 or x.ndim != 4:
         raise UserError(
             f"{path}: X is {x.dtype} {x.shape}, must be uint8 (height, width, channels, N); {_AGAIN}"
@@ -160,7 +170,7 @@ def npz(path: Path) -> Images:
                 arrays[name] = stored[name]
     except KeyError:
         raise UserError(f"{path}: holds no array {name!r}; add it") from None
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: not an .npz file of plain arrays ({error}); make it anew") from None
     for name in ("train_images", "test_images"):
         if arrays[name].ndim == 3:

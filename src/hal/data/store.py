@@ -51,7 +51,7 @@ def load(path: Path) -> tuple[Images, dict[str, Any]]:
         described = description["arrays_sha256"]
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; `hal data {path.stem}` makes it") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: broken ({error}); {again}") from None
     if images.sha256() != described:
         raise UserError(f"{path}: its arrays are not those that {path.stem}.json describes; {again}")

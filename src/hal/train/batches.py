@@ -39,7 +39,9 @@ def draw_epoch(
         "left": np.broadcast_to(rng.integers(0, 2 * augment.pad + 1, offsets), shape),
         "flip": rng.integers(0, 2, shape).astype(bool) if augment.flip else np.zeros(shape, bool),
     }
-    return EpochDraw(**{name: torch.tensor(array).to(device, non_blocking=True) for name, array in drawn.items()})
+    return EpochDraw(
+        **{name: torch.tensor(array).to(device, non_blocking=True) for name, array in drawn.items()}
+    )
 
 
 class DeviceData:
@@ -68,7 +70,11 @@ class DeviceData:
         self.train_labels = torch.from_numpy(images.train_labels).long().to(device)
         self.test_labels = torch.from_numpy(images.test_labels).long().to(device)
         self.scale = (1 / (255 * torch.tensor(std, dtype=torch.float64))).float().to(device)
-        self.shift = (-torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64)).float().to(device)
+        self.shift = (
+            (-torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64))
+            .float()
+            .to(device)
+        )
         self._rows = torch.arange(self.height, device=device)
         self._columns = torch.arange(self.width, device=device)
         self._one_hot = superclass_one_hot(superclasses).to(device) if superclasses else None

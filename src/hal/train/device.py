@@ -29,7 +29,9 @@ def claimed_device(kind: str) -> Iterator[torch.device]:
     if kind == "cpu" or not torch.cuda.is_available():
         yield torch.device("cpu")
         return
-    with claimed_slot(visible_gpus(torch.cuda.device_count()), Path(tempfile.gettempdir(), f"hal-gpus-{os.getuid()}")) as i:
+    with claimed_slot(
+        visible_gpus(torch.cuda.device_count()), Path(tempfile.gettempdir(), f"hal-gpus-{os.getuid()}")
+    ) as i:
         yield torch.device("cuda", i)
 
 

@@ -45,11 +45,15 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder}: another process is training this cell; wait for it or stop it") from None
+            raise UserError(
+                f"{folder}: another process is training this cell; wait for it or stop it"
+            ) from None
         yield
 
 
-def save_state(folder: Path, net: HAL, optimizer: torch.optim.Optimizer, progress: Progress, epochs: int) -> None:
+def save_state(
+    folder: Path, net: HAL, optimizer: torch.optim.Optimizer, progress: Progress, epochs: int
+) -> None:
     """Write the state after an epoch; a reader sees the last one or this one, never a part."""
     tensors = {f"net.{name}": tensor.contiguous() for name, tensor in net.state_dict().items()}
     for i, parameter in enumerate(net.parameters()):
@@ -77,7 +81,10 @@ def load_state(folder: Path, net: HAL, optimizer: torch.optim.Optimizer) -> Prog
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         aside = path.with_suffix(".broken")
         path.replace(aside)
-        print(f"{path}: cannot be read ({error}); set aside as {aside.name}, starting from the first epoch", flush=True)
+        print(
+            f"{path}: cannot be read ({error}); set aside as {aside.name}, starting from the first epoch",
+            flush=True,
+        )
         return Progress()
     for i, parameter in enumerate(net.parameters()):
         if f"momentum.{i}" in tensors:

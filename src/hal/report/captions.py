@@ -1,0 +1,58 @@
+"""What stands under a figure, and what a reader who cannot see it is told instead."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hal.analysis.grid import CellResult, scores, select
+from hal.analysis.labels import case_title, dataset_title, superclass_names
+from hal.errors import UserError
+from hal.params import Params
+
+
+def caption(params: Params, kind: str, dataset: str) -> str:
+    """The caption of the data set's figure of that kind (`loss` or `scores`)."""
+    title = dataset_title(params, dataset)
+    if kind == "loss":
+        return (
+            f"Training loss (dotted) and test loss (solid) of {title} after each epoch, the baseline in black and "
+            "each case in blue. Lines are means over n seeds, bands reach from the lowest to the highest seed; "
+            "the vertical axis is logarithmic and the same in all panels."
+        )
+    return (
+        f"Auxiliary scores (equation 3) of all training images of {title}, one network a case. On top of each panel "
+        "the distribution of every superclass, below it that of every class, with a line at its median. Each panel "
+        "has its own horizontal axis, which leaves out at most the outermost 0.1 % of scores at either end."
+    )
+
+
+def alternative(params: Params, kind: str, dataset: str, results: Sequence[CellResult]) -> str:
+    """The figure in words, with its main numbers."""
+    describe = _final_losses if kind == "loss" else _median_scores
+    said = [describe(params, dataset, case, select(results, dataset, case)) for case in params.cases(dataset)]
+    what = "Line chart of losses" if kind == "loss" else "Distributions of auxiliary scores"
+    return f"{what}, a panel for each case. {' '.join(filter(None, said))}"
+
+
+def _final_losses(params: Params, dataset: str, case: str, cells: Sequence[CellResult]) -> str:
+    counted = [cell.record for cell in cells if cell.ok]
+    if not counted:
+        return f"{case}: no finished cell."
+    train, test = (np.mean([record[key] for record in counted]) for key in ("train_loss", "test_loss"))
+    return f"{case}, n = {len(counted)}: final training loss {train:.3g}, final test loss {test:.3g}."
+
+
+def _median_scores(params: Params, dataset: str, case: str, cells: Sequence[CellResult]) -> str:
+    if not cells[0].cell.superclasses:
+        return ""
+    shown = next((cell for cell in cells if cell.ok), None)
+    if shown is None:
+        return f"{case_title(params, dataset, case)}: no finished cell."
+    try:
+        table = scores(shown)
+    except UserError:
+        return f"{case_title(params, dataset, case)}: the scores cannot be read."
+    medians = table[np.isfinite(table["score"])].groupby("superclass")["score"].median()
+    names = superclass_names(params, dataset, case)
+    said = ", ".join(f"{names[j]} {median:.3g}" for j, median in medians.items())
+    return f"{case_title(params, dataset, case)}, seed {shown.cell.seed}: median score of {said}."

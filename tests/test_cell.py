@@ -1,0 +1,337 @@
+"""One cell from settings to files: contracts, determinism, resuming, divergence, faults."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import hal.cell
+from hal.cell import build_network, first_not_finite, run
+from hal.data import store
+from hal.errors import UserError
+from hal.evaluate import round_mantissa
+from hal.params import load
+from hal.train.state import locked
+from tests.tiny import ROOT, tiny_params
+
+
+def files_of(params, cell) -> dict[str, bytes]:
+    """Every file of a cell but cell.json, which holds times."""
+    paths = params.cell_paths(cell)
+    return {
+        file.name: file.read_bytes()
+        for folder in (paths.results, paths.checkpoints)
+        for file in sorted(folder.iterdir())
+        if file.name != "cell.json"
+    }
+
+
+def test_a_case_writes_the_files_of_the_contract(tmp_path):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "threes", 0)
+    record = run(params, cell)
+    paths = params.cell_paths(cell)
+
+    assert json.loads((paths.results / "cell.json").read_text()) == record
+    assert (record["status"], record["hash"], record["epochs"], record["steps"]) == ("ok", cell.hash, 3, 12)
+    assert record["provenance"]["data_sha256"] == store.load(tmp_path / "data/tiny.npz")[1]["arrays_sha256"]
+
+    rows = list(csv.DictReader((paths.results / "curves.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1]["test_error"]) == record["test_error"]
+    assert float(rows[-1]["train_loss"]) == record["train_loss"]
+
+    images, description = store.load(tmp_path / "data/tiny.npz")
+    with np.load(paths.checkpoints / "predictions.npz") as stored:
+        logits, label = stored["logits"], stored["label"]
+    assert logits.shape == (33, 3, 4)
+    superclass = np.array([0, 1, 1, 2])
+    told = logits[np.arange(33), superclass[label]]
+    assert 100 * (told.argmax(axis=1) != images.test_labels).mean() == pytest.approx(record["test_error"])
+
+    net = build_network(cell, channels=1).eval()
+    net.load_state_dict(load_file(paths.checkpoints / "weights.safetensors"))
+    x = (
+        torch.tensor((images.train_images / 255 - description["mean"]) / description["std"])
+        .permute(0, 3, 1, 2)
+        .float()
+    )
+    x_star = torch.eye(3)[superclass[images.train_labels]]
+    with torch.no_grad():
+        y = net.features(x)
+        score = ((y @ net.auxiliary.linear.weight.T) - x_star).abs().sum(dim=1).numpy()
+    with np.load(paths.results / "scores.npz") as stored:
+        assert np.allclose(stored["score"], score, rtol=2**-10)
+        assert np.array_equal(stored["label"], images.train_labels)
+        assert np.array_equal(stored["superclass"], superclass[images.train_labels])
+    assert not paths.resume.exists()
+
+
+def test_the_baseline_takes_no_superclass_and_has_no_scores(tmp_path):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "baseline", 0)
+    record = run(params, cell)
+    paths = params.cell_paths(cell)
+    assert not (paths.results / "scores.npz").exists()
+    with np.load(paths.checkpoints / "predictions.npz") as stored:
+        assert stored["logits"].shape == (33, 1, 4)
+        wrong = stored["logits"][:, 0].argmax(axis=1) != stored["label"]
+    assert 100 * wrong.mean() == pytest.approx(record["test_error"])
+
+
+def test_training_learns(tmp_path):
+    params = tiny_params(tmp_path, epochs=12)
+    record = run(params, params.cell("tiny", "baseline", 0))
+    assert record["test_error"] < 25  # chance is 75
+
+
+def test_the_same_cell_gives_the_same_bytes_and_another_seed_others(tmp_path):
+    first, again = tiny_params(tmp_path / "a"), tiny_params(tmp_path / "b")
+    cell = first.cell("tiny", "pairs", 0)
+    run(first, cell)
+    run(again, cell)
+    assert files_of(first, cell) == files_of(again, cell)
+    other = first.cell("tiny", "pairs", 1)
+    run(first, other)
+    assert all(files_of(first, cell)[name] != content for name, content in files_of(first, other).items())
+
+
+@pytest.mark.parametrize("train", [{}, {"momentum": 0.9, "weight_decay": 0.001}], ids=["plain", "momentum"])
+def test_a_run_killed_in_any_epoch_ends_with_the_bytes_of_an_undisturbed_one(tmp_path, monkeypatch, train):
+    undisturbed, killed = tiny_params(tmp_path / "a", **train), tiny_params(tmp_path / "b", **train)
+    cell = killed.cell("tiny", "pairs", 0)
+    run(undisturbed, cell)
+
+    monkeypatch.setattr(hal.cell, "SAVE_EVERY_S", 0)
+    train_epoch = hal.cell.train_epoch
+    for fatal in (1, 2, 3):  # die after one, two, three epochs more than last time allowed
+        calls = []
+
+        def dying(*arguments, calls=calls):
+            calls.append(1)
+            result = train_epoch(*arguments)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return result
+
+        monkeypatch.setattr(hal.cell, "train_epoch", dying)
+        if fatal < 3:
+            with pytest.raises(KeyboardInterrupt):
+                run(killed, cell)
+            assert (
+                json.loads((killed.cell_paths(cell).resume / "progress.json").read_text())["epoch"] == fatal
+            )
+    record = run(killed, cell)
+    assert record["time"]["resumed"] == 2
+    assert files_of(killed, cell) == files_of(undisturbed, cell)
+
+
+@pytest.mark.slow
+def test_a_process_killed_with_sigkill_goes_on_bit_for_bit(tmp_path):
+    undisturbed, killed = tiny_params(tmp_path / "a", epochs=300), tiny_params(tmp_path / "b", epochs=300)
+    cell = killed.cell("tiny", "threes", 1)
+    run(undisturbed, cell)
+    code = "import hal.cell, hal.cli, sys; hal.cell.SAVE_EVERY_S = 0; sys.exit(hal.cli.main(sys.argv[1:]))"
+    options = ["--params", str(ROOT / "params.yaml"), "--overlay", str(tmp_path / "b/overlay.yaml")]
+    command = [sys.executable, "-c", code, *options, "train", "tiny", "threes", "1"]
+    progress = killed.cell_paths(cell).resume / "progress.json"
+    kills, reached = 0, 0
+    while kills < 3:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while not progress.exists() or json.loads(progress.read_text())["epoch"] <= reached + 20:
+            assert process.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        kills, reached = kills + 1, json.loads(progress.read_text())["epoch"]
+    assert subprocess.run(command, check=False).returncode == 0
+    record = json.loads((killed.cell_paths(cell).results / "cell.json").read_text())
+    assert record["time"]["resumed"] == 3
+    assert files_of(killed, cell) == files_of(undisturbed, cell)
+
+
+def test_a_loss_that_is_not_finite_stops_the_cell_and_is_a_result(tmp_path, capsys):
+    params = tiny_params(tmp_path, max_lr="1.0e+30", warmup_epochs=0)
+    cell = params.cell("tiny", "pairs", 0)
+    record = run(params, cell)
+    assert record["status"] == "diverged"
+    assert record["test_error"] is None
+    assert record["epochs"] == 1
+    assert 2 <= record["diverged_at_step"] <= 4  # the first step's loss is that of the initial weights
+    assert f"not finite at step {record['diverged_at_step']}" in capsys.readouterr().out
+    assert set(files_of(params, cell)) == {
+        "curves.csv",
+        "scores.npz",
+        "weights.safetensors",
+        "predictions.npz",
+    }
+
+
+def test_the_first_loss_that_is_not_finite_is_counted_from_one():
+    assert first_not_finite(torch.tensor([1.0, 2.0, float("inf"), float("nan")])) == 3
+    assert first_not_finite(torch.tensor([float("nan"), 1.0])) == 1
+    assert first_not_finite(torch.tensor([1.0, 2.0])) == 2  # only the test loss was not: the last step
+
+
+def test_a_finished_cell_is_left_alone_unless_forced(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+    stamp = (params.cell_paths(cell).results / "cell.json").stat().st_mtime_ns
+    run(params, cell)
+    assert "already finished" in capsys.readouterr().out
+    assert (params.cell_paths(cell).results / "cell.json").stat().st_mtime_ns == stamp
+    run(params, cell, force=True)
+    assert (params.cell_paths(cell).results / "cell.json").stat().st_mtime_ns > stamp
+
+
+@pytest.mark.parametrize("lost", ["weights.safetensors", "scores.npz", "cell.json"])
+def test_a_cell_that_lost_a_file_is_trained_again(tmp_path, lost):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+    before = files_of(params, cell)
+    paths = params.cell_paths(cell)
+    for folder in (paths.results, paths.checkpoints):
+        (folder / lost).unlink(missing_ok=True)
+    run(params, cell)
+    assert files_of(params, cell) == before
+
+
+def test_two_processes_cannot_train_one_cell(tmp_path):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    with (
+        locked(params.cell_paths(cell).resume),
+        pytest.raises(UserError, match="another process is training"),
+    ):
+        run(params, cell)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty"])
+def test_a_broken_state_is_set_aside_and_the_cell_starts_again(tmp_path, monkeypatch, capsys, damage):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    monkeypatch.setattr(hal.cell, "SAVE_EVERY_S", 0)
+    monkeypatch.setattr(hal.cell, "discard_state", lambda folder: None)
+    run(params, cell)
+    before = files_of(params, cell)
+    state = params.cell_paths(cell).resume / "state.safetensors"
+    content = state.read_bytes()
+    state.write_bytes({"truncated": content[:-100], "garbage": b"\xff" * 500, "empty": b""}[damage])
+    run(params, cell, force=True)
+    assert "set aside as state.broken" in capsys.readouterr().out
+    assert files_of(params, cell) == before
+
+
+def test_bfloat16_trains_on_the_cpu(tmp_path):
+    params = tiny_params(tmp_path, precision="bfloat16")
+    record = run(params, params.cell("tiny", "pairs", 0))
+    assert record["status"] == "ok"
+    assert (
+        load_file(params.cell_paths(params.cell("tiny", "pairs", 0)).checkpoints / "weights.safetensors")[
+            "output.weight"
+        ].dtype
+        == torch.float32
+    )
+
+
+def test_too_few_images_for_a_batch_are_refused(tmp_path):
+    params = tiny_params(tmp_path, batch_size=71)
+    with pytest.raises(UserError, match=r"train\.batch_size = 71: tiny has only 70 training images"):
+        run(params, params.cell("tiny", "pairs", 0))
+
+
+def test_a_missing_and_a_damaged_data_set_are_said(tmp_path):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    path = tmp_path / "data/tiny.npz"
+    content = bytearray(path.read_bytes())
+    content[2000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"tiny\.npz: "):
+        run(params, cell)
+    path.write_bytes(content[:-500])
+    with pytest.raises(UserError, match=r"tiny\.npz: broken"):
+        run(params, cell)
+    path.unlink()
+    with pytest.raises(UserError, match="`hal data tiny` makes it"):
+        run(params, cell)
+
+
+def test_rounding_keeps_eleven_significant_bits():
+    values = np.array([0.0, 1.0, np.pi, 1e-20, 3e30, np.inf, np.nan], np.float32)
+    rounded = round_mantissa(values)
+    assert rounded[2] == 3.140625  # pi in steps of 2**-9
+    assert np.allclose(rounded[:5], values[:5], rtol=2**-11)
+    assert np.isinf(rounded[5])
+    assert np.isnan(rounded[6])
+
+
+def test_training_needs_little_more_than_torch_numpy_yaml_and_safetensors(tmp_path):
+    """A GPU machine often has no more."""
+    tiny_params(tmp_path)
+    blocked = [
+        "tqdm",
+        "pandas",
+        "scipy",
+        "sklearn",
+        "matplotlib",
+        "seaborn",
+        "requests",
+        "torchvision",
+        "snakemake",
+    ]
+    blocked += ["dvc", "jinja2", "pydantic", "ruamel"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import hal.cli; sys.exit(hal.cli.main(sys.argv[1:]))"
+    options = ["--params", str(ROOT / "params.yaml"), "--overlay", str(tmp_path / "overlay.yaml")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *options, "train", "tiny", "pairs", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "test error" in done.stdout
+
+
+def test_a_users_mistake_ends_in_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "hal", "--params", str(ROOT / "params.yaml"), "train", "svhn", "case7", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "hal: case 'case7': svhn has baseline, case1, case2, case3, case4\n"
+
+
+@pytest.mark.cuda
+class TestCuda:
+    def run_on(self, root, device: str, precision: str = "float32"):
+        tiny_params(root, precision=precision)
+        overlay = root / "overlay.yaml"
+        overlay.write_text(overlay.read_text().replace("device: cpu", f"device: {device}"))
+        params = load(ROOT / "params.yaml", [overlay])
+        cell = params.cell("tiny", "threes", 0)
+        return run(params, cell), files_of(params, cell)
+
+    def test_the_gpu_gives_the_same_bytes_twice(self, tmp_path):
+        assert self.run_on(tmp_path / "a", "cuda")[1] == self.run_on(tmp_path / "b", "cuda")[1]
+
+    def test_the_gpu_follows_the_cpu_in_float32(self, tmp_path):
+        gpu, cpu = self.run_on(tmp_path / "a", "cuda")[0], self.run_on(tmp_path / "b", "cpu")[0]
+        assert gpu["train_loss"] == pytest.approx(cpu["train_loss"], rel=0.02)
+
+    @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+    def test_lower_precision_stays_near_float32(self, tmp_path, precision):
+        low, full = self.run_on(tmp_path / "a", "cuda", precision)[0], self.run_on(tmp_path / "b", "cuda")[0]
+        assert low["train_loss"] == pytest.approx(full["train_loss"], rel=0.1)

@@ -1,0 +1,153 @@
+"""params.yaml: the paper's experiment, what is refused and how, and what identifies a cell."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hal.errors import UserError
+from hal.params import load
+
+ROOT = Path(__file__).parent.parent
+PARAMS = ROOT / "params.yaml"
+
+
+def overlaid(tmp_path, text: str):
+    path = tmp_path / "overlay.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load(PARAMS, [path])
+
+
+def test_the_grid_of_the_paper_has_75_cells():
+    cells = load(PARAMS).cells()
+    assert len(cells) == 75
+    assert len({cell.hash for cell in cells}) == 75
+    assert cells[0].name == "mnist/baseline/seed0"
+    assert cells[-1].name == "cifar10/case4/seed4"
+
+
+@pytest.mark.parametrize("overlay", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_overlay_is_valid_and_has_a_root_of_its_own(overlay):
+    assert load(PARAMS, [overlay]).root == f"runs/{overlay.stem}"
+
+
+def test_the_settings_that_the_paper_states():
+    params = load(PARAMS)
+    assert (params.train.epochs, params.train.batch_size, params.train.max_lr) == (250, 128, 1.0)
+    assert [params.datasets[name].layers for name in ("mnist", "svhn", "cifar10")] == [10, 28, 28]
+    assert params.datasets["cifar10"].cases["case4"].superclasses == ((1, 9), (3, 5), (4, 7), (0, 8), (2, 6))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: {epoch: 3}", r"train\.epoch: unknown key; .*did you mean epochs\?"),
+        ("train: {epochs: -3}", r"train\.epochs = -3: must be at least 1"),
+        ("train: {epochs: 2.5}", r"train\.epochs = 2\.5: must be a whole number"),
+        ("train: {epochs: true}", r"train\.epochs = True: must be a whole number"),
+        ("train: {epochs: }", r"train\.epochs = None: must be a whole number"),
+        ("train: {max_lr: .nan}", r"train\.max_lr = nan: must be greater than 0"),
+        ("train: {max_lr: .inf}", r"train\.max_lr = inf"),
+        ("train: {weight_decay: 1e-4}", r"train\.weight_decay = '1e-4': .*1\.0e-5"),
+        ("train: {precision: half}", r"train\.precision = 'half': must be one of float32, tf32, bfloat16"),
+        ("augment: {flip: 1}", r"augment\.flip = 1: must be true or false"),
+        ("train: 3", r"train = 3: must be a mapping"),
+        ("grid: {datasets: [imagenet]}", r"grid\.datasets: 'imagenet' is not defined"),
+        ("grid: {seeds: [1, 1]}", r"grid\.seeds = \[1, 1\]: .*none twice"),
+        ("grid: {seeds: []}", r"grid\.seeds = \[\]"),
+        ("grid: {seeds: [-1]}", r"grid\.seeds\[0\] = -1: must be at least 0"),
+        ("datasets: {mnist: {source: emnist}}", r"datasets\.mnist\.source = 'emnist': must be one of"),
+        ("datasets: {mnist: {layers: 12}}", r"datasets\.mnist\.layers = 12: must be 6 n \+ 4"),
+        (
+            "datasets: {mine: {source: npz, layers: 10, classes: [a, b], cases: {}}}",
+            r"datasets\.mine: source npz needs",
+        ),
+        ("datasets: {mnist: {cases: {a b: {superclasses: [[0],[1]]}}}}", r"cases\.a b: a case's name"),
+        ("datasets: {mnist: {cases: {baseline: {superclasses: [[0],[1]]}}}}", r"cases\.baseline"),
+        ("model: {widths: [16, 32]}", r"model\.widths = \[16, 32\]: must hold three"),
+        ("train: {epochs: 1, epochs: 2}", r"key 'epochs' appears twice"),
+        ("train: [", r"not valid YAML"),
+        ("- 1", r"top level must be a mapping"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_place(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        overlaid(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("superclasses", "message"),
+    [
+        ("[[0, 1, 2, 3, 4], [4, 5, 6, 7, 8, 9]]", r"superclasses\[1\]: class 4 is already in superclass 0"),
+        ("[[0, 1, 2, 3, 4], [5, 6, 7, 8]]", r"superclasses: class 9 is in no superclass"),
+        (
+            "[[0, 1, 2, 3, 4], [5, 6, 7, 8, 9, 10]]",
+            r"superclasses\[1\]: label 10 is out of range; labels run from 0 to 9",
+        ),
+        ("[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], []]", r"superclasses\[1\] = \[\]"),
+        ("[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]]", r"at least two superclasses"),
+        ("[[0, 1, 2, 3, 4], [5, 6, 7, 8, cat]]", r"superclasses\[1\]\[4\] = 'cat': must be a whole number"),
+        ("{a: 1}", r"superclasses = .*: must be a list"),
+    ],
+)
+def test_a_grouping_must_hold_every_class_once(tmp_path, superclasses, message):
+    with pytest.raises(UserError, match=message):
+        overlaid(tmp_path, f"datasets: {{svhn: {{cases: {{mine: {{superclasses: {superclasses}}}}}}}}}")
+
+
+def test_a_missing_file_and_a_missing_key_are_said(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        load(tmp_path / "absent.yaml")
+    content = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    del content["train"]["epochs"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(UserError, match=r"train\.epochs: missing"):
+        load(tmp_path / "params.yaml")
+
+
+def test_a_cell_that_is_not_there_is_named():
+    params = load(PARAMS)
+    with pytest.raises(UserError, match="case 'case9': mnist has baseline, case1"):
+        params.cell("mnist", "case9", 0)
+    with pytest.raises(UserError, match="data set 'mnits'"):
+        params.cell("mnits", "case1", 0)
+
+
+CHANGES = [
+    ("train: {epochs: 50}", {"mnist", "svhn", "cifar10"}),
+    ("train: {precision: bfloat16}", {"mnist", "svhn", "cifar10"}),
+    ("augment: {flip: false}", {"mnist", "svhn", "cifar10"}),
+    ("datasets: {svhn: {layers: 22}}", {"svhn"}),
+    ("datasets: {mnist: {cases: {case1: {superclasses: [[9,8,7,6,5], [0,1,2,3,4]], title: other}}}}", set()),
+    ("datasets: {mnist: {title: Digits}}", set()),
+    ("runtime: {device: cpu, cpu_threads: 4}", set()),
+    ("grid: {seeds: [0, 1, 2, 3, 4, 5]}", set()),
+    ("datasets: {mnist: {cases: {mine: {superclasses: [[0], [1,2,3,4,5,6,7,8,9]]}}}}", set()),
+    ("data: {mirrors: [elsewhere]}", set()),
+]
+
+
+@pytest.mark.parametrize(("text", "retrained"), CHANGES, ids=[text for text, _ in CHANGES])
+def test_a_setting_changes_the_identity_of_just_the_cells_it_touches(tmp_path, text, retrained):
+    before = {cell.name: cell.hash for cell in load(PARAMS).cells()}
+    after = {cell.name: cell.hash for cell in overlaid(tmp_path, text).cells()}
+    assert {name.split("/")[0] for name in before if after[name] != before[name]} == retrained
+    if retrained:  # and all of them
+        assert sum(after[name] != before[name] for name in before) == 25 * len(retrained)
+
+
+def test_a_regrouping_changes_only_its_own_case(tmp_path):
+    before = load(PARAMS)
+    after = overlaid(
+        tmp_path, "datasets: {cifar10: {cases: {case1: {superclasses: [[0, 5, 6, 7, 8, 9], [1, 2, 3, 4]]}}}}"
+    )
+    changed = [c.name for c, d in zip(before.cells(), after.cells(), strict=True) if c.hash != d.hash]
+    assert changed == [f"cifar10/case1/seed{seed}" for seed in range(5)]
+
+
+def test_superclass_order_is_part_of_the_identity(tmp_path):
+    """Superclass 0 gets the vector [1, 0]: swapping the two is another network from the same seed."""
+    swapped = overlaid(
+        tmp_path, "datasets: {mnist: {cases: {case1: {superclasses: [[0,1,2,3,4], [5,6,7,8,9]]}}}}"
+    )
+    assert swapped.cell("mnist", "case1", 0).hash != load(PARAMS).cell("mnist", "case1", 0).hash

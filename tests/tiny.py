@@ -1,0 +1,55 @@
+"""A tiny data set and its parameters, so that a whole cell trains in a second."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hal.data import store
+from hal.params import Params, load
+
+ROOT = Path(__file__).parent.parent
+
+OVERLAY = """
+root: {root}
+grid: {{datasets: [tiny], seeds: [0, 1]}}
+datasets:
+  tiny:
+    source: digits
+    title: Tiny
+    layers: 10
+    classes: [a, b, c, d]
+    cases:
+      pairs: {{title: pairs, superclasses: [[0, 1], [2, 3]], names: [first, second]}}
+      threes: {{title: threes, superclasses: [[0], [1, 2], [3]]}}
+model: {{batch_norm_momentum: 0.1}}
+train: {{{train}}}
+augment: {{pad: 1}}
+runtime: {{device: cpu}}
+"""
+
+
+def tiny_images(train: int = 70, test: int = 33) -> store.Images:
+    """Four classes of 8x8 images that a flip keeps: rows, columns, a chessboard and nothing, with noise."""
+    rng = np.random.default_rng(0)
+    row, column = np.indices((8, 8)) % 2
+    patterns = np.stack([row, column, row ^ column, 0 * row]).astype(np.uint8)[..., None]
+
+    def split(n: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = (np.arange(n) % 4).astype(np.uint8)
+        images = rng.integers(0, 120, (n, 8, 8, 1), dtype=np.uint8)
+        return images + 100 * patterns[labels], labels
+
+    return store.Images(*split(train), *split(test))
+
+
+def tiny_params(root: Path, **train: object) -> Params:
+    """Parameters whose only data set is the tiny one, which lies prepared below `root`; `train` changes settings."""
+    images = tiny_images()
+    pixels = images.train_images / 255
+    description = {"arrays_sha256": images.sha256(), "mean": [pixels.mean()], "std": [pixels.std()]}
+    store.save(images, root / "data" / "tiny.npz", description)
+    overlay = root / "overlay.yaml"
+    settings = {"epochs": 3, "batch_size": 16, "max_lr": 0.1} | train
+    written = ", ".join(f"{key}: {value}" for key, value in settings.items())
+    overlay.write_text(OVERLAY.format(root=root, train=written), encoding="utf-8")
+    return load(ROOT / "params.yaml", [overlay])

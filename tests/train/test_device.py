@@ -1,0 +1,66 @@
+"""One GPU a cell: slots are lock files, freed by the kernel."""
+
+import multiprocessing
+import time
+
+import pytest
+
+from hal.errors import UserError
+from hal.train.device import claimed_device, claimed_slot, visible_gpus
+
+
+def test_nested_claims_get_different_slots_and_a_freed_one_is_taken_again(tmp_path):
+    with claimed_slot(["0", "1"], tmp_path) as first:
+        with claimed_slot(["0", "1"], tmp_path) as second:
+            assert (first, second) == (0, 1)
+        with claimed_slot(["0", "1"], tmp_path) as third:
+            assert third == 1
+
+
+def _hold(folder, queue, seconds):
+    with claimed_slot(["0", "1"], folder) as slot:
+        queue.put((slot, "taken", time.monotonic()))
+        time.sleep(seconds)
+        queue.put((slot, "freed", time.monotonic()))
+
+
+def test_processes_share_the_slots_one_at_a_time_each(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    processes = [context.Process(target=_hold, args=(tmp_path, queue, 0.3)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    events = sorted((queue.get(timeout=60) for _ in range(8)), key=lambda event: event[2])
+    for process in processes:
+        process.join()
+    for slot in (0, 1):
+        assert [what for s, what, _ in events if s == slot] == ["taken", "freed"] * 2
+
+
+def test_a_killed_process_frees_its_slot(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=_hold, args=(tmp_path, queue, 60))
+    process.start()
+    assert queue.get(timeout=60)[0] == 0
+    process.kill()
+    process.join()
+    with claimed_slot(["0"], tmp_path) as slot:
+        assert slot == 0
+
+
+def test_a_given_cuda_visible_devices_is_respected(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpus(2) == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 3")
+    assert visible_gpus(2) == ["2", "3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-8f1c")
+    assert visible_gpus(1) == ["GPU-8f1c"]
+
+
+def test_asking_for_cuda_where_there_is_none_is_said(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match=r"runtime\.device = 'cuda'"), claimed_device("cuda"):
+        pass
+    with claimed_device("auto") as device:
+        assert device.type == "cpu"

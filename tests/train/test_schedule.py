@@ -1,0 +1,46 @@
+"""Section 4: cosine annealing from 1.0 to 0, and the warm-up before it."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from hal.params import load
+from hal.train.schedule import learning_rates
+from tests.tiny import ROOT
+
+PAPER = load(ROOT / "params.yaml").train
+
+
+def rates(steps_per_epoch: int = 468, **changes) -> np.ndarray:
+    return learning_rates(dataclasses.replace(PAPER, **changes), steps_per_epoch)
+
+
+def test_without_warmup_the_rate_falls_from_1_over_a_half_to_0():
+    flat = rates(warmup_epochs=0).ravel()
+    total = 250 * 468
+    assert flat.shape == (total,)
+    assert flat[0] == 1.0
+    assert flat[total // 2] == pytest.approx(0.5)
+    assert flat[total // 4] == pytest.approx((1 + math.sqrt(0.5)) / 2)
+    assert 0 < flat[-1] < 1e-9
+    assert (np.diff(flat) < 0).all()
+
+
+def test_the_warmup_is_linear_over_the_first_epoch_and_leaves_the_rest_alone():
+    warm, cold = rates(warmup_epochs=1), rates(warmup_epochs=0)
+    assert warm[0, 0] == pytest.approx(1 / 468)
+    assert np.allclose(warm[0] / cold[0], np.arange(1, 469) / 468)
+    assert np.array_equal(warm[1:], cold[1:])
+
+
+def test_half_an_epoch_of_warmup_ends_in_the_middle_of_it():
+    warm, cold = rates(10, warmup_epochs=0.5), rates(10, warmup_epochs=0)
+    assert np.allclose(warm[0] / cold[0], [0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1, 1, 1])
+
+
+def test_per_epoch_the_rate_is_held_at_that_of_the_epochs_first_step():
+    held, falling = rates(cosine="epoch", warmup_epochs=0), rates(warmup_epochs=0)
+    assert (held == held[:, :1]).all()
+    assert np.array_equal(held[:, 0], falling[:, 0])
