@@ -58,14 +58,14 @@ def make_up_data(params: Params, dataset: str) -> None:
 
 def make_up_cell(params: Params, cell: Cell, state: str = "ok", images: int | None = None) -> Path:
     """Write one cell in that state, over whatever was there, and return its folder in results/."""
-    folder = params.path("results", cell.name)
+    paths = params.cell_paths(cell)
+    folder = paths.results
     shutil.rmtree(folder, ignore_errors=True)
     if state == "missing":
         return folder
     if state == "unfinished":
-        resume = params.path(".resume", cell.hash)
-        resume.mkdir(parents=True, exist_ok=True)
-        (resume / "progress.json").write_text(json.dumps({"epoch": 1, "epochs": cell.train.epochs}))
+        paths.resume.mkdir(parents=True, exist_ok=True)
+        (paths.resume / "progress.json").write_text(json.dumps({"epoch": 1, "epochs": cell.train.epochs}))
         return folder
     folder.mkdir(parents=True)
     random = np.random.default_rng(

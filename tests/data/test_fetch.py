@@ -190,8 +190,18 @@ def test_wrong_bytes_of_one_mirror_leave_the_partial_file_of_another(one, folder
     monkeypatch.setattr(download, "RETRIES", 0)
     with pytest.raises(UserError, match=r"connection cut.*has SHA-256"):
         fetch(one, folder, [cut.url, bad.url])
+    assert len(left_in(folder)) == 1
     fetch(one, folder, [cut.url])
     assert cut.asked[1][1] > 0
+
+
+def test_a_file_that_is_there_leaves_no_partial_file(one, folder, server, tmp_path, monkeypatch):
+    serve(server, a=BIG)
+    server.cuts["/toy/a.bin"] = 1
+    put(tmp_path / "toy", {"a.bin": BIG})
+    monkeypatch.setattr(download, "RETRIES", 0)
+    assert fetch(one, folder, [server.url, str(tmp_path)]) == {"a.bin": str(tmp_path)}
+    assert left_in(folder) == ["a.bin"]
 
 
 def test_a_refusal_goes_to_the_next_mirror_and_a_passing_fault_is_asked_again(one, folder, start_server):

@@ -23,7 +23,7 @@ from hal.data import decode, store
 from hal.data.prepare import prepare
 from hal.data.sources import SOURCES
 from hal.errors import UserError
-from hal.params import DataSettings, Dataset
+from hal.params import Dataset, DataSettings
 
 TEN = tuple("0123456789")
 FILES = small_mnist()
@@ -195,7 +195,7 @@ def test_right_files_with_wrong_content_write_nothing(make_params, tmp_path):
 def test_fewer_classes_than_labels_are_refused_even_where_the_file_exists(make_params, mirror):
     path = prepare(make_params(source="mnist"), "toy", pinned())
     now = stamps(path)
-    with pytest.raises(UserError, match="train_labels holds 9, but params.yaml names 9 classes"):
+    with pytest.raises(UserError, match=r"train_labels holds 9, but params\.yaml names 9 classes"):
         prepare(make_params(source="mnist", classes=TEN[:9]), "toy", pinned())
     assert now() == [1, 1]
 
@@ -232,7 +232,7 @@ def test_an_npz_of_the_user_is_checked_against_its_sum_and_followed_when_it_chan
 
 def test_an_unknown_data_set_and_a_place_that_cannot_be_written_are_named(make_params, mirror, tmp_path):
     params = make_params(source="mnist")
-    with pytest.raises(UserError, match="data set 'cats': params.yaml has toy"):
+    with pytest.raises(UserError, match=r"data set 'cats': params\.yaml has toy"):
         prepare(params, "cats")
     (tmp_path / "root" / "data" / "toy.json").mkdir(parents=True)
     with pytest.raises(UserError, match=r"toy\.npz: cannot be written"):

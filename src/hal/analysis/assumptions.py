@@ -52,8 +52,13 @@ def _comments(node: CommentedMap, path: str = "") -> Iterator[tuple[str, str]]:
         full = f"{path}.{key}" if path else str(key)
         for token in node.ca.items.get(key, ()):
             # A comment's token runs on over the lines that follow it; only the first stands beside the key.
-            text = token.value.splitlines()[0].lstrip("# ") if hasattr(token, "value") and token.value.strip() else ""
+            text = (
+                token.value.splitlines()[0].lstrip("# ")
+                if hasattr(token, "value") and token.value.strip()
+                else ""
+            )
             if text.startswith(_MARK):
-                yield full, text.removeprefix(_MARK).strip()
+                reason = text.removeprefix(_MARK).strip()
+                yield full, reason[:1].upper() + reason[1:]
         if isinstance(value, CommentedMap):
             yield from _comments(value, full)

@@ -61,7 +61,9 @@ def summary(results: Sequence[CellResult]) -> str:
         text = r.reason if r.ok else f"{r.state} {r.reason}".rstrip()
         if text:
             said.setdefault(text, []).append(r.cell.seed)
-    return "; ".join(f"seed{'s' if len(s) > 1 else ''} {', '.join(map(str, s))} {text}" for text, s in said.items())
+    return "; ".join(
+        f"seed{'s' if len(s) > 1 else ''} {', '.join(map(str, s))} {text}" for text, s in said.items()
+    )
 
 
 def curves(result: CellResult) -> pd.DataFrame:
@@ -111,23 +113,24 @@ def differences(recorded: Any, expected: Any, path: str = "") -> list[str]:
     if isinstance(recorded, dict) and isinstance(expected, dict):
         keys = [*expected, *(key for key in recorded if key not in expected)]
         below = [
-            differences(recorded.get(key), expected.get(key), f"{path}.{key}" if path else str(key)) for key in keys
+            differences(recorded.get(key), expected.get(key), f"{path}.{key}" if path else str(key))
+            for key in keys
         ]
         return [difference for some in below for difference in some]
     return [] if recorded == expected else [f"{path} is {_shown(recorded)}, not {_shown(expected)}"]
 
 
 def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str) -> CellResult:
-    folder = params.path("results", cell.name)
+    paths = params.cell_paths(cell)
 
     def result(state: State, reason: str = "", record: dict | None = None) -> CellResult:
-        return CellResult(cell, state, reason, record or {}, folder)
+        return CellResult(cell, state, reason, record or {}, paths.results)
 
-    path = folder / "cell.json"
+    path = paths.results / "cell.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        progress = _progress(params.path(".resume", cell.hash))
+        progress = _progress(paths.resume)
         return result("missing") if progress is None else result("unfinished", progress)
     except (OSError, ValueError) as error:
         return result("broken", f"({path} cannot be read: {_first_line(error)})")
@@ -135,8 +138,7 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
     if wrong:
         return result("broken", f"({path}: {wrong})")
     if record["hash"] != cell.hash:
-        expected = json.loads(json.dumps(cell.settings))
-        changed = differences(record["settings"], expected) or ["its hash is another"]
+        changed = differences(record["settings"], cell.settings) or ["its hash is another"]
         return result("stale", f"({'; '.join(changed)})", record)
     if data_sha256 is not None and record["provenance"].get("data_sha256") != data_sha256:
         return result("stale", "(trained on other data than the present data set)", record)
@@ -154,12 +156,19 @@ def _faults(record: Any) -> str:
         if not isinstance(record.get(key), kind):
             return f"{key} is missing or no {kind.__name__}"
     if record["status"] == "diverged":
-        return "" if isinstance(record.get("diverged_at_step"), int) else "diverged_at_step is missing or no int"
+        return (
+            "" if isinstance(record.get("diverged_at_step"), int) else "diverged_at_step is missing or no int"
+        )
     if record["status"] != "ok":
         return f"status is {_shown(record['status'])}, neither ok nor diverged"
     for key in _FINAL:
         value = record.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+            or value < 0
+        ):
             return f"{key} is {_shown(value)}, not a finite number"
         if key.endswith("_error") and value > 100:
             return f"{key} is {value}, more than 100 percent"

@@ -4,8 +4,8 @@ from hal.params import BASELINE, Params
 
 
 def dataset_title(params: Params, dataset: str) -> str:
-    """The data set's title, or its name."""
-    return params.datasets[dataset].title or dataset
+    """The data set's title, or its name where it has none or params do not define it."""
+    return params.datasets[dataset].title or dataset if dataset in params.datasets else dataset
 
 
 def case_title(params: Params, dataset: str, case: str) -> str:

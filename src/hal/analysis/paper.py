@@ -82,7 +82,9 @@ class Paper:
     def error(self, params: Params, dataset: str, case: str) -> PrintedError | None:
         """Table 2's entry, or None where the paper has none for this very grouping."""
         printed = self.dataset(params, dataset)
-        if printed is None or not (case == BASELINE or same_grouping(printed, params.datasets[dataset], case)):
+        if printed is None or not (
+            case == BASELINE or same_grouping(printed, params.datasets[dataset], case)
+        ):
             return None
         return printed.errors[case]
 
@@ -101,4 +103,6 @@ def load_paper() -> Paper:
     content = read_yaml(Path(__file__).parents[1] / "paper.yaml")
     kinds = {field.name: field.type for field in dataclasses.fields(Paper)}
     settings = content.pop("settings")
-    return Paper(settings=settings, **{key: build(kinds[key], content[key], f"paper.yaml: {key}") for key in content})
+    return Paper(
+        settings=settings, **{key: build(kinds[key], content[key], f"paper.yaml: {key}") for key in content}
+    )

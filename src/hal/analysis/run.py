@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hal.analysis.labels import dataset_title
 from hal.analysis.paper import Paper, load_paper, same_grouping
 from hal.params import Params, load
 
@@ -38,7 +39,9 @@ def changes(params: Params, base: Params) -> list[tuple[str, Any, Any]]:
     found = []
     for key in [*ours, *(key for key in theirs if key not in ours)]:
         top, name, *_ = [*key.split("."), ""]
-        if top in ("root", "data", "runtime") or (top == "datasets" and (name not in trained or name not in base.datasets)):
+        if top in ("root", "data", "runtime") or (
+            top == "datasets" and name not in trained & base.datasets.keys()
+        ):
             continue
         if theirs.get(key) != ours.get(key):
             found.append((key, theirs.get(key), ours.get(key)))
@@ -53,20 +56,24 @@ def departures(params: Params, dataset: str | None = None) -> list[str]:
     """
     paper = load_paper()
     ours = settings(params)
-    found = [f"{_words(key)} {shown(ours[key])} (paper: {shown(v)})" for key, v in paper.settings.items() if ours[key] != v]
+    found = [
+        f"{key.split('.')[-1].replace('_', ' ')} {shown(ours[key])} (paper: {shown(stated)})"
+        for key, stated in paper.settings.items()
+        if ours[key] != stated
+    ]
     seeds = len(params.grid.seeds)
     if seeds < paper.runs:
         found.append(f"{seeds} seed{'s' if seeds > 1 else ''} (paper: {paper.runs} runs)")
     if dataset is not None:
         return found + _of_dataset(paper, params, dataset)
     absent = [name for name in paper.datasets if name not in params.grid.datasets]
+    if len(absent) == len(paper.datasets):
+        return [*found, "none of the paper's data sets"]
     if absent:
-        found.append(f"without {' and '.join(params.datasets[n].title or n if n in params.datasets else n for n in absent)}")
+        found.append(f"without {' and '.join(dataset_title(params, name) for name in absent)}")
     for name in params.grid.datasets:
         if name in paper.datasets:
             found += _of_dataset(paper, params, name)
-    if len(absent) == len(paper.datasets):
-        found.append("none of the paper's data sets")
     return found
 
 
@@ -101,7 +108,9 @@ class Run:
             return f"{run} is not the paper's experiment: {'; '.join(self.departures)}."
         if self.changes:
             changed = (f"{key} = {shown(value)} ({shown(base)})" for key, base, value in self.changes)
-            return f"{run} is a variation of params.yaml (whose values are in brackets): {'; '.join(changed)}."
+            return (
+                f"{run} is a variation of params.yaml (whose values are in brackets): {'; '.join(changed)}."
+            )
         return ""
 
     @property
@@ -113,7 +122,9 @@ class Run:
 def describe(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> Run:
     """What kind of run `params`, read from `path` with `overlays`, is."""
     changed = changes(params, load(path)) if overlays else []
-    return Run(params.root, label(params), tuple(map(str, overlays)), tuple(departures(params)), tuple(changed))
+    return Run(
+        params.root, label(params), tuple(map(str, overlays)), tuple(departures(params)), tuple(changed)
+    )
 
 
 def note(params: Params, dataset: str) -> str:
@@ -126,8 +137,7 @@ def note(params: Params, dataset: str) -> str:
 
 
 def _of_dataset(paper: Paper, params: Params, name: str) -> list[str]:
-    entry = params.datasets[name]
-    title = entry.title or name
+    entry, title = params.datasets[name], dataset_title(params, name)
     printed = paper.dataset(params, name)
     if printed is None:
         return [f"{title} is no data set of the paper"]
@@ -154,7 +164,3 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(shown, value))}]"
     return str(value)
-
-
-def _words(key: str) -> str:
-    return key.split(".")[-1].replace("_", " ")

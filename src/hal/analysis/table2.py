@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from hal.analysis.grid import CellResult, load_grid, select, summary
+from hal.analysis.labels import dataset_title
 from hal.analysis.latex import escape
 from hal.analysis.paper import load_paper
 from hal.analysis.run import Run, describe
@@ -16,6 +17,7 @@ from hal.params import BASELINE, Params
 
 HEADINGS = ("Data set", "Case", "n", "This run", "Paper", "Change", "Paper's change")
 PARTIAL = "†"
+NONE = "–"
 
 
 def table2(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
@@ -57,9 +59,8 @@ def table2(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row of the table as printed: every number is text already. `key` is the data set's name."""
+    """A row of the table as printed: every number is text already."""
 
-    key: str
     dataset: str
     case: str
     grouping: str
@@ -76,12 +77,11 @@ def printed_rows(params: Params, table: pd.DataFrame) -> list[Row]:
     """The table's rows as text; `first` marks the first row of a data set."""
     return [
         Row(
-            key=row.dataset,
-            dataset=params.datasets[row.dataset].title or row.dataset,
+            dataset=dataset_title(params, row.dataset),
             case=row.case,
             grouping=row.grouping,
             n=str(row.n) if row.n == row.planned else f"{row.n} of {row.planned} {PARTIAL}",
-            ours=_error(row.mean, row.sd) if row.n else "none",
+            ours=_error(row.mean, row.sd),
             paper=_error(row.paper_mean, row.paper_sd),
             change=_signed(row.difference),
             paper_change=_signed(row.paper_difference),
@@ -108,8 +108,7 @@ def notes(params: Params, table: pd.DataFrame) -> list[str]:
     for dataset in params.grid.datasets:
         rows = table[(table["dataset"] == dataset) & (table["notes"] != "")]
         for text, alike in rows.groupby("notes", sort=False):
-            title = params.datasets[dataset].title or dataset
-            lines.append(f"{title} {', '.join(alike['case'])}: {text}.")
+            lines.append(f"{dataset_title(params, dataset)} {', '.join(alike['case'])}: {text}.")
     return lines
 
 
@@ -162,7 +161,10 @@ def to_latex(params: Params, table: pd.DataFrame, run: Run) -> str:
     lines += [r"\bottomrule", r"\end{tabular}"]
     if table["notes"].any():
         lines.append(r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize")
-        lines += [rf"{escape(note)}\par" for note in [f"{PARTIAL} Fewer cells than planned count.", *notes(params, table)]]
+        lines += [
+            rf"{escape(note)}\par"
+            for note in [f"{PARTIAL} Fewer cells than planned count.", *notes(params, table)]
+        ]
         lines.append(r"\end{minipage}")
     lines += [r"\end{table}"]
     return "\n".join(lines) + "\n"
@@ -174,12 +176,12 @@ def _with_grouping(row: Row) -> str:
 
 def _error(mean: float, sd: float) -> str:
     if math.isnan(mean):
-        return ""
+        return NONE
     return f"{mean:.2f}" if math.isnan(sd) else f"{mean:.2f} ± {sd:.2f}"
 
 
 def _signed(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:+.2f}".replace("-", "−")
+    return NONE if math.isnan(value) else f"{value:+.2f}".replace("-", "−")
 
 
 def _markdown_cell(text: str) -> str:

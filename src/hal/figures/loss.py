@@ -1,13 +1,14 @@
 """Figures 2, 4 and 6: training and test loss after every epoch, the baseline against each case."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from hal.analysis.grid import CellResult, curves, select
 from hal.analysis.labels import case_title, dataset_title
@@ -22,16 +23,20 @@ _COLOURS = {"baseline": style.INK, "with superclass": style.COLOURS[0]}
 
 @dataclasses.dataclass(frozen=True)
 class _Case:
-    """Losses (n, epochs, 2) of the n cells drawn, out of those planned; faults of the files that could not be read."""
+    """Losses (n, epochs, 2) of the n cells drawn, all planned cells, and what is wrong with files that are not drawn."""
 
     losses: np.ndarray
-    planned: int
+    cells: Sequence[CellResult]
     faults: list[str]
 
     @property
     def count(self) -> str:
-        n = len(self.losses)
-        return f"n = {n}" if n == self.planned else f"n = {n} of {self.planned}"
+        n, planned = len(self.losses), len(self.cells)
+        if n == planned:
+            return f"n = {n}"
+        states = Counter(cell.state for cell in self.cells if not cell.ok)
+        why = ", ".join(f"{k} {state}" for state, k in states.items()) or "curves broken"
+        return f"n = {n} of {planned} ({why})"
 
 
 def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
@@ -50,19 +55,31 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
     for ax, name in zip(axes, names, strict=True):
         case = cases[name]
         ax.set_title(style.panel_title(case_title(params, dataset, name)))
-        ax.set(yscale="log", ylim=limits, xlim=(1, max(2, params.train.epochs)))
+        ax.set(yscale="log", ylim=limits, xlim=(0.5, params.train.epochs + 0.5))
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        ax.yaxis.set_major_locator(LogLocator(subs=(1,) if limits[1] > 50 * limits[0] else (1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
         ax.grid(axis="y")
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelbottom=True)
         _draw_case(ax, baseline, _COLOURS["baseline"])
         if name != BASELINE:
             _draw_case(ax, case, _COLOURS["with superclass"])
-        counts = case.count if name == BASELINE else f"{case.count}; baseline {baseline.count}"
+        counts = case.count if name == BASELINE else f"{case.count}\nbaseline {baseline.count}"
         colour = style.FAINT if len(case.losses) else style.WARNING
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        ax.text(0.99, 0.97, counts, transform=ax.transAxes, ha="right", va="top", fontsize=7, color=colour, bbox=box)
+        ax.text(
+            0.99,
+            0.97,
+            counts,
+            transform=ax.transAxes,
+            ha="right",
+            va="top",
+            fontsize=7,
+            color=colour,
+            bbox=box,
+        )
     for ax in axes[-2:]:
         ax.set_xlabel("epoch")
     for ax in axes[::2]:
@@ -87,7 +104,7 @@ def _read(cells: Sequence[CellResult]) -> _Case:
                 losses.append(curves(cell)[list(_LOSSES)].to_numpy())
             except UserError as error:
                 faults.append(str(error))
-    return _Case(np.stack(losses) if losses else np.empty((0, 0, len(_LOSSES))), len(cells), faults)
+    return _Case(np.stack(losses) if losses else np.empty((0, 0, len(_LOSSES))), cells, faults)
 
 
 def _draw_case(ax: Axes, case: _Case, colour: str) -> None:
@@ -99,7 +116,9 @@ def _draw_case(ax: Axes, case: _Case, colour: str) -> None:
         values = case.losses[:, :, i]
         ax.plot(epochs, values.mean(axis=0), color=colour, linestyle=dash, marker=marker, markersize=3)
         if len(values) > 1:
-            ax.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.18, linewidth=0)
+            ax.fill_between(
+                epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.18, linewidth=0
+            )
 
 
 def _limits(losses: Sequence[np.ndarray]) -> tuple[tuple[float, float], int]:

@@ -1,5 +1,6 @@
 """Figures 3, 5 and 7: auxiliary scores of all training images by superclass, every class apart."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,8 @@ from hal.params import Params
 
 _TAIL = 0.001  # the share of scores at either end that may not stretch the axis
 _BINS = 160
-_ROW = 0.155  # inches a class takes
+_ROW = 0.155  # inches a class takes, or less where there are many
+_HIGHEST = 9.0  # inches a panel may take
 _TOP = 3  # rows that the superclasses' densities take
 
 
@@ -29,9 +31,10 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
         dataset: its name.
         results: the data set's cells; of each case the first that is ok is shown.
     """
-    cases = params.datasets[dataset].cases
-    rows = max((len(params.datasets[dataset].classes) + len(case.superclasses) for case in cases.values()), default=8)
-    figure, axes = style.panels(max(1, len(cases)), height=min(7.0, 0.5 + _ROW * (_TOP + rows)), share=False)
+    cases, n_classes = params.datasets[dataset].cases, len(params.datasets[dataset].classes)
+    rows = _TOP + n_classes + max((len(case.superclasses) for case in cases.values()), default=0)
+    row = min(_ROW, _HIGHEST / rows)
+    figure, axes = style.panels(max(1, len(cases)), height=0.5 + row * rows, share=False)
     if not cases:
         style.say(axes[0], "the baseline has no auxiliary scores")
     remarks = [note(params, dataset)]
@@ -48,54 +51,63 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
             remarks.append(str(error))
             style.say(ax, "scores cannot be read")
             continue
-        remarks += _draw_case(ax, params, shown, table)
+        finite = table[np.isfinite(table["score"])]
+        if len(finite) < len(table):
+            remarks.append(f"{len(table) - len(finite):,} scores of {name} are not finite")
+        if finite.empty:
+            style.say(ax, "no finite score")
+        else:
+            _draw_case(ax, params, shown, finite, font=min(7.5, 0.9 * 72 * row))
     style.head(figure, f"{dataset_title(params, dataset)}: auxiliary scores of all training images", remarks)
     return figure
 
 
-def _draw_case(ax: Axes, params: Params, cell: CellResult, table: pd.DataFrame) -> list[str]:
-    """Draw one panel; return what had to be left out."""
-    dataset, case = cell.cell.dataset, cell.cell.case
-    finite = table[np.isfinite(table["score"])]
-    remarks = [f"{len(table) - len(finite):,} scores of {case} are not finite"] if len(finite) < len(table) else []
-    if finite.empty:
-        style.say(ax, "no finite score")
-        return remarks
-    low, high = _limits(finite["score"].to_numpy())
-    outside = int((~finite["score"].between(low, high)).sum())
+def _draw_case(ax: Axes, params: Params, cell: CellResult, table: pd.DataFrame, font: float) -> None:
+    """One panel from finite scores. The vertical axis counts rows, downwards."""
+    dataset, case, seed = cell.cell.dataset, cell.cell.case, cell.cell.seed
+    low, high = _limits(table["score"].to_numpy(dtype=float))
+    outside = int((~table["score"].between(low, high)).sum())
     edges = np.linspace(low, high, _BINS + 1)
-    x = (edges[1:] + edges[:-1]) / 2
+    groups = [table["score"][table["superclass"] == j].to_numpy() for j in range(len(cell.cell.superclasses))]
+    densities = [_density(values, edges) for values in groups]
+    scale = 0.9 * _TOP / max(density.max() for density in densities)
     names = superclass_names(params, dataset, case)
-    of_superclass = [_density(finite["score"][finite["superclass"] == j].to_numpy(), edges) for j in range(len(names))]
-    scale = _TOP * 0.9 / max(density.max() for density in of_superclass)
-    xlabel = f"auxiliary score, seed {cell.cell.seed}" + (f" ({outside:,} images outside)" if outside else "")
+    beside = {"transform": ax.get_yaxis_transform(), "clip_on": False}
     y, ticks = float(_TOP), {}
     for j, classes in enumerate(cell.cell.superclasses):
         colour = style.COLOURS[j % len(style.COLOURS)]
-        height = scale * of_superclass[j]
-        seen = _seen(height)
-        ax.fill_between(x[seen], _TOP, _TOP - height[seen], color=colour, alpha=0.35, linewidth=0)
-        ax.plot(x[seen], _TOP - height[seen], color=colour, linewidth=0.9)
-        ax.text(0.02, y + 0.55, names[j], transform=ax.get_yaxis_transform(), va="center", fontweight="bold")
-        bar = {"linewidth": 4, "solid_capstyle": "butt", "clip_on": False}
-        ax.plot([0, 0], [y + 0.15, y + 1 + len(classes)], transform=ax.get_yaxis_transform(), color=colour, **bar)
-        for i, label in enumerate(classes):
-            middle = y + 1.5 + i
-            ticks[middle] = params.datasets[dataset].classes[label]
-            values = finite["score"][finite["label"] == label].to_numpy()
-            if len(values):
-                density = _density(values, edges)
-                half = 0.45 * density / max(density.max(), 1)
-                seen = _seen(half)
-                ax.fill_between(x[seen], middle - half[seen], middle + half[seen], color=colour, linewidth=0)
-                ax.plot([np.median(values)] * 2, [middle - 0.45, middle + 0.45], color=style.INK, linewidth=0.9)
+        _draw_density(ax, edges, scale * densities[j], _TOP, colour)
+        ax.plot([0, 0], [y + 0.15, y + 1 + len(classes)], color=colour, lw=4, solid_capstyle="butt", **beside)
+        name = textwrap.shorten(names[j], 30, placeholder=" …")
+        ax.text(0.02, y + 0.55, name, va="center", fontweight="bold", fontsize=font, **beside)
+        for middle, label in enumerate(classes, start=1):
+            ticks[y + middle + 0.5] = params.datasets[dataset].classes[label]
+            _draw_violin(
+                ax, edges, table["score"][table["label"] == label].to_numpy(), y + middle + 0.5, colour
+            )
         y += 1 + len(classes)
-    ax.set(xlim=(low, high), ylim=(y + 0.2, 0), xlabel=xlabel)
-    ax.set_yticks(list(ticks), list(ticks.values()))
+    left_out = f"; {outside:,} outside" if outside else ""
+    ax.set(xlim=(low, high), ylim=(y + 0.2, 0), xlabel=f"auxiliary score (seed {seed}{left_out})")
+    ax.set_yticks(list(ticks), list(ticks.values()), fontsize=font)
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.grid(axis="x")
-    return remarks
+
+
+def _draw_density(ax: Axes, edges: np.ndarray, height: np.ndarray, base: float, colour: str) -> None:
+    x, height = _seen(edges, height)
+    ax.fill_between(x, base, base - height, color=colour, alpha=0.35, linewidth=0)
+    ax.plot(x, base - height, color=colour, linewidth=0.9)
+
+
+def _draw_violin(ax: Axes, edges: np.ndarray, values: np.ndarray, middle: float, colour: str) -> None:
+    """The scores of one class, at most 0.9 rows thick, with a line at their median."""
+    if not len(values):
+        return
+    density = _density(values, edges)
+    x, half = _seen(edges, 0.45 * density / max(density.max(), 1))
+    ax.fill_between(x, middle - half, middle + half, color=colour, linewidth=0)
+    ax.plot([np.median(values)] * 2, [middle - 0.45, middle + 0.45], color=style.INK, linewidth=0.9)
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
@@ -105,10 +117,11 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
     return float(low - margin), float(high + margin)
 
 
-def _seen(height: np.ndarray) -> slice:
-    """Where a density is more than a hair line; the rest would only make the file larger."""
+def _seen(edges: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Middles of the bins and heights where a density is more than a hair line; the rest only makes files larger."""
     tall = np.flatnonzero(height > 0.004)
-    return slice(tall[0], tall[-1] + 1) if len(tall) else slice(0)
+    kept = slice(tall[0], tall[-1] + 1) if len(tall) else slice(0)
+    return (edges[1:] + edges[:-1])[kept] / 2, height[kept]
 
 
 def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:

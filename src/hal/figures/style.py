@@ -1,7 +1,7 @@
 """One look for all figures, and files that are the same bytes every time."""
 
 import contextlib
-import io
+import functools
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -82,7 +82,7 @@ def head(figure: Figure, title: str, remarks: Sequence[str]) -> None:
 
 def panel_title(text: str) -> str:
     """At most two lines, as wide as a panel."""
-    return "\n".join(textwrap.wrap(text, 38, max_lines=2, placeholder=" …"))
+    return "\n".join(textwrap.wrap(text, 34, max_lines=2, placeholder=" …"))
 
 
 def say(ax: Axes, text: str) -> None:
@@ -97,7 +97,6 @@ def save(figure: Figure, paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         suffix = path.suffix[1:]
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[suffix]
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix, metadata=metadata, bbox_inches="tight", pad_inches=0.05)
-        write_atomically(path, lambda file, content=buffer.getvalue(): file.write(content))
+        options = {"format": suffix, "metadata": metadata, "bbox_inches": "tight", "pad_inches": 0.05}
+        write_atomically(path, functools.partial(figure.savefig, **options))
     return list(paths)

@@ -22,7 +22,7 @@ def caption(params: Params, kind: str, dataset: str) -> str:
     return (
         f"Auxiliary scores (equation 3) of all training images of {title}, one network a case. On top of each panel "
         "the distribution of every superclass, below it that of every class, with a line at its median. Each panel "
-        "has its own horizontal axis, which leaves out at most the outermost 0.1 % of scores at either end."
+        "has its own horizontal axis, which leaves out the outermost scores, at most 0.1 % at either end; “outside” counts them."
     )
 
 

@@ -23,9 +23,9 @@ from hal.report import captions
 HINT = (
     "The networks of every case are told the true superclass of each image, and not only in training: every test "
     "image is fed its true superclass too, as in the paper. The superclass is derived from the label, so it is a hint "
-    "at the answer: with two superclasses it already rules out about half of the classes. The baseline gets no such "
-    "hint. An error with superclasses below that of the baseline therefore does not show that the network sees "
-    "better; it shows what the hint and the network achieve together."
+    "at the answer: it rules out every class outside the superclass. The baseline gets no such hint. That a case's error "
+    "lies below the baseline's therefore does not show that its network sees better; it shows what the hint and the "
+    "network achieve together."
 )
 
 
@@ -40,13 +40,13 @@ class Figure:
     svg: Path
     pdf: Path
     drawn: bool
+    command: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Grouping:
-    """A case of Table 1: each superclass's name and the classes in it. `key` is the data set's name."""
+    """A case of Table 1: each superclass's name and the classes in it."""
 
-    key: str
     dataset: str
     case: str
     semantics: str
@@ -107,7 +107,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
     table = table2.table2(params, results)
     paper = load_paper()
     machines = _machines(results)
-    figures = _figures(params, results)
+    figures = _figures(params, run, results)
     counted = sum(r.ok for r in results)
     return Content(
         title=f"Reproduction of “{paper.citation.title}”" + (f": run “{run.label}”" if run.label else ""),
@@ -151,7 +151,10 @@ def _facts(params: Params, run: Run, results: Sequence[CellResult]) -> list[tupl
         ("Data sets", ", ".join(dataset_title(params, d) for d in params.grid.datasets)),
         ("Epochs", str(params.train.epochs)),
         ("Seeds", ", ".join(map(str, params.grid.seeds))),
-        ("Training time", f"{_duration(seconds)} for the networks that count, added up" if seconds else "none yet"),
+        (
+            "Training time",
+            f"{_duration(seconds)} for the networks that count, added up" if seconds else "none yet",
+        ),
     ]
 
 
@@ -168,7 +171,7 @@ def _progress(params: Params, results: Sequence[CellResult]) -> list[str]:
     return lines
 
 
-def _figures(params: Params, results: Sequence[CellResult]) -> list[Figure]:
+def _figures(params: Params, run: Run, results: Sequence[CellResult]) -> list[Figure]:
     figures: list[Figure] = []
     for name, (kind, dataset) in figure_names(params).items():
         printed = load_paper().dataset(params, dataset)
@@ -183,6 +186,7 @@ def _figures(params: Params, results: Sequence[CellResult]) -> list[Figure]:
                 svg=svg,
                 pdf=pdf,
                 drawn=svg.exists() and pdf.exists(),
+                command=f"snakemake --force {svg}{run.suffix}",
             )
         )
     return figures
@@ -197,7 +201,6 @@ def _groupings(params: Params, paper: Paper) -> list[Grouping]:
             of_paper = printed is not None and same_grouping(printed, entry, name)
             found.append(
                 Grouping(
-                    key=dataset,
                     dataset=dataset_title(params, dataset),
                     case=name,
                     semantics=case.title,
@@ -241,7 +244,10 @@ def _machines(results: Sequence[CellResult]) -> dict[str, str]:
 def _machine(made: dict[str, Any]) -> str:
     parts = [made.get("device"), made.get("torch") and f"torch {made['torch']}"]
     parts += [made.get("cuda") and f"CUDA {made['cuda']}", made.get("driver") and f"driver {made['driver']}"]
-    parts += [made.get("python") and f"Python {made['python']}", made.get("code") and f"code `{made['code']}`"]
+    parts += [
+        made.get("python") and f"Python {made['python']}",
+        made.get("code") and f"code `{made['code']}`",
+    ]
     parts += ["deterministic" if made.get("deterministic") else "not deterministic"]
     parts += [made.get("cpu_threads") and f"{made['cpu_threads']} CPU threads"]
     return ", ".join(str(part) for part in parts if part)
@@ -273,14 +279,17 @@ def _cell_row(result: CellResult, machines: dict[str, str]) -> CellRow:
 
 def _commands(params: Params, run: Run, figures: Sequence[Figure]) -> list[tuple[str, str]]:
     cell = params.cells()[-1]
-    parts = [
-        ("Everything that is missing or out of date", ""),
-        (f"One network again, and what follows from it (here {cell.name})", f"--force {params.path('results', cell.name)}"),
-        ("Table 2", f"--force {params.path('results', 'table2.csv')}"),
+    table, report = params.path("results", "table2.csv"), params.path("report", "report.html")
+    return [
+        ("Everything that is missing or out of date", f"snakemake{run.suffix}"),
+        (
+            f"One network, such as {cell.name}",
+            f"snakemake --force {params.path('results', cell.name)}{run.suffix}",
+        ),
+        ("Table 2", f"snakemake --force {table}{run.suffix}"),
+        *((f"Figure {figure.number}", figure.command) for figure in figures),
+        ("This report", f"snakemake --force {report}{run.suffix}"),
     ]
-    parts += [(f"Figure {figure.number}", f"--force {figure.svg}") for figure in figures]
-    parts += [("This report", f"--force {params.path('report', 'report.html')}")]
-    return [(what, " ".join(f"snakemake {arguments}{run.suffix}".split())) for what, arguments in parts]
 
 
 def _duration(seconds: float) -> str:

@@ -11,20 +11,17 @@ from hal.params import Params
 _LIMIT = 300  # seconds; a TeX that waits for something would wait forever
 
 
-def build_pdf(params: Params) -> Path:
-    """Run latexmk on report/report.tex and return the path of report.pdf.
+def build_pdf(params: Params) -> Path | None:
+    """Run latexmk on report/report.tex and return the path of report.pdf, or None where there is no latexmk.
 
     Raises:
-        UserError: there is no latexmk or no report.tex, or TeX fails; then the log's error lines are shown.
+        UserError: there is no report.tex, or TeX fails; then the log's error lines are shown.
     """
     folder = params.path("report")
     if not (folder / "report.tex").exists():
         raise UserError(f"{folder / 'report.tex'}: no such file; `hal report` makes it")
     if shutil.which("latexmk") is None:
-        raise UserError(
-            "latexmk: not found, so there is no PDF; report.html holds the same. "
-            "On Debian: apt install latexmk texlive-latex-extra texlive-fonts-recommended"
-        )
+        return None
     build = folder / ".tex"
     command = ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error"]
     try:
@@ -38,10 +35,14 @@ def build_pdf(params: Params) -> Path:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise UserError(f"latexmk did not finish {folder / 'report.tex'} within {_LIMIT} s; see {build}/report.log") from None
+        raise UserError(
+            f"latexmk did not finish {folder / 'report.tex'} within {_LIMIT} s; see {build}/report.log"
+        ) from None
     if done.returncode != 0:
         log = build / "report.log"
-        raise UserError(f"latexmk could not make a PDF of {folder / 'report.tex'}:\n{_errors(log, done.stdout)}\nsee {log}")
+        raise UserError(
+            f"latexmk could not make a PDF of {folder / 'report.tex'}:\n{_errors(log, done.stdout)}\nsee {log}"
+        )
     content = (build / "report.pdf").read_bytes()
     write_atomically(folder / "report.pdf", lambda file: file.write(content))
     shutil.rmtree(build)

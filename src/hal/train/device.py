@@ -53,10 +53,12 @@ def claimed_slot(names: Sequence[str], folder: Path) -> Iterator[int]:
     while True:
         for i, name in enumerate(names):
             with open(folder / f"{name.replace('/', '_')}.lock", "w") as lock:
-                with contextlib.suppress(BlockingIOError):
+                try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    yield i
-                    return
+                except BlockingIOError:
+                    continue
+                yield i
+                return
         if not said:
             print(f"all {len(names)} GPUs are in use by other cells; waiting for one", flush=True)
             said = True

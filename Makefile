@@ -1,0 +1,62 @@
+# `make demo`, `make test` and `make paper` from a fresh clone: only git, make and Python 3.11+ are needed.
+# Everything is installed into .venv, at the versions and hashes of requirements.lock.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help install demo short paper draw test lint format lock clean-demo
+
+help:
+	@echo "make demo     the whole pipeline on embedded data: minutes, no GPU, no download -> runs/demo/report/report.html"
+	@echo "make short    the real MNIST, 3 epochs, 3 seeds, on the CPU                     -> runs/short/report/report.html"
+	@echo "make paper    the paper: 75 cells of 250 epochs; GPUS=2 for two GPUs            -> report/report.html"
+	@echo "make draw     table, figures and report from the results there are, training nothing"
+	@echo "make test     install and run the tests"
+	@echo "make lint     the checks that CI runs; make format mends what can be mended"
+	@echo "make lock     resolve requirements.lock anew from pyproject.toml"
+
+install: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { \
+		echo "Python's venv module is not whole; on Debian and Ubuntu: apt install python3-venv" >&2; rm -rf .venv; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install
+	$(SNAKEMAKE) --configfile configs/demo.yaml
+	@echo "Open runs/demo/report/report.html"
+
+short: install
+	$(SNAKEMAKE) --configfile configs/short.yaml
+	@echo "Open runs/short/report/report.html"
+
+GPUS ?= 1
+paper: install
+	$(SNAKEMAKE) --cores all --resources gpu=$(GPUS)
+
+draw: install
+	$(BIN)/python -m hal table
+	$(BIN)/python -m hal figure
+	$(BIN)/python -m hal report
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(SNAKEMAKE) --lint
+
+format: install
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: install
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --python-version 3.11 \
+		--extra dev pyproject.toml -o requirements.lock
