@@ -7,11 +7,25 @@ from pathlib import Path
 
 import numpy as np
 
-from hal.params import BASELINE, Cell, Params
+from hal.params import BASELINE, Cell, Params, load
 
+ROOT = Path(__file__).parent.parent
 TRAIN_IMAGES = {"mnist": 60_000, "svhn": 73_257, "cifar10": 50_000, "digits": 1_437, "npz": 1_000}
 TEST_IMAGES = {"mnist": 10_000, "svhn": 26_032, "cifar10": 10_000, "digits": 360, "npz": 200}
 DATA_SHA256 = "da7a" * 16
+
+
+def made_up_params(root: Path, overlay: str = "") -> Params:
+    """The paper's experiment below `root`, with YAML text laid over it; the overlay lies at `root`/overlay.yaml."""
+    path = root / "overlay.yaml"
+    path.write_text(f"root: {root}\n{overlay}", encoding="utf-8")
+    return load(ROOT / "params.yaml", [path])
+
+
+def change_record(params: Params, name: str, **changes: object) -> None:
+    """Change entries of the cell.json of the cell of that name."""
+    path = params.path("results", name, "cell.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def make_up_grid(

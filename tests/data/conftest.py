@@ -20,6 +20,7 @@ class Server:
     url: str
     files: dict[str, bytes] = dataclasses.field(default_factory=dict)
     ranges: bool = True  # whether it honours Range
+    misplaced: bool = False  # whether it answers a Range with the file's beginning
     cuts: dict[str, int] = dataclasses.field(
         default_factory=lambda: defaultdict(int)
     )  # connections to cut half way
@@ -53,11 +54,12 @@ class _Handler(BaseHTTPRequestHandler):
             start = 0
         elif match and start >= len(whole):
             return self.send_error(416)
-        body = whole[start:]
+        first = 0 if state.misplaced else start
+        body = whole[first:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
+            self.send_header("Content-Range", f"bytes {first}-{len(whole) - 1}/{len(whole)}")
         for key, value in state.headers.items():
             self.send_header(key, value)
         self.end_headers()

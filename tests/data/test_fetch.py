@@ -139,6 +139,15 @@ def test_a_server_that_ignores_ranges_starts_over_and_is_given_up_in_the_end(one
         fetch(one, folder, [server.url])
 
 
+def test_a_server_that_answers_another_range_is_asked_for_the_whole_file(one, folder, server):
+    serve(server, a=BIG)
+    server.misplaced = True
+    server.cuts["/toy/a.bin"] = 1
+    fetch(one, folder, [server.url])
+    assert (folder / "a.bin").read_bytes() == BIG
+    assert [start > 0 for _, start in server.asked] == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("left", "requests"),
     [

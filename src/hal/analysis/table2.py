@@ -11,7 +11,7 @@ from hal.analysis.grid import CellResult, load_grid, select, summary
 from hal.analysis.labels import dataset_title
 from hal.analysis.latex import escape
 from hal.analysis.paper import load_paper
-from hal.analysis.run import Run, describe
+from hal.analysis.run import PARAMS, Run, describe
 from hal.files import write_text
 from hal.params import BASELINE, Params
 
@@ -112,10 +112,10 @@ def notes(params: Params, table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def write(params: Params, overlays: Sequence[Path | str] = ()) -> list[Path]:
-    """Write results/table2.csv, .md and .tex, and return their paths."""
+def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> list[Path]:
+    """Write results/table2.csv, .md and .tex of `params`, read from `path` with `overlays`; return their paths."""
     table = table2(params, load_grid(params))
-    run = describe(params, overlays)
+    run = describe(params, overlays, path)
     texts = {
         ".csv": table.to_csv(index=False, float_format="%.6g"),
         ".md": to_markdown(params, table, run),

@@ -56,7 +56,7 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
         case = cases[name]
         ax.set_title(style.panel_title(case_title(params, dataset, name)))
         ax.set(yscale="log", ylim=limits, xlim=(0.5, params.train.epochs + 0.5))
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         ax.yaxis.set_major_locator(LogLocator(subs=(1,) if limits[1] > 50 * limits[0] else (1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter(NullFormatter())

@@ -82,7 +82,7 @@ def head(figure: Figure, title: str, remarks: Sequence[str]) -> None:
 
 def panel_title(text: str) -> str:
     """At most two lines, as wide as a panel."""
-    return "\n".join(textwrap.wrap(text, 34, max_lines=2, placeholder=" …"))
+    return "\n".join(textwrap.wrap(text, 38, max_lines=2, placeholder=" …"))
 
 
 def say(ax: Axes, text: str) -> None:

@@ -249,7 +249,7 @@ def _machine(made: dict[str, Any]) -> str:
         made.get("code") and f"code `{made['code']}`",
     ]
     parts += ["deterministic" if made.get("deterministic") else "not deterministic"]
-    parts += [made.get("cpu_threads") and f"{made['cpu_threads']} CPU threads"]
+    parts += [made.get("cpu_threads") and f"CPU threads: {made['cpu_threads']}"]
     return ", ".join(str(part) for part in parts if part)
 
 
