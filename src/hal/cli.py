@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from hal.errors import UserError
 from hal.params import Params, load
@@ -84,7 +85,7 @@ def _train(params: Params, arguments: argparse.Namespace) -> None:
 def _table(params: Params, arguments: argparse.Namespace) -> None:
     from hal.analysis import table2
 
-    for path in table2.write(params, arguments.overlays):
+    for path in table2.write(params, arguments.overlays, Path(arguments.params)):
         print(path)
 
 
@@ -99,7 +100,7 @@ def _figure(params: Params, arguments: argparse.Namespace) -> None:
 def _report(params: Params, arguments: argparse.Namespace) -> None:
     from hal import report
 
-    for path in report.render(params, arguments.overlays):
+    for path in report.render(params, arguments.overlays, Path(arguments.params)):
         print(path)
     if (pdf := report.build_pdf(params)) is not None:
         print(pdf)
