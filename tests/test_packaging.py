@@ -49,9 +49,9 @@ def test_conda_users_get_python_from_conda_and_the_rest_from_the_lock():
     assert [entry.split("=")[0] for entry in conda] == ["python", "pip"]
     assert pip == {"pip": ["--require-hashes", "-r requirements.lock"]}
     version = conda[0].split("=")[1]
-    assert Requirement("python" + tomllib.loads(read("pyproject.toml"))["project"]["requires-python"]).specifier.contains(
-        version
-    )
+    assert Requirement(
+        "python" + tomllib.loads(read("pyproject.toml"))["project"]["requires-python"]
+    ).specifier.contains(version)
 
 
 def test_make_installs_from_the_lock_and_ci_installs_with_make():
@@ -62,4 +62,7 @@ def test_make_installs_from_the_lock_and_ci_installs_with_make():
 
 
 def test_the_citation_names_the_version_of_the_package():
-    assert yaml.safe_load(read("CITATION.cff"))["version"] == tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    assert (
+        yaml.safe_load(read("CITATION.cff"))["version"]
+        == tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    )

@@ -42,6 +42,11 @@ def tiny_images(train: int = 70, test: int = 33) -> store.Images:
     return store.Images(*split(train), *split(test))
 
 
+def save_npz(path: Path) -> None:
+    """The tiny images as a user's own file."""
+    np.savez(path, **vars(tiny_images()))
+
+
 def tiny_params(root: Path, **train: object) -> Params:
     """Parameters whose only data set is the tiny one, which lies prepared below `root`; `train` changes settings."""
     images = tiny_images()

@@ -1,0 +1,246 @@
+"""The DAG: what it plans, what it reruns and what it leaves alone."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hal.errors import UserError
+from hal.files import sha256_of
+from hal.params import load
+from hal.workflow import cell_files, digest, figure_inputs, gpus, lock, overlays, prefix
+from tests.test_cell import files_of
+from tests.tiny import ROOT, save_npz
+
+OVERLAY = """
+root: runs/tiny
+grid: {{datasets: [tiny], seeds: [0, 1]}}
+datasets:
+  tiny:
+    source: npz
+    path: tiny-source.npz
+    sha256: {sha256}
+    title: Tiny
+    layers: 10
+    classes: [a, b, c, d]
+    cases:
+      pairs: {{title: pairs, superclasses: [[0, 1], [2, 3]]}}
+model: {{batch_norm_momentum: 0.1}}
+train: {{epochs: 2, batch_size: 16, max_lr: 0.1}}
+augment: {{pad: 1}}
+runtime: {{device: cpu}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """A checkout of its own, with an overlay whose cells train in a second."""
+    for name in ("Snakefile", "params.yaml", "environment.yml", "profiles", "configs", "docs"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
+    save_npz(tmp_path / "tiny-source.npz")
+    sha256 = sha256_of(tmp_path / "tiny-source.npz")
+    (tmp_path / "configs/tiny.yaml").write_text(OVERLAY.format(sha256=sha256), encoding="utf-8")
+    return tmp_path
+
+
+def snakemake(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    # A dry run reports on stdout, a real one on stderr.
+    return subprocess.run(
+        command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+
+
+def planned(project: Path, *arguments: str) -> dict[str, int]:
+    """Rule to number of jobs, from a dry run."""
+    done = snakemake(project, "--dry-run", *arguments)
+    assert done.returncode == 0, done.stdout
+    if "Nothing to be done" in done.stdout:
+        return {}
+    table = done.stdout.rsplit("Job stats:", 1)[1].split("total")[0]
+    rows = [line.split() for line in table.splitlines()[3:] if line.strip()]
+    return {name: int(count) for name, count in rows}
+
+
+def cells_trained(jobs: dict[str, int]) -> int:
+    return jobs.get("train_baseline", 0) + jobs.get("train_case", 0)
+
+
+def edit(project: Path, old: str, new: str) -> None:
+    path = project / "configs/tiny.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_the_papers_grid_is_75_cells_and_its_figures(project):
+    jobs = planned(project)
+    assert (jobs["train_baseline"], jobs["train_case"], jobs["data"]) == (15, 60, 3)
+    assert jobs["figure"] >= 6
+
+
+def test_one_cell_is_asked_for_by_its_path(project):
+    assert planned(project, "results/svhn/case4/seed3") == {"data": 1, "train_case": 1}
+    assert planned(project, "results/svhn/baseline/seed3") == {"data": 1, "train_baseline": 1}
+
+
+def test_the_workflow_has_nothing_for_the_linter_to_say(project):
+    done = snakemake(project, "--lint")
+    assert done.returncode == 0
+    assert "Congratulations" in done.stdout
+
+
+def test_an_overlay_writes_below_its_own_root():
+    params = load(ROOT / "params.yaml", [ROOT / "configs/demo.yaml"])
+    assert prefix(params) == "runs/demo/"
+    assert prefix(load(ROOT / "params.yaml")) == ""
+    files = cell_files(params, "cell.json")
+    assert len(files) == 25
+    assert all(file.startswith("runs/demo/results/digits/") for file in files)
+
+
+def test_figures_need_the_cells_of_their_data_set_only():
+    params = load(ROOT / "params.yaml")
+    scores = figure_inputs(params, "fig5_svhn_scores")
+    assert sum(file.endswith("scores.npz") for file in scores) == 20  # the baseline has no scores
+    assert sum(file.endswith("curves.csv") for file in figure_inputs(params, "fig4_svhn_loss")) == 25
+    assert all("/svhn/" in file for file in scores)
+
+
+def test_settings_on_the_command_line_are_refused_with_the_way_to_go(project):
+    with pytest.raises(UserError, match=r"--config train=5: settings come from files"):
+        overlays([], {"train": 5})
+    done = snakemake(project, "--dry-run", "--config", "epochs=5")
+    assert done.returncode == 1
+    assert "settings come from files" in done.stdout
+
+
+def test_a_wrong_setting_stops_snakemake_before_anything_runs(project):
+    edit(project, "epochs: 2", "epoch: 2")
+    done = snakemake(project, "--configfile", "configs/tiny.yaml")
+    assert done.returncode == 1
+    assert "train.epoch: unknown key" in done.stdout
+    assert "did you mean epochs?" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (project / "runs").exists()
+
+
+def test_only_cells_with_a_gpu_count_towards_the_gpu_resource():
+    assert gpus(load(ROOT / "params.yaml")) == 1
+    assert gpus(load(ROOT / "params.yaml", [ROOT / "configs/demo.yaml"])) == 0
+
+
+def test_what_shows_in_a_report_changes_its_digest_and_how_a_cell_is_run_does_not(tmp_path):
+    def of(text: str) -> str:
+        path = tmp_path / "overlay.yaml"
+        path.write_text(text, encoding="utf-8")
+        return digest(load(ROOT / "params.yaml", [path]))
+
+    assert of("runtime: {cpu_threads: 7}") == of("{}")
+    assert of("datasets: {mnist: {title: Digits}}") != of("{}")
+
+
+def test_one_snakemake_at_a_time_below_a_root(tmp_path):
+    params = load(ROOT / "params.yaml", [ROOT / "configs/demo.yaml"])
+    object.__setattr__(params, "root", str(tmp_path))
+    held = lock(params)
+    with pytest.raises(UserError, match="another snakemake is at work"):
+        lock(params)
+    held.close()
+    lock(params).close()
+
+
+@pytest.mark.slow
+def test_changes_rerun_just_what_they_touch(project):
+    tiny = ("--configfile", "configs/tiny.yaml")
+    done = snakemake(project, *tiny)
+    assert done.returncode == 0, done.stdout
+    root = project / "runs/tiny"
+    assert (root / "report/report.html").stat().st_size > 10_000
+    assert not (project / "results").exists()
+    assert planned(project, *tiny) == {}
+
+    # a forced cell, and what follows from it
+    stamps = {path: path.stat().st_mtime_ns for path in root.glob("results/tiny/*/*/cell.json")}
+    assert len(stamps) == 4
+    assert snakemake(project, *tiny, "--force", "runs/tiny/results/tiny/pairs/seed1").returncode == 0
+    changed = [path for path, stamp in stamps.items() if path.stat().st_mtime_ns != stamp]
+    assert changed == [root / "results/tiny/pairs/seed1/cell.json"]
+    follows = planned(project, *tiny)
+    assert cells_trained(follows) == 0
+    assert {"table", "figure", "report"} <= follows.keys()
+
+    # a seed more, and a grouping more
+    edit(project, "seeds: [0, 1]", "seeds: [0, 1, 2]")
+    jobs = planned(project, *tiny)
+    assert (jobs["train_baseline"], jobs["train_case"]) == (1, 1)
+    edit(project, "cases:", "cases:\n      mine: {superclasses: [[0, 3], [1, 2]]}")
+    jobs = planned(project, *tiny)
+    assert (jobs["train_baseline"], jobs["train_case"]) == (1, 1 + 3)
+
+    # a title redraws; runtime settings and a touched data set do nothing; epochs retrain all
+    edit(project, "title: Tiny", "title: Tiny squares")
+    assert cells_trained(planned(project, *tiny)) == 5
+    edit(project, "runtime: {device: cpu}", "runtime: {device: cpu, cpu_threads: 2}")
+    os.utime(root / "data/tiny.npz")
+    assert cells_trained(planned(project, *tiny)) == 5
+    edit(project, "epochs: 2", "epochs: 3")
+    assert cells_trained(planned(project, *tiny)) == 9
+
+    # and the whole with a grouping of one's own, to the report
+    done = snakemake(project, *tiny)
+    assert done.returncode == 0, done.stdout
+    table = (root / "results/table2.csv").read_text(encoding="utf-8")
+    assert "mine" in table
+    assert "mine" in (root / "report/report.html").read_text(encoding="utf-8")
+    assert planned(project, *tiny) == {}
+
+
+@pytest.mark.slow
+def test_a_killed_snakemake_goes_on_and_ends_with_the_same_bytes(project):
+    edit(project, "epochs: 2", "epochs: 150")
+    tiny = ("runs/tiny/results/tiny/pairs/seed0", "--configfile", "configs/tiny.yaml")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *tiny],
+        cwd=project,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    log = project / "runs/tiny/logs/train/tiny/pairs/seed0.log"
+    while not log.exists() or "epoch 10/" not in log.read_text(encoding="utf-8"):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (project / "runs/tiny/results/tiny/pairs/seed0/cell.json").exists()
+    done = snakemake(project, *tiny)  # nothing to unlock by hand
+    assert done.returncode == 0, done.stdout
+
+    params = load(project / "params.yaml", [project / "configs/tiny.yaml"])
+    cell = params.cell("tiny", "pairs", 0)
+    object.__setattr__(params, "root", str(project / "runs/tiny"))
+    killed = files_of(params, cell)
+    assert snakemake(project, *tiny, "--force").returncode == 0
+    assert (
+        json.loads((project / "runs/tiny/results/tiny/pairs/seed0/cell.json").read_text())["time"]["resumed"]
+        == 0
+    )
+    assert files_of(params, cell) == killed
+
+
+@pytest.mark.slow
+def test_a_cell_that_fails_does_not_hold_up_the_others(project):
+    edit(project, "batch_size: 16", "batch_size: 71")  # more than there are images
+    edit(project, "seeds: [0, 1]", "seeds: [0]")
+    done = snakemake(project, "--configfile", "configs/tiny.yaml")
+    assert done.returncode == 1
+    said = done.stdout
+    assert said.count("train.batch_size = 71: tiny has only 70 training images") == 2  # both cells were tried
+    assert "Traceback" not in said
