@@ -151,3 +151,32 @@ def test_superclass_order_is_part_of_the_identity(tmp_path):
         tmp_path, "datasets: {mnist: {cases: {case1: {superclasses: [[0,1,2,3,4], [5,6,7,8,9]]}}}}"
     )
     assert swapped.cell("mnist", "case1", 0).hash != load(PARAMS).cell("mnist", "case1", 0).hash
+
+
+def test_a_data_set_may_have_settings_of_its_own(tmp_path):
+    before = {cell.name: cell for cell in load(PARAMS).cells()}
+    params = overlaid(tmp_path, "datasets: {mnist: {train: {epochs: 7}}}")
+    for cell in params.cells():
+        assert cell.train.epochs == (7 if cell.dataset == "mnist" else 250)
+        assert (cell.hash == before[cell.name].hash) == (cell.dataset != "mnist")
+    with pytest.raises(UserError, match=r"datasets\.mnist\.train\.epoch: unknown key"):
+        overlaid(tmp_path, "datasets: {mnist: {train: {epoch: 7}}}")
+
+
+def test_variants_become_data_sets_that_differ_in_what_they_name(tmp_path):
+    params = overlaid(
+        tmp_path,
+        "grid: {datasets: [mnist, svhn]}\n"
+        "variants: {slow: {title: slower, train: {max_lr: 0.1}}, plain: {title: no flips, augment: {flip: false}}}",
+    )
+    assert params.grid.datasets == ("mnist", "svhn", "mnist-slow", "mnist-plain", "svhn-slow", "svhn-plain")
+    slow, base = params.cell("svhn-slow", "case4", 3), params.cell("svhn", "case4", 3)
+    assert (slow.train.max_lr, base.train.max_lr) == (0.1, 1.0)
+    assert slow.superclasses == base.superclasses
+    assert base.hash == load(PARAMS).cell("svhn", "case4", 3).hash
+    assert params.datasets["svhn-slow"].variant_of == "svhn"
+    assert params.datasets["svhn-slow"].title == "SVHN, slower"
+    with pytest.raises(UserError, match=r"train\.max_lr = -1.*must be greater than 0"):
+        overlaid(tmp_path, "variants: {bad: {title: bad, train: {max_lr: -1}}}")
+    with pytest.raises(UserError, match=r"variants\.bad\.trian: unknown key"):
+        overlaid(tmp_path, "variants: {bad: {title: bad, trian: {max_lr: 1}}}")

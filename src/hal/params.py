@@ -50,7 +50,11 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A data set of the catalogue, its network's depth and its superclass groupings."""
+    """A data set of the catalogue, its network's depth and its superclass groupings.
+
+    `model`, `train` and `augment` hold what differs from the common settings, for this data set alone.
+    `variant_of` names the data set that a variant was made from (see `_with_variants`).
+    """
 
     source: Literal["mnist", "svhn", "cifar10", "digits", "npz"]
     layers: Annotated[int, Range(10)]
@@ -59,6 +63,20 @@ class Dataset:
     title: str = ""
     sha256: str | None = None
     path: str | None = None
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    train: dict[str, Any] = dataclasses.field(default_factory=dict)
+    augment: dict[str, Any] = dataclasses.field(default_factory=dict)
+    variant_of: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A few settings that differ from the common ones, to see what they are worth."""
+
+    title: str
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    train: dict[str, Any] = dataclasses.field(default_factory=dict)
+    augment: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,9 +200,9 @@ class Params:
             classes=len(entry.classes),
             superclasses=tuple(tuple(sorted(classes)) for classes in superclasses),
             layers=entry.layers,
-            model=self.model,
-            train=self.train,
-            augment=self.augment,
+            model=self._settings("model", dataset),
+            train=self._settings("train", dataset),
+            augment=self._settings("augment", dataset),
         )
 
     def cases(self, dataset: str) -> list[str]:
@@ -212,6 +230,11 @@ class Params:
             resume=self.path(".resume", f"{cell.name.replace('/', '-')}-{cell.hash}"),
         )
 
+    def _settings(self, section: str, dataset: str) -> Any:
+        """A section's common settings with what the data set changes, checked."""
+        common, changed = getattr(self, section), getattr(self.datasets[dataset], section)
+        return build(type(common), dataclasses.asdict(common) | changed, f"datasets.{dataset}.{section}")
+
     def _dataset(self, name: str) -> Dataset:
         if name not in self.datasets:
             raise UserError(f"data set {name!r}: params.yaml has {', '.join(self.datasets)}")
@@ -228,9 +251,31 @@ def load(path: Path | str = "params.yaml", overlays: Sequence[Path | str] = ()) 
     for overlay in overlays:
         content = _merge(content, read_yaml(Path(overlay)))
         where += f" + {overlay}"
-    params = build(Params, content, f"{where}:")
+    params = build(Params, _with_variants(content, where), f"{where}:")
     _check(params, where)
     return params
+
+
+def _with_variants(content: dict, where: str) -> dict:
+    """Make `variants` into data sets of their own, so that all that follows knows nothing of them.
+
+    The variant `v` of data set `d` is a data set `d-v` that differs from `d` in a few settings.
+    """
+    variants = build(dict[str, Variant], content.get("variants", {}), f"{where}: variants")
+    content = {key: value for key, value in content.items() if key != "variants"}
+    if not variants:
+        return content
+    grid, datasets = content.get("grid", {}), content.get("datasets", {})
+    added = {
+        f"{name}-{variant}": datasets[name]
+        | {"title": f"{datasets[name].get('title', name)}, {change.title}", "variant_of": name}
+        | {"model": change.model, "train": change.train, "augment": change.augment}
+        for name in grid.get("datasets", [])
+        if name in datasets
+        for variant, change in variants.items()
+    }
+    grid = grid | {"datasets": [*grid.get("datasets", []), *added]}
+    return content | {"grid": grid, "datasets": datasets | added}
 
 
 def _merge(below: dict, above: dict) -> dict:
@@ -261,6 +306,15 @@ def _check(params: Params, where: str) -> None:
         )
     for name, dataset in params.datasets.items():
         _check_dataset(f"{where}: datasets.{name}", name, dataset)
+        for section in ("model", "train", "augment"):
+            _check_settings(params, name, section, where)
+
+
+def _check_settings(params: Params, dataset: str, section: str, where: str) -> None:
+    try:
+        params._settings(section, dataset)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def _check_dataset(where: str, name: str, dataset: Dataset) -> None:

@@ -75,13 +75,15 @@ def build(kind: Any, value: Any, where: str) -> Any:
 
     Args:
         kind: a dataclass, `tuple[T, ...]`, `dict[str, T]`, `T | None`, `Literal`, `Annotated[number, Range]`,
-            or one of int, float, bool, str.
+            one of int, float, bool, str, or Any.
         value: what YAML gave.
         where: the path shown in messages, such as "params.yaml: train.epochs".
 
     Raises:
         UserError: names `where`, the value, and what is allowed.
     """
+    if kind is Any:
+        return value
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         return _build_dataclass(kind, value, where)
