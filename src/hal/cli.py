@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--force", action="store_true", help="train it again though it is finished")
     command.set_defaults(run=_train)
 
+    command = commands.add_parser("status", help="show which cells are done, and the time left")
+    command.set_defaults(run=_status)
+
     command = commands.add_parser("table", help="write Table 2 from the cells there are")
     command.set_defaults(run=_table)
 
@@ -80,6 +83,13 @@ def _train(params: Params, arguments: argparse.Namespace) -> None:
     record = run(params, cell, arguments.force)
     if record["status"] == "ok":
         print(f"{cell.name}: test error {record['test_error']:.2f} % after {record['epochs']} epochs")
+
+
+def _status(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.analysis import status
+    from hal.analysis.grid import load_grid
+
+    print(status.report(load_grid(params)))
 
 
 def _table(params: Params, arguments: argparse.Namespace) -> None:

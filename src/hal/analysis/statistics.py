@@ -1,0 +1,159 @@
+"""Statistics of a few seeds: intervals, Welch's test, Holm's correction, what a number of seeds can resolve.
+
+Samples are one number a seed. Networks of the same seed share their initial convolutions and the order of their
+training images, but they are compared unpaired: what the seeds share is the experiment's doing, not the paper's.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.05
+POWER = 0.8
+RESAMPLES = 9_999
+
+_SEED = 0  # of the bootstrap: the same cells always give the same interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """An interval; NaN at both ends where there is none, as for a single seed."""
+
+    low: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval."""
+        return not math.isnan(self.low)
+
+
+NO_INTERVAL = Interval(math.nan, math.nan)
+
+
+@dataclasses.dataclass(frozen=True)
+class Moments:
+    """A sample's mean, sample standard deviation (divided by n - 1; NaN for n = 1) and size."""
+
+    mean: float
+    sd: float
+    n: int
+
+
+def moments(sample: Sequence[float] | np.ndarray) -> Moments:
+    """Mean, sample standard deviation and size; the mean of nothing is NaN."""
+    values = np.asarray(sample, dtype=float)
+    mean = float(values.mean()) if len(values) else math.nan
+    return Moments(mean, float(values.std(ddof=1)) if len(values) > 1 else math.nan, len(values))
+
+
+def bootstrap(samples: Sequence[np.ndarray], weights: Sequence[float]) -> Interval:
+    """Percentile bootstrap 95 % interval of `sum(weight * mean(sample))`, every sample resampled by itself.
+
+    One sample with weight 1 gives the interval of its mean, two with 1 and -1 that of a difference, and several
+    that of a pooled mean, stratified: no seed ever changes its stratum. With so few values the percentile bootstrap
+    is too short: of five seeds' mean it covers about 84 % instead of 95 %, of a difference about 88 %.
+
+    Returns:
+        The interval, or none where a sample has fewer than two values or no sample varies.
+    """
+    if min(map(len, samples)) < 2 or all(np.ptp(sample) == 0 for sample in samples):
+        return NO_INTERVAL
+
+    def weighted(*drawn: np.ndarray, axis: int) -> np.ndarray:
+        return sum(w * sample.mean(axis=axis) for w, sample in zip(weights, drawn, strict=True))
+
+    found = stats.bootstrap(
+        [np.asarray(sample, dtype=float) for sample in samples],
+        weighted,
+        n_resamples=RESAMPLES,
+        confidence_level=1 - LEVEL,
+        method="percentile",
+        vectorized=True,
+        rng=np.random.default_rng(_SEED),
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high))
+
+
+def mean_interval(sample: Sequence[float] | np.ndarray, comparisons: int = 1) -> Interval:
+    """Student's interval of a mean; with `comparisons` > 1 so wide that as many hold together (Bonferroni), at 95 %."""
+    m = moments(sample)
+    if m.n < 2 or m.sd == 0:
+        return NO_INTERVAL
+    half = stats.t.ppf(1 - LEVEL / comparisons / 2, m.n - 1) * m.sd / math.sqrt(m.n)
+    return Interval(m.mean - half, m.mean + half)
+
+
+def welch_interval(a: Moments, b: Moments, comparisons: int = 1) -> Interval:
+    """Welch's interval of mean(a) - mean(b); with `comparisons` > 1 so wide that as many hold together, at 95 %.
+
+    Returns:
+        The interval, or none where a sample has no deviation or neither varies.
+    """
+    if min(a.n, b.n) < 2 or not a.sd + b.sd > 0:
+        return NO_INTERVAL
+    va, vb = a.sd**2 / a.n, b.sd**2 / b.n
+    freedom = (va + vb) ** 2 / (va**2 / (a.n - 1) + vb**2 / (b.n - 1))  # Welch and Satterthwaite
+    half = float(stats.t.ppf(1 - LEVEL / comparisons / 2, freedom)) * math.sqrt(va + vb)
+    return Interval(a.mean - b.mean - half, a.mean - b.mean + half)
+
+
+def welch_p(a: Moments, b: Moments) -> float:
+    """Two-sided p of Welch's test that two means are equal; NaN where there is no interval either."""
+    if min(a.n, b.n) < 2 or not a.sd + b.sd > 0:
+        return math.nan
+    test = stats.ttest_ind_from_stats(a.mean, a.sd, a.n, b.mean, b.sd, b.n, equal_var=False)
+    return float(test.pvalue)
+
+
+def holm(p: Sequence[float], planned: int | None = None) -> np.ndarray:
+    """Holm's adjusted p-values; NaN stays NaN.
+
+    Args:
+        p: p-values, NaN for a comparison that could not be made yet.
+        planned: how many comparisons the run will make in all, by default `len(p)`. Those that are still to come
+            count already, so that a half-finished run is held to the same standard.
+    """
+    values = np.asarray(p, dtype=float)
+    planned = len(values) if planned is None else planned
+    order = np.argsort(values)  # NaN last
+    adjusted = np.minimum(1, np.maximum.accumulate((planned - np.arange(len(values))) * values[order]))
+    found = np.empty_like(values)
+    found[order] = adjusted
+    return found
+
+
+def detectable(a: Moments, b: Moments) -> float:
+    """The smallest true difference of means that this many seeds would show in 80 % of runs, two-sided at 5 %.
+
+    (t(0.975, f) + t(0.8, f)) s sqrt(1/n_a + 1/n_b), with s the pooled standard deviation, f = n_a + n_b - 2; for one
+    test alone, no correction. NaN where there is no deviation to go by.
+    """
+    if min(a.n, b.n) < 2:
+        return math.nan
+    freedom = a.n + b.n - 2
+    pooled = math.sqrt(((a.n - 1) * a.sd**2 + (b.n - 1) * b.sd**2) / freedom)
+    factor = stats.t.ppf(1 - LEVEL / 2, freedom) + stats.t.ppf(POWER, freedom)
+    return float(factor) * pooled * math.sqrt(1 / a.n + 1 / b.n)
+
+
+def spearman(x: Sequence[float], y: Sequence[float]) -> tuple[float, Interval]:
+    """Spearman's rho of pairs, and its percentile bootstrap 95 % interval over the pairs.
+
+    Returns:
+        NaN and no interval for fewer than 4 pairs, or where one side does not vary. Resamples in which one side does
+        not vary have no rho and are left out.
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return math.nan, NO_INTERVAL
+    drawn = np.random.default_rng(_SEED).integers(len(x), size=(RESAMPLES, len(x)))
+    ranks = [stats.rankdata(values[drawn], axis=1) for values in (x, y)]
+    ranks = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
+    scale = np.sqrt((ranks[0] ** 2).sum(axis=1) * (ranks[1] ** 2).sum(axis=1))
+    rho = (ranks[0] * ranks[1]).sum(axis=1)[scale > 0] / scale[scale > 0]
+    low, high = np.quantile(rho, [LEVEL / 2, 1 - LEVEL / 2])
+    return float(stats.spearmanr(x, y).statistic), Interval(float(low), float(high))
