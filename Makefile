@@ -12,7 +12,7 @@ help:
 	@echo "make demo     the whole pipeline on embedded data: minutes, no GPU, no download -> runs/demo/report/report.html"
 	@echo "make short    the real MNIST, 3 epochs, 3 seeds, on the CPU                     -> runs/short/report/report.html"
 	@echo "make paper    the paper: 75 cells of 250 epochs; GPUS=2 for two GPUs            -> report/report.html"
-	@echo "make draw     table, figures and report from the results there are, training nothing"
+	@echo "make draw     tables, figures and report from the results there are, training nothing"
 	@echo "make test     install and run the tests"
 	@echo "make lint     the checks that CI runs; make format mends what can be mended"
 	@echo "make lock     resolve requirements.lock anew from pyproject.toml"
@@ -42,6 +42,8 @@ paper: install
 
 draw: install
 	$(BIN)/python -m hal table
+	$(BIN)/python -m hal controls
+	$(BIN)/python -m hal analyse
 	$(BIN)/python -m hal figure
 	$(BIN)/python -m hal report
 

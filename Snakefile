@@ -1,4 +1,4 @@
-"""The whole paper as one DAG: data -> cells -> table, figures -> report.
+"""The whole paper as one DAG: data -> cells -> table, analysis, figures -> report.
 
     snakemake --cores 8 --resources gpu=2               the paper's run
     snakemake --configfile configs/demo.yaml            another experiment, under a root of its own
@@ -32,8 +32,12 @@ onstart:
 
 
 rule all:
+    """The report, and so everything."""
     input:
         expand("{root}report/{file}", root=ROOT, file=REPORT),
+    localrule: True
+    message:
+        "finished: open {input[0]}"
 
 
 rule data:
@@ -123,8 +127,56 @@ rule table:
         "hal table > {log} 2>&1"
 
 
+rule controls:
+    """What the hint is worth: the test logits of a data set's networks under every superclass."""
+    input:
+        lambda w: dag.control_inputs(P, w.dataset),
+    output:
+        f"{ROOT}results/controls/{{dataset}}.csv",
+    params:
+        settings=dag.digest(P),
+    log:
+        f"{ROOT}logs/controls/{{dataset}}.log",
+    benchmark:
+        f"{ROOT}logs/benchmarks/controls/{{dataset}}.tsv"
+    resources:
+        mem_mb=2000,
+    conda:
+        "environment.yml"
+    message:
+        "{wildcards.dataset}: controls"
+    shell:
+        "hal controls {wildcards.dataset} > {log} 2>&1"
+
+
+rule analysis:
+    """Table 2b, statistics, separability, convergence and the verdicts."""
+    input:
+        dag.analysis_inputs(P),
+    output:
+        multiext(f"{ROOT}results/table2b", ".csv", ".tex"),
+        multiext(f"{ROOT}results/", "statistics.csv", "separability.csv", "correlation.csv", "convergence.csv"),
+        f"{ROOT}results/verdicts.csv",
+        report(f"{ROOT}results/table2b.md", caption="docs/captions/table2b.rst", category="Table 2b"),
+        report(f"{ROOT}results/verdicts.md", caption="docs/captions/verdicts.rst", category="Verdicts"),
+    params:
+        settings=dag.digest(P),
+    log:
+        f"{ROOT}logs/analysis.log",
+    benchmark:
+        f"{ROOT}logs/benchmarks/analysis.tsv"
+    resources:
+        mem_mb=2000,
+    conda:
+        "environment.yml"
+    message:
+        "controls, statistics and verdicts"
+    shell:
+        "hal analyse > {log} 2>&1"
+
+
 rule figure:
-    """One of Figures 2-7, or a data set's of your own."""
+    """One of Figures 2-7, a data set's of your own, or `separability`."""
     input:
         lambda w: dag.figure_inputs(P, w.figure),
     output:
@@ -151,6 +203,7 @@ rule report:
     input:
         dag.cell_files(P, "cell.json"),
         rules.table.output,
+        rules.analysis.output,
         expand("{root}figures/{figure}.{kind}", root=ROOT, figure=figures.figure_names(P), kind=["svg", "pdf"]),
     output:
         expand("{root}report/{file}", root=ROOT, file=REPORT),

@@ -206,6 +206,31 @@ def test_a_cell_that_lost_a_file_is_trained_again(tmp_path, lost):
     assert files_of(params, cell) == before
 
 
+def test_replacing_a_cell_of_other_settings_is_said(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    first = params.cell("tiny", "pairs", 0)
+    run(params, first)
+    longer = tiny_params(tmp_path, epochs=4)
+    record = run(longer, longer.cell("tiny", "pairs", 0))
+    assert record["epochs"] == 4
+    assert f"will replace the cell with the hash {first.hash}" in capsys.readouterr().out
+
+
+def test_a_run_killed_while_it_writes_leaves_no_cell_of_two_runs(tmp_path, monkeypatch):
+    """cell.json must not vouch for files of another run."""
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+
+    def dying(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hal.cell, "_write_curves", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(params, cell, force=True)
+    assert not (params.cell_paths(cell).results / "cell.json").exists()
+
+
 def test_two_processes_cannot_train_one_cell(tmp_path):
     params = tiny_params(tmp_path)
     cell = params.cell("tiny", "pairs", 0)

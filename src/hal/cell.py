@@ -44,10 +44,12 @@ def run(params: Params, cell: Cell, force: bool = False) -> dict[str, Any]:
         UserError: the data set is missing or broken, another process trains this cell, no such device.
     """
     paths = params.cell_paths(cell)
-    finished = _finished(paths, cell)
-    if finished and not force:
+    before = _whole(paths, cell)
+    if before and before["hash"] == cell.hash and not force:
         print(f"{cell.name}: already finished under these settings; --force trains it again", flush=True)
-        return finished
+        return before
+    if before:
+        print(f"{cell.name}: will replace the cell with the hash {before['hash']}", flush=True)
     with locked(paths.resume), claimed_device(params.runtime.device) as device:
         configure(params.runtime, cell.train.precision)
         images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
@@ -60,11 +62,12 @@ def run(params: Params, cell: Cell, force: bool = False) -> dict[str, Any]:
 
         progress = train(cell, net, data, autocast, paths.resume)
         began = time.monotonic()
+        # cell.json goes first and comes last: where it lies, the cell is whole and all its files are of one run.
+        (paths.results / "cell.json").unlink(missing_ok=True)
         _write_arrays(cell, net, data, autocast, paths)
         _write_curves(paths.results / "curves.csv", progress.curves)
         progress.wall_s += time.monotonic() - began
         record = _record(cell, net, data, progress, params, description)
-        # cell.json comes last: where it lies, the cell is whole.
         write_text(paths.results / "cell.json", json.dumps(record, indent=2) + "\n")
         discard_state(paths.resume)
     return record
@@ -130,8 +133,8 @@ def first_not_finite(losses: Tensor) -> int:
     return int(bad[0]) + 1 if len(bad) else len(losses)
 
 
-def _finished(paths: CellPaths, cell: Cell) -> dict[str, Any] | None:
-    """cell.json of a cell that is whole and has the same identity."""
+def _whole(paths: CellPaths, cell: Cell) -> dict[str, Any] | None:
+    """cell.json of a cell of that name, under whatever settings, all of whose files are there."""
     files = [
         paths.results / "curves.csv",
         paths.checkpoints / "weights.safetensors",
@@ -145,7 +148,7 @@ def _finished(paths: CellPaths, cell: Cell) -> dict[str, Any] | None:
         record = json.loads((paths.results / "cell.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return record if isinstance(record, dict) and record.get("hash") == cell.hash else None
+    return record if isinstance(record, dict) and "hash" in record else None
 
 
 def _check_data(cell: Cell, images: store.Images) -> None:

@@ -59,6 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("table", help="write Table 2 from the cells there are")
     command.set_defaults(run=_table)
 
+    command = commands.add_parser("controls", help="measure what the hint is worth, from the cells there are")
+    command.add_argument("datasets", nargs="*", metavar="DATASET", help="none: all of the grid")
+    command.set_defaults(run=_controls)
+
+    command = commands.add_parser(
+        "analyse", help="write Table 2b, statistics, separability, convergence and the verdicts"
+    )
+    command.set_defaults(run=_analyse)
+
     command = commands.add_parser("figure", help="draw one figure, or all, from the cells there are")
     command.add_argument("names", nargs="*", metavar="NAME", help="none: all of them")
     command.set_defaults(run=_figure)
@@ -96,6 +105,20 @@ def _table(params: Params, arguments: argparse.Namespace) -> None:
     from hal.analysis import table2
 
     for path in table2.write(params, arguments.overlays, Path(arguments.params)):
+        print(path)
+
+
+def _controls(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.analysis import controls
+
+    for dataset in arguments.datasets or params.grid.datasets:
+        print(controls.write(params, dataset))
+
+
+def _analyse(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.analysis import analyses
+
+    for path in analyses.write(params, arguments.overlays, Path(arguments.params)):
         print(path)
 
 

@@ -80,11 +80,28 @@ def cell_files(params: Params, name: str, dataset: str | None = None, cases_only
     ]
 
 
+def control_inputs(params: Params, dataset: str) -> list[str]:
+    """What a data set's controls are computed from."""
+    cells = [cell for cell in params.cells() if cell.dataset == dataset]
+    predictions = [f"{prefix(params)}checkpoints/{cell.name}/predictions.npz" for cell in cells]
+    return predictions + cell_files(params, "cell.json", dataset)
+
+
+def analysis_inputs(params: Params) -> list[str]:
+    """What Table 2b, the statistics and the verdicts are computed from."""
+    return [
+        *cell_files(params, "cell.json"),
+        *cell_files(params, "curves.csv"),
+        *cell_files(params, "scores.npz", cases_only=True),
+        *(f"{prefix(params)}results/controls/{dataset}.csv" for dataset in params.grid.datasets),
+    ]
+
+
 def figure_inputs(params: Params, figure: str) -> list[str]:
     """What a figure is drawn from."""
     kind, dataset = figures.figure_names(params)[figure]
     drawn = cell_files(
-        params, "curves.csv" if kind == "loss" else "scores.npz", dataset, cases_only=kind == "scores"
+        params, "curves.csv" if kind == "loss" else "scores.npz", dataset, cases_only=kind != "loss"
     )
     return drawn + cell_files(params, "cell.json", dataset)
 

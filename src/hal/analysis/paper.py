@@ -40,6 +40,7 @@ class PrintedError:
 class PrintedDataset:
     """What the paper says of one data set."""
 
+    title: str
     layers: int
     figures: dict[str, int]
     cases: dict[str, PrintedCase]
@@ -65,6 +66,37 @@ class Contradiction:
 
 
 @dataclasses.dataclass(frozen=True)
+class Claim:
+    """A sentence of the paper, in our words, and the test that decides whether it held (see analysis/verdicts.py).
+
+    Attributes:
+        id: its name.
+        place: where the paper says it.
+        says: what it says.
+        test: the test's name.
+        datasets: the data sets that it is about.
+        cases: the cases that it is about; empty for all of Table 1.
+        against: the case that they are compared with, where it is not the baseline.
+        value: the number that the paper states, or the limit that the test takes its words to mean.
+        tolerance: what a repetition may differ by and still agree.
+        pair: the two superclasses that it is about.
+        images: numbers of images by data set: `train`, `test`, `all`, or of training images `per_class`.
+    """
+
+    id: str
+    place: str
+    says: str
+    test: str
+    datasets: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
+    against: str = ""
+    value: float = 0.0
+    tolerance: float = 0.0
+    pair: tuple[int, ...] = ()
+    images: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Paper:
     """paper.yaml. `settings` maps key paths of params.yaml to the values that section 4 states."""
 
@@ -74,6 +106,7 @@ class Paper:
     datasets: dict[str, PrintedDataset]
     readings: tuple[Reading, ...]
     contradictions: tuple[Contradiction, ...]
+    claims: tuple[Claim, ...]
 
     def dataset(self, params: Params, name: str) -> PrintedDataset | None:
         """What the paper printed for that data set of params, or None: the name alone does not make it the paper's."""

@@ -78,9 +78,8 @@ def bootstrap(samples: Sequence[np.ndarray], weights: Sequence[float]) -> Interv
     return Interval(float(found.low), float(found.high))
 
 
-def mean_interval(sample: Sequence[float] | np.ndarray, comparisons: int = 1) -> Interval:
+def mean_interval(m: Moments, comparisons: int = 1) -> Interval:
     """Student's interval of a mean; with `comparisons` > 1 so wide that as many hold together (Bonferroni), at 95 %."""
-    m = moments(sample)
     if m.n < 2 or m.sd == 0:
         return NO_INTERVAL
     half = stats.t.ppf(1 - LEVEL / comparisons / 2, m.n - 1) * m.sd / math.sqrt(m.n)

@@ -12,12 +12,11 @@ from hal.analysis.labels import dataset_title
 from hal.analysis.latex import escape
 from hal.analysis.paper import load_paper
 from hal.analysis.run import PARAMS, Run, describe
+from hal.analysis.texts import PARTIAL, counted, markdown_cell, signed, with_deviation
 from hal.files import write_text
 from hal.params import BASELINE, Params
 
 HEADINGS = ("Data set", "Case", "n", "This run", "Paper", "Change", "Paper's change")
-PARTIAL = "†"
-NONE = "–"
 
 
 def table2(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
@@ -80,11 +79,11 @@ def printed_rows(params: Params, table: pd.DataFrame) -> list[Row]:
             dataset=dataset_title(params, row.dataset),
             case=row.case,
             grouping=row.grouping,
-            n=str(row.n) if row.n == row.planned else f"{row.n} of {row.planned} {PARTIAL}",
-            ours=_error(row.mean, row.sd),
-            paper=_error(row.paper_mean, row.paper_sd),
-            change=_signed(row.difference),
-            paper_change=_signed(row.paper_difference),
+            n=counted(row.n, row.planned),
+            ours=with_deviation(row.mean, row.sd),
+            paper=with_deviation(row.paper_mean, row.paper_sd),
+            change=signed(row.difference),
+            paper_change=signed(row.paper_difference),
             partial=row.n < row.planned,
             first=row.case == BASELINE,
         )
@@ -133,11 +132,11 @@ def to_markdown(params: Params, table: pd.DataFrame, run: Run) -> str:
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---|--:|--:|--:|--:|--:|"]
     for row in printed_rows(params, table):
         texts = (row.dataset, _with_grouping(row), row.n, row.ours, row.paper, row.change, row.paper_change)
-        lines.append("| " + " | ".join(map(_markdown_cell, texts)) + " |")
-    lines += ["", _markdown_cell(caption(run))]
+        lines.append("| " + " | ".join(map(markdown_cell, texts)) + " |")
+    lines += ["", markdown_cell(caption(run))]
     if table["notes"].any():
         lines += ["", f"{PARTIAL} Fewer cells than planned count:", ""]
-        lines += [f"- {_markdown_cell(note)}" for note in notes(params, table)]
+        lines += [f"- {markdown_cell(note)}" for note in notes(params, table)]
     return "\n".join(lines) + "\n"
 
 
@@ -172,20 +171,3 @@ def to_latex(params: Params, table: pd.DataFrame, run: Run) -> str:
 
 def _with_grouping(row: Row) -> str:
     return f"{row.case}: {row.grouping}" if row.grouping else row.case
-
-
-def _error(mean: float, sd: float) -> str:
-    if math.isnan(mean):
-        return NONE
-    return f"{mean:.2f}" if math.isnan(sd) else f"{mean:.2f} ± {sd:.2f}"
-
-
-def _signed(value: float) -> str:
-    return NONE if math.isnan(value) else f"{value:+.2f}".replace("-", "−")
-
-
-def _markdown_cell(text: str) -> str:
-    text = " ".join(text.split())
-    for character in "\\`*_{}[]<>|#":
-        text = text.replace(character, "\\" + character)
-    return text

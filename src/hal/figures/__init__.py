@@ -1,4 +1,4 @@
-"""Figures 2 to 7, and the like for every other data set of params."""
+"""Figures 2 to 7, the like for every other data set of params, and section 5's claim."""
 
 from pathlib import Path
 
@@ -11,15 +11,18 @@ KINDS = ("loss", "scores")
 FORMATS = ("svg", "pdf", "png")
 
 
-def figure_names(params: Params) -> dict[str, tuple[str, str]]:
-    """Every figure's name with its kind and data set: `fig2_mnist_loss`, or `digits_loss` beyond the paper."""
-    names = {}
+def figure_names(params: Params) -> dict[str, tuple[str, str | None]]:
+    """Every figure's name with its kind and data set: `fig2_mnist_loss`, or `digits_loss` beyond the paper.
+
+    The figure `separability` is of all data sets together.
+    """
+    names: dict[str, tuple[str, str | None]] = {}
     for dataset in params.grid.datasets:
         printed = load_paper().dataset(params, dataset)
         for kind in KINDS:
             number = f"fig{printed.figures[kind]}_" if printed else ""
             names[f"{number}{dataset}_{kind}"] = (kind, dataset)
-    return names
+    return names | {"separability": ("separability", None)}
 
 
 def figure_paths(params: Params, name: str) -> list[Path]:
@@ -38,9 +41,13 @@ def draw(params: Params, name: str) -> list[Path]:
         raise UserError(f"figure {name!r}: there are {', '.join(names)}")
     kind, dataset = names[name]
     # Only drawing needs matplotlib, which is slow to import.
-    from hal.figures import loss, scores, style
+    from hal.figures import loss, scores, separability, style
 
-    results = select(load_grid(params), dataset)
+    results = load_grid(params)
     with style.applied():
-        figure = {"loss": loss.draw, "scores": scores.draw}[kind](params, dataset, results)
+        if dataset is None:
+            figure = separability.draw(params, results)
+        else:
+            draw_one = {"loss": loss.draw, "scores": scores.draw}[kind]
+            figure = draw_one(params, dataset, select(results, dataset))
         return style.save(figure, figure_paths(params, name))

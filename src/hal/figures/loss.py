@@ -52,10 +52,11 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
     names = params.cases(dataset)[1:] or [BASELINE]
     figure, axes = style.panels(len(names), height=1.75, share=True)
     limits, above = _limits([case.losses for case in cases.values()])
+    epochs = params.cell(dataset, BASELINE, params.grid.seeds[0]).train.epochs
     for ax, name in zip(axes, names, strict=True):
         case = cases[name]
         ax.set_title(style.panel_title(case_title(params, dataset, name)))
-        ax.set(yscale="log", ylim=limits, xlim=(0.5, params.train.epochs + 0.5))
+        ax.set(yscale="log", ylim=limits, xlim=(0.5, epochs + 0.5))
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         ax.yaxis.set_major_locator(LogLocator(subs=(1,) if limits[1] > 50 * limits[0] else (1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
