@@ -156,7 +156,7 @@ def test_an_npz_may_leave_out_the_channel_and_have_any_integers(tmp_path):
 
 def user_arrays(**changed) -> dict[str, np.ndarray]:
     arrays = {
-        "train_images": np.zeros((6, 4, 4), np.uint8),
+        "train_images": np.arange(96, dtype=np.uint8).reshape(6, 4, 4),
         "train_labels": np.array([0, 1, 2, 0, 1, 2]),
         "test_images": np.zeros((3, 4, 4), np.uint8),
         "test_labels": np.array([0, 1, 2]),
@@ -175,6 +175,7 @@ def user_arrays(**changed) -> dict[str, np.ndarray]:
         ({"test_labels": np.array([0, 1])}, "3 test images have 2 labels"),
         ({"test_labels": np.array([{}, 1, 2], object)}, "not an .npz file of plain arrays"),
         ({"train_labels": np.array([0, 1, 1, 0, 1, 1])}, "no training image has label 2"),
+        ({"train_images": np.full((6, 4, 4), 9, np.uint8)}, "channel 0 is 9 in every training image"),
         ({"train_images": np.zeros((6, 4, 4), np.float32)}, "train_images is float32"),
         ({"train_images": np.zeros((6, 16), np.uint8)}, "train_images is uint8"),
         ({"train_images": np.zeros((6, 4, 0), np.uint8)}, "train_images is uint8"),

@@ -202,7 +202,10 @@ def test_fewer_classes_than_labels_are_refused_even_where_the_file_exists(make_p
 
 def test_an_npz_of_the_user_is_checked_against_its_sum_and_followed_when_it_changes(make_params, tmp_path):
     mine = tmp_path / "mine.npz"
-    arrays = {"train_images": np.zeros((4, 3, 3), np.uint8), "train_labels": np.array([0, 1, 0, 1])}
+    arrays = {
+        "train_images": np.arange(36, dtype=np.uint8).reshape(4, 3, 3),
+        "train_labels": np.array([0, 1, 0, 1]),
+    }
     arrays |= {"test_images": np.zeros((2, 3, 3), np.uint8), "test_labels": np.array([1, 0])}
     np.savez(mine, **arrays)
     entry = {"source": "npz", "path": str(mine), "classes": ("no", "yes")}

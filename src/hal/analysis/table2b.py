@@ -149,6 +149,18 @@ def findings(params: Params, table: pd.DataFrame) -> list[str]:
     ]
 
 
+def summary(table: pd.DataFrame) -> str:
+    """One sentence over all data sets: in how many groupings HAL makes more of the hint than masking does."""
+    tested = table[table["p_holm"].notna()]
+    if tested.empty:
+        return "Whether HAL makes more of the hint than masking a plain network's logits with it cannot be told yet."
+    better, worse, open_ = (len(cases) for cases in _compared(tested))
+    return (
+        f"Against a plain network whose logits are masked with the same hint HAL is better in {better}, worse in "
+        f"{worse} and not distinguishable in {open_} of {len(tested)} groupings."
+    )
+
+
 def notes(params: Params, table: pd.DataFrame) -> list[str]:
     """What is missing, rows of which the same is said together."""
     lines = []
@@ -217,16 +229,13 @@ def _finding(rows: pd.DataFrame) -> str:
         lower = (rows["difference"] < 0).sum()
         said += f"By the means alone HAL lies below the mask in {lower} of {len(rows)} groupings; with so few seeds nothing can be tested. "
     else:
-        significant = tested["p_holm"] < LEVEL
-        better = list(tested[significant & (tested["difference"] < 0)]["case"])
-        worse = list(tested[significant & (tested["difference"] > 0)]["case"])
-        open_ = list(tested[~significant]["case"])
+        better, worse, open_ = _compared(tested)
         parts = [
             f"{what} in {', '.join(cases)}"
             for what, cases in (
                 ("better than the mask", better),
                 ("worse than the mask", worse),
-                ("not to be told from it", open_),
+                ("not distinguishable from it", open_),
             )
             if cases
         ]
@@ -247,6 +256,13 @@ def _finding(rows: pd.DataFrame) -> str:
     if rows["no_hint"].notna().any():
         said += f"Without the hint HAL errs in {_extent(rows['no_hint'].dropna())} %, the baseline in {rows['baseline'].iloc[0]:.2f} %."
     return said.strip()
+
+
+def _compared(tested: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
+    """The cases in which HAL is significantly better than the mask, worse, and neither."""
+    significant = tested["p_holm"] < LEVEL
+    better, worse = (significant & side for side in (tested["difference"] < 0, tested["difference"] > 0))
+    return tuple(list(tested[of]["case"]) for of in (better, worse, ~(better | worse)))
 
 
 def _extent(values: pd.Series) -> str:

@@ -219,6 +219,13 @@ def check(images: Images, classes: int, where: str) -> None:
             f"{where}: training images are {images.train_images.shape[1:]}, test images "
             f"{images.test_images.shape[1:]}; they must have one shape"
         )
+    for channel in range(images.train_images.shape[3]):
+        plane = images.train_images[..., channel]
+        if plane.min() == plane.max():
+            raise UserError(
+                f"{where}: channel {channel} is {plane.min()} in every training image and cannot be normalised; "
+                "leave it out"
+            )
     if missing := sorted(set(range(classes)) - set(images.train_labels.tolist())):
         raise UserError(
             f"{where}: no training image has label {missing[0]} (missing: {missing}); correct `classes`"

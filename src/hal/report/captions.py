@@ -3,11 +3,18 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from hal.analysis.grid import CellResult, scores, select
 from hal.analysis.labels import case_title, dataset_title, superclass_names
 from hal.errors import UserError
 from hal.params import Params
+
+SEPARABILITY = (
+    "Each point is one data set and case: how well its auxiliary scores split by superclass (left: AUC, right: one minus "
+    "the overlap; means over seeds) against the share of the baseline's error that the case takes away. Above each panel "
+    "Spearman's rank correlation with its bootstrap 95 % interval over the points."
+)
 
 
 def caption(params: Params, kind: str, dataset: str) -> str:
@@ -56,3 +63,12 @@ def _median_scores(params: Params, dataset: str, case: str, cells: Sequence[Cell
     names = superclass_names(params, dataset, case)
     said = ", ".join(f"{names[j]} {median:.3g}" for j, median in medians.items())
     return f"{case_title(params, dataset, case)}, seed {shown.cell.seed}: median score of {said}."
+
+
+def separability_alternative(params: Params, pairs: pd.DataFrame) -> str:
+    """The figure `separability` in words."""
+    said = [
+        f"{dataset_title(params, r.dataset)} {r.case}: AUC {r.auc:.2f}, overlap {r.overlap:.2f}, {r.percent:.0f} %."
+        for r in pairs.itertuples()
+    ]
+    return f"Scatter plot of separability against error reduction, {len(pairs)} points. {' '.join(said)}"

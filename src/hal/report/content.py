@@ -10,15 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hal.analysis import table2
+import pandas as pd
+
+from hal.analysis import table2, table2b, verdicts
+from hal.analysis.analyses import analyse
 from hal.analysis.assumptions import Assumption, read_assumptions
 from hal.analysis.grid import CellResult, load_grid, select
 from hal.analysis.labels import dataset_title, superclass_names
 from hal.analysis.paper import Paper, load_paper, same_grouping
 from hal.analysis.run import PARAMS, Run, describe, shown
+from hal.analysis.texts import PARTIAL
 from hal.figures import figure_names, figure_paths
 from hal.params import Params
-from hal.report import captions
+from hal.report import captions, tables
 
 HINT = (
     "The networks of every case are told the true superclass of each image, and not only in training: every test "
@@ -85,12 +89,20 @@ class Content:
     facts: list[tuple[str, str]]
     progress: list[str]
     changes: list[tuple[str, str, str]]
+    verdicts: list[verdicts.Verdict]
+    tally: str
+    controls_summary: str
     hint: str
     rows: list[table2.Row]
     headings: tuple[str, ...]
     table_caption: str
     table_notes: list[str]
     partial_mark: str
+    findings: list[str]
+    controls: list[tables.Table]
+    statistics: tables.Table
+    separability: tables.Table
+    convergence: tables.Table
     figures: list[Figure]
     groupings: list[Grouping]
     assumptions: list[tuple[Assumption, str, str]]
@@ -107,8 +119,9 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
     table = table2.table2(params, results)
     paper = load_paper()
     machines = _machines(results)
-    figures = _figures(params, run, results)
     counted = sum(r.ok for r in results)
+    found = analyse(params, results)
+    figures = _figures(params, run, results, found.pairs)
     return Content(
         title=f"Reproduction of “{paper.citation.title}”" + (f": run “{run.label}”" if run.label else ""),
         paper=paper,
@@ -118,12 +131,20 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         facts=_facts(params, run, results),
         progress=_progress(params, results),
         changes=[(key, shown(base), shown(value)) for key, base, value in run.changes],
+        verdicts=found.verdicts,
+        tally=verdicts.tally(found.verdicts),
+        controls_summary=table2b.summary(found.table2b),
         hint=HINT,
         rows=table2.printed_rows(params, table),
         headings=table2.HEADINGS,
         table_caption=table2.caption(run),
         table_notes=table2.notes(params, table),
-        partial_mark=table2.PARTIAL,
+        partial_mark=PARTIAL,
+        findings=table2b.findings(params, found.table2b),
+        controls=tables.controls(params, found, run),
+        statistics=tables.statistics(params, found),
+        separability=tables.separability(params, found),
+        convergence=tables.convergence(params, found),
         figures=figures,
         groupings=_groupings(params, paper),
         assumptions=[(a, shown(a.value), shown(a.assumed)) for a in read_assumptions(params, path)],
@@ -171,18 +192,23 @@ def _progress(params: Params, results: Sequence[CellResult]) -> list[str]:
     return lines
 
 
-def _figures(params: Params, run: Run, results: Sequence[CellResult]) -> list[Figure]:
+def _figures(params: Params, run: Run, results: Sequence[CellResult], pairs: pd.DataFrame) -> list[Figure]:
     figures: list[Figure] = []
     for name, (kind, dataset) in figure_names(params).items():
-        printed = load_paper().dataset(params, dataset)
+        printed = load_paper().dataset(params, dataset) if dataset else None
         extra = sum(not figure.number.isdigit() for figure in figures) + 1
         svg, pdf, _ = figure_paths(params, name)
+        if dataset:
+            caption = captions.caption(params, kind, dataset)
+            alternative = captions.alternative(params, kind, dataset, select(results, dataset))
+        else:
+            caption, alternative = captions.SEPARABILITY, captions.separability_alternative(params, pairs)
         figures.append(
             Figure(
                 name=name,
                 number=str(printed.figures[kind]) if printed else f"A{extra}",
-                caption=captions.caption(params, kind, dataset),
-                alternative=captions.alternative(params, kind, dataset, select(results, dataset)),
+                caption=caption,
+                alternative=alternative,
                 svg=svg,
                 pdf=pdf,
                 drawn=svg.exists() and pdf.exists(),
@@ -280,6 +306,8 @@ def _cell_row(result: CellResult, machines: dict[str, str]) -> CellRow:
 def _commands(params: Params, run: Run, figures: Sequence[Figure]) -> list[tuple[str, str]]:
     cell = params.cells()[-1]
     table, report = params.path("results", "table2.csv"), params.path("report", "report.html")
+    found = params.path("results", "verdicts.csv")
+    controls = params.path("results", "controls", f"{params.grid.datasets[0]}.csv")
     return [
         ("Everything that is missing or out of date", f"snakemake{run.suffix}"),
         (
@@ -287,6 +315,8 @@ def _commands(params: Params, run: Run, figures: Sequence[Figure]) -> list[tuple
             f"snakemake --force {params.path('results', cell.name)}{run.suffix}",
         ),
         ("Table 2", f"snakemake --force {table}{run.suffix}"),
+        ("The controls of a data set", f"snakemake --force {controls}{run.suffix}"),
+        ("Verdicts, Table 2b and statistics", f"snakemake --force {found}{run.suffix}"),
         *((f"Figure {figure.number}", figure.command) for figure in figures),
         ("This report", f"snakemake --force {report}{run.suffix}"),
     ]
