@@ -6,7 +6,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo short paper draw test lint format lock clean-demo
+.PHONY: help install demo short paper draw test lint format lock
 
 help:
 	@echo "make demo     the whole pipeline on embedded data: minutes, no GPU, no download -> runs/demo/report/report.html"
@@ -24,6 +24,7 @@ install: .venv/installed
 		echo "$(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { \
 		echo "Python's venv module is not whole; on Debian and Ubuntu: apt install python3-venv" >&2; rm -rf .venv; exit 1; }
+	@echo "Installing requirements.lock into .venv: about 5 GB, most of it PyTorch with CUDA; this takes minutes"
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

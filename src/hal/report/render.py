@@ -60,6 +60,7 @@ def _tex(folder: Path) -> jinja2.Environment:
         finalize=lambda value: value if isinstance(value, Tex) else latex.escape(str(value)),
     )
     environment.filters["prose"] = _prose
+    environment.filters["set"] = Tex  # what a macro gives is LaTeX already
     environment.filters["code"] = _tex_code
     environment.filters["beside"] = lambda path: Tex(Path(os.path.relpath(path, folder)).as_posix())
     return environment
