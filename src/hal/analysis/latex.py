@@ -27,6 +27,8 @@ _SPECIAL = {
     "·": r"$\cdot$",
     "≠": r"$\neq$",
     "∑": r"$\sum$",
+    "√": r"$\surd$",
+    "ρ": r"$\rho$",
     "→": r"$\rightarrow$",
     "†": r"\textdagger{}",
     "–": "--",

@@ -23,8 +23,8 @@ from hal.analysis.texts import (
 from hal.params import BASELINE, Params
 
 HEADINGS = (
-    *("Data set", "Case", "n", "Baseline", "Baseline, masked", "HAL", "HAL − masked"),
-    *("HAL, no hint", "HAL, wrong hint", "worst"),
+    *("Data set", "Case", "n", "Baseline", "Masked", "HAL", "HAL − masked"),
+    *("HAL, no hint", "HAL, wrong hint", "Worst"),
 )
 ACCURACIES = ("Data set", "Case", "Baseline", "HAL", "HAL, no hint", "HAL, wrong hint")
 

@@ -299,9 +299,11 @@ def to_csv(found: Sequence[Verdict]) -> str:
 
 
 def tally(found: Sequence[Verdict]) -> str:
-    """How many claims got which verdict, in words."""
+    """How many claims got which verdict, and how many the paper's own table contradicts, in words."""
     counts = [(sum(v.verdict == name for v in found), name) for name in VERDICTS]
-    return f"Of {len(found)} claims " + ", ".join(f"{n} {name}" for n, name in counts if n)
+    contradicted = sum(v.table == CONTRADICTS for v in found)
+    counted = ", ".join(f"{n} {name}" for n, name in counts if n)
+    return f"{len(found)} claims: {counted}; {contradicted} contradict the paper's own Table 2"
 
 
 def _present(claim: Claim, params: Params) -> Claim:

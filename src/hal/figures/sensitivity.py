@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from hal.analysis.grid import CellResult, select
 from hal.analysis.labels import case_title, dataset_title
@@ -25,6 +26,9 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
     cases = params.cases(dataset)[1:] or [BASELINE]
     figure, axes = style.panels(len(cases), height=0.45 + 0.24 * len(members), share=True)
     rows = np.arange(len(members))[::-1]
+    errors = [r.record["test_error"] for r in results if r.ok and r.cell.dataset in members]
+    # The right quarter of the axis is left to the seeds that have no error.
+    limits = (0.8 * max(min(errors, default=1), 0.01), 2.5 * max(max(errors, default=100), 0.1))
     for ax, case in zip(axes, cases, strict=True):
         ax.set_title(style.panel_title(case_title(params, dataset, case)))
         for row, member in zip(rows, members, strict=True):
@@ -43,21 +47,16 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
                         markeredgewidth=0,
                     )
                     ax.plot(np.mean(errors), y, "|", color=colour, markersize=7, markeredgewidth=1.4)
-                lost = len(cells) - len(errors)
-                if lost:
-                    said = {
-                        "transform": ax.get_yaxis_transform(),
-                        "ha": "right",
-                        "va": "center",
-                        "fontsize": 6.5,
-                    }
-                    states = ", ".join(sorted({r.state for r in cells if not r.ok}))
-                    ax.text(1, y, f"{lost} {states}", color=style.WARNING, **said)
-        ax.set_yticks(rows, [variant_title(params, member) for member in members])
-        ax.set_xscale("log")
+                for k, state in enumerate(r.state for r in cells if not r.ok):
+                    sign = "×" if state == "diverged" else "?"
+                    where = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
+                    ax.text(1 - 0.045 * k, y, sign, color=style.WARNING, fontsize=6.5, **where)
+        ax.set_yticks(rows, [style.panel_title(variant_title(params, member)) for member in members])
+        ax.set(xscale="log", xlim=limits, ylim=(-0.6, len(rows) - 0.4))
+        ax.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]))
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter("{x:g}")
-        ax.tick_params(which="minor", labelsize=6.5)
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.tick_params(labelbottom=True)
         ax.axhline(rows[0] - 0.5, color=style.FAINT, linewidth=0.5)
         ax.grid(axis="x")
         ax.spines[["top", "right"]].set_visible(False)

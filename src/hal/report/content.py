@@ -91,6 +91,7 @@ class Content:
     changes: list[tuple[str, str, str]]
     verdicts: list[verdicts.Verdict]
     tally: str
+    indications: bool
     controls_summary: str
     hint: str
     rows: list[table2.Row]
@@ -133,6 +134,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         changes=[(key, shown(base), shown(value)) for key, base, value in run.changes],
         verdicts=found.verdicts,
         tally=verdicts.tally(found.verdicts),
+        indications=any(v.indication for v in found.verdicts),
         controls_summary=table2b.summary(found.table2b),
         hint=HINT,
         rows=table2.printed_rows(params, table),

@@ -16,6 +16,7 @@ from hal.files import write_text
 from hal.params import Params
 from hal.report import content
 
+_TOGETHER = re.compile(r" (?=±)|(?<=±) |(?<=[\d.],) (?=[+−\d])| (?=of \d)|(?<=of) (?=\d)")
 _CODE = re.compile(r"`([^`]*)`")
 
 
@@ -67,7 +68,7 @@ def _tex(folder: Path) -> jinja2.Environment:
 
 
 def _environment(**options: object) -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("hal.report"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -75,6 +76,8 @@ def _environment(**options: object) -> jinja2.Environment:
         keep_trailing_newline=True,
         **options,
     )
+    environment.filters["together"] = lambda text: _TOGETHER.sub("\u00a0", text)
+    return environment
 
 
 def _prose(text: str) -> Tex:

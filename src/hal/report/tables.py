@@ -86,7 +86,7 @@ def statistics(params: Params, found: Analyses) -> Table:
     if (table["n"] == 1).any():
         caption += " A single seed gives no interval and no test, so none is printed there."
     headings = ("Case", "n", "Error", "Difference", "Welch 95 %", "p", "Resolvable")
-    return Table("statistics-table", "Statistics", caption, headings, _groups(rows))
+    return Table("statistics-table", "Errors and differences", caption, headings, _groups(rows))
 
 
 def separability(params: Params, found: Analyses) -> Table:
