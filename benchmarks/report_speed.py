@@ -1,4 +1,4 @@
-"""How long table, figures and report take for a made-up grid of the paper's size, and how much memory.
+"""How long tables, controls, analysis, figures and report take for a made-up grid of the paper's size, and how much memory.
 
     python benchmarks/report_speed.py
 
@@ -39,7 +39,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         params = made_up_params(Path(folder))
         make_up_grid(params)
-        steps = [["table"], *(["figure", name] for name in figure_names(params)), ["report"]]
+        controls = [["controls", dataset] for dataset in params.grid.datasets]
+        steps = [["table"], *controls, ["analyse"], *(["figure", name] for name in figure_names(params)), ["report"]]
         print(f"{'step':28}{'seconds':>9}{'peak MiB':>10}")
         total, peak = 0.0, 0.0
         for step in steps:

@@ -37,7 +37,7 @@ def make_up_grid(
         params: the experiment.
         states: for some cells' names (`mnist/case1/seed0`) one of `ok`, `diverged`, `missing`, `unfinished`, `stale`
             and `broken`; all others are ok.
-        images: training images a data set has; by default the real number.
+        images: training images, and test images, a data set has; by default the real numbers.
         data: whether to write the data sets' descriptions too.
     """
     states = states or {}
@@ -95,11 +95,11 @@ def make_up_cell(params: Params, cell: Cell, state: str = "ok", images: int | No
         comments="",
         fmt=["%d"] + ["%.9g"] * 5,
     )
+    owner = np.zeros(cell.classes, dtype=int)
+    for j, classes in enumerate(cell.superclasses):
+        owner[list(classes)] = j
     if cell.case != BASELINE:
         label = np.arange(n_images) % cell.classes
-        owner = np.empty(cell.classes, dtype=int)
-        for j, classes in enumerate(cell.superclasses):
-            owner[list(classes)] = j
         centre = 0.4 + 0.8 * owner + 0.06 * np.arange(cell.classes)
         score = centre[label] * random.lognormal(0, 0.12, n_images)
         np.savez_compressed(
@@ -109,6 +109,12 @@ def make_up_cell(params: Params, cell: Cell, state: str = "ok", images: int | No
             superclass=owner[label].astype(np.uint8),
         )
     record = _record(cell, curves, n_images, diverged=state == "diverged")
+    if state != "diverged":
+        n_test = images or TEST_IMAGES[params.datasets[cell.dataset].source]
+        wrong = round(n_test * record["test_error"] / 100)
+        record["test_error"] = 100 * wrong / n_test
+        paths.checkpoints.mkdir(parents=True, exist_ok=True)
+        np.savez(paths.checkpoints / "predictions.npz", **_predictions(cell, random, owner, n_test, wrong))
     if state == "stale":
         record["hash"] = "0" * 16
         record["settings"]["train"]["epochs"] += 1
@@ -120,6 +126,23 @@ def make_up_cell(params: Params, cell: Cell, state: str = "ok", images: int | No
 def _rounded(score: np.ndarray) -> np.ndarray:
     """float32 with the lower 13 bits of the mantissa cleared, as in the real files: those are small, too."""
     return (score.astype(np.float32).view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+
+
+def _predictions(
+    cell: Cell, random: np.random.Generator, owner: np.ndarray, n: int, wrong: int
+) -> dict[str, np.ndarray]:
+    """Test logits and labels: told the truth, the network takes the first `wrong` images for the next class.
+
+    A case pulls towards the classes of the superclass that it is told, and knows less under a wrong one.
+    """
+    label = np.arange(n) % cell.classes
+    logits = random.standard_normal((n, max(1, len(cell.superclasses)), cell.classes)).astype(np.float32)
+    seen = np.where(np.arange(n) < wrong, (label + 1) % cell.classes, label)
+    for j in range(logits.shape[1]):
+        told_truth = owner[label] == j
+        logits[:, j, owner == j] += 4 if cell.superclasses else 0
+        logits[np.arange(n), j, seen] += np.where(told_truth, 16, random.uniform(0, 16, n))
+    return {"logits": logits, "label": label.astype(np.uint8)}
 
 
 def _curves(cell: Cell, random: np.random.Generator, diverged: bool) -> np.ndarray:

@@ -290,6 +290,7 @@ def test_a_missing_and_a_damaged_data_set_are_said(tmp_path):
     path.unlink()
     with pytest.raises(UserError, match="`hal data tiny` makes it"):
         run(params, cell)
+    assert not params.cell_paths(cell).resume.exists()  # nothing was begun
 
 
 def test_rounding_keeps_eleven_significant_bits():

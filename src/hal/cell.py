@@ -50,10 +50,10 @@ def run(params: Params, cell: Cell, force: bool = False) -> dict[str, Any]:
         return before
     if before:
         print(f"{cell.name}: will replace the cell with the hash {before['hash']}", flush=True)
+    images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
+    _check_data(cell, images)
     with locked(paths.resume), claimed_device(params.runtime.device) as device:
         configure(params.runtime, cell.train.precision)
-        images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
-        _check_data(cell, images)
         data = DeviceData(
             images, description["mean"], description["std"], cell.augment.pad, cell.superclasses, device
         )
