@@ -11,6 +11,7 @@ import shutil
 import sys
 
 from hal import figures, params, workflow as dag
+from hal.analysis import sensitivity
 
 OVERLAYS = dag.overlays(workflow.overwrite_configfiles, workflow.config_settings.config)
 P = params.load("params.yaml", OVERLAYS)
@@ -112,6 +113,7 @@ rule table:
         dag.cell_files(P, "cell.json"),
     output:
         multiext(f"{ROOT}results/table2", ".md", ".tex"),
+        [f"{ROOT}results/sensitivity{kind}" for kind in (".csv", ".md") if sensitivity.families(P)],
         report(f"{ROOT}results/table2.csv", caption="docs/captions/table2.rst", category="Table 2"),
     params:
         settings=dag.digest(P),

@@ -40,7 +40,13 @@ def main() -> None:
         params = made_up_params(Path(folder))
         make_up_grid(params)
         controls = [["controls", dataset] for dataset in params.grid.datasets]
-        steps = [["table"], *controls, ["analyse"], *(["figure", name] for name in figure_names(params)), ["report"]]
+        steps = [
+            ["table"],
+            *controls,
+            ["analyse"],
+            *(["figure", name] for name in figure_names(params)),
+            ["report"],
+        ]
         print(f"{'step':28}{'seconds':>9}{'peak MiB':>10}")
         total, peak = 0.0, 0.0
         for step in steps:

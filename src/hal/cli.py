@@ -102,9 +102,9 @@ def _status(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _table(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.analysis import table2
+    from hal.analysis import sensitivity, table2
 
-    for path in table2.write(params, arguments.overlays, Path(arguments.params)):
+    for path in table2.write(params, arguments.overlays, Path(arguments.params)) + sensitivity.write(params):
         print(path)
 
 

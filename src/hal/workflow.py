@@ -100,6 +100,8 @@ def analysis_inputs(params: Params) -> list[str]:
 def figure_inputs(params: Params, figure: str) -> list[str]:
     """What a figure is drawn from."""
     kind, dataset = figures.figure_names(params)[figure]
+    if kind == "sensitivity":
+        return cell_files(params, "cell.json")
     drawn = cell_files(
         params, "curves.csv" if kind == "loss" else "scores.npz", dataset, cases_only=kind != "loss"
     )

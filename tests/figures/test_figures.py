@@ -56,6 +56,7 @@ def test_the_papers_figures_have_the_papers_numbers():
         "fig5_svhn_scores",
         "fig6_cifar10_loss",
         "fig7_cifar10_scores",
+        "separability",
     ]
 
 
@@ -63,6 +64,7 @@ def test_another_data_set_has_figures_without_a_number(tmp_path):
     assert figures.figure_names(mine(tmp_path, 1)) == {
         "mine_loss": ("loss", "mine"),
         "mine_scores": ("scores", "mine"),
+        "separability": ("separability", None),
     }
 
 
@@ -82,6 +84,19 @@ def test_any_number_of_cases_and_any_names_give_three_small_files(tmp_path, n_ca
     assert all(path.stat().st_size < 1_000_000 for path in (svg, pdf, png))
     panels = [text for text in drawn_texts(svg) if text.startswith("c")]
     assert len(panels) >= n_cases
+
+
+def test_fewer_than_four_pairs_have_no_rank_correlation_and_the_figure_says_so(tmp_path):
+    svg, *_ = figures.draw(mine(tmp_path, 3), "separability")
+    said = " ".join(" ".join(drawn_texts(svg)).split())
+    assert "3 pairs of a data set and a case; a rank correlation needs at least 4" in said
+
+
+def test_the_scatter_plot_names_every_pair_and_its_rank_correlation(tmp_path):
+    svg, *_ = figures.draw(mine(tmp_path, 5), "separability")
+    texts = drawn_texts(svg)
+    assert {f"c{i}" for i in range(5)} <= set(texts)
+    assert sum(re.match(r"Spearman's ρ −?\d\.\d\d \[", text) is not None for text in texts) == 2
 
 
 def test_the_same_cells_give_the_same_bytes(tmp_path):

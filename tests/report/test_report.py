@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hal import figures, report
+from hal.analysis import controls
 from hal.errors import UserError
 from hal.report import content
 from tests.made_up import ROOT, made_up_params, make_up_grid
@@ -113,6 +114,53 @@ def test_the_first_lines_count_what_is_missing(paper):
     assert "seed 1 diverged at step" in tex
 
 
+def test_verdicts_come_first_and_a_demo_reproduces_nothing(demo):
+    page, tex = build(demo)
+    assert page.text.index("27 claims: 27 not yet run") < page.text.index("Table 2: test errors beside")
+    assert tex.index("27 claims: 27 not yet run") < tex.index("Table 2: test errors beside")
+    assert page.text.index("told the true superclass of each test image") < page.text.index(
+        "How each verdict"
+    )
+    assert {v.verdict for v in content.build(demo, path=PARAMS).verdicts} == {"not yet run"}
+
+
+def test_every_claim_stands_with_its_test_its_numbers_and_the_papers_own_table(paper):
+    page, tex = build(paper)
+    for v in content.build(paper, path=PARAMS).verdicts:
+        for said in (v.claim.says, v.rule, v.why, v.table_why):
+            assert " ".join(said.split()) in page.text
+    assert "Largest fall in points: case1 1.52; not 1.6: case1." in tex
+
+
+def test_the_controls_are_in_the_report_once_they_are_computed(demo):
+    page, _ = build(demo)
+    assert "`hal controls digits` computes it" in page.text
+    assert "the controls are not computed yet" in page.text
+    controls.write(demo, "digits")
+    page, tex = build(demo)
+    assert "hal controls digits" not in page.text
+    assert "with the hint, the masked baseline errs in" in page.text
+    assert "with the hint, the masked baseline errs in" in tex
+
+
+def test_one_seed_prints_no_interval_and_says_so(tmp_path):
+    params = made_up_params(tmp_path, DEMO.replace("seeds: [0, 1]", "seeds: [0]"))
+    make_up_grid(params, images=400)
+    controls.write(params, "digits")
+    page, _ = build(params)
+    table = content.build(params, path=PARAMS).statistics
+    assert "A single seed gives no interval and no test" in page.text
+    assert not any("[" in cell for _, rows in table.groups for row in rows for cell in row)
+
+
+def test_a_data_set_without_groupings_gives_a_report(tmp_path):
+    overlay = "datasets: {mine: {source: digits, layers: 10, classes: [a, b], cases: {}}}\ntrain: {epochs: 2}"
+    params = made_up_params(tmp_path, f"grid: {{datasets: [mine], seeds: [0, 1]}}\n{overlay}")
+    make_up_grid(params, images=400)
+    page, _ = build(params)
+    assert "mine: 2 of 2 networks count" in page.text
+
+
 def test_no_error_stands_without_its_n(paper):
     make_up_grid(paper, {"mnist/case1/seed0": "missing", "mnist/case2/seed0": "stale"}, images=50)
     for row in content.build(paper, path=PARAMS).rows:
@@ -149,7 +197,7 @@ def test_the_page_is_made_for_screen_readers(demo):
     assert {"header", "nav", "footer"} < set(page.tags)
     assert page.tags.count("caption") == page.tags.count("table")
     assert page.tags.count("th") == len([a for a in page.attributes if a[:2] == ("th", "scope")])
-    assert page.tags.count("figcaption") == page.tags.count("figure") == 2
+    assert page.tags.count("figcaption") == page.tags.count("figure") == 3
     assert all(len(alt) > 60 for alt in page.values("alt"))
     ids = page.values("id")
     assert len(set(ids)) == len(ids)
@@ -192,8 +240,9 @@ def test_every_cell_says_how_it_was_made(demo):
 def test_commands_rebuild_each_part_of_this_very_run(demo):
     commands = dict(content.build(demo, ["a.yaml", "b.yaml"], PARAMS).commands)
     assert all(command.endswith(" --configfile a.yaml b.yaml") for command in commands.values())
-    assert commands["One network, such as digits/case2/seed1"].startswith(
-        f"snakemake --force {demo.root}/results/digits/case2/seed1"
+    last = demo.cells()[-1].name
+    assert commands[f"One network, such as {last}"].startswith(
+        f"snakemake --force {demo.root}/results/{last}"
     )
 
 

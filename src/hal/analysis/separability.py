@@ -29,18 +29,20 @@ _TAIL = 0.001
 
 def auc(x: np.ndarray, y: np.ndarray) -> float:
     """The larger of P(x > y) and P(x < y), ties counted half, for two sets of finite scores."""
-    above = _share_above(np.sort(x), np.sort(y))
+    x, y = _sorted(x), _sorted(y)
+    below = np.searchsorted(y, x, "left").sum(dtype=float) + np.searchsorted(y, x, "right").sum(dtype=float)
+    above = below / 2 / len(x) / len(y)
     return max(above, 1 - above)
 
 
 def overlap(x: np.ndarray, y: np.ndarray) -> float:
     """The overlap coefficient of two sets of finite scores, binned as the module's text says."""
-    both = np.concatenate([x, y])
-    low, high = np.quantile(both, [_TAIL, 1 - _TAIL])
+    x, y = _sorted(x), _sorted(y)
+    low, high = np.quantile(np.concatenate([x, y]), [_TAIL, 1 - _TAIL])
     if low == high:
-        low, high = both.min(), both.max()
-    edges = np.linspace(low, high, math.ceil(2 * min(len(x), len(y)) ** (1 / 3)) + 1)
-    shares = [np.histogram(np.clip(values, low, high), edges)[0] / len(values) for values in (x, y)]
+        low, high = min(x[0], y[0]), max(x[-1], y[-1])
+    inner = np.linspace(low, high, math.ceil(2 * min(len(x), len(y)) ** (1 / 3)) + 1)[1:-1]
+    shares = [np.diff(np.searchsorted(v, inner), prepend=0, append=len(v)) / len(v) for v in (x, y)]
     return float(np.minimum(*shares).sum())
 
 
@@ -56,12 +58,12 @@ def measure(score: np.ndarray, label: np.ndarray, superclasses: Sequence[Sequenc
     """
     if not len(score) or np.ptp(score) == 0:
         raise UserError("all scores are equal" if len(score) else "no finite score")
-    groups = [[score[label == k] for k in classes] for classes in superclasses]
+    groups = [[_sorted(score[label == k]) for k in classes] for classes in superclasses]
     for classes, sets in zip(superclasses, groups, strict=True):
         for k, values in zip(classes, sets, strict=True):
             if not len(values):
                 raise UserError(f"class {k} has no finite score")
-    whole = [np.concatenate(sets) for sets in groups]
+    whole = [_sorted(np.concatenate(sets)) for sets in groups]
     rows = []
     for i in range(len(whole)):
         for j in range(i + 1, len(whole)):
@@ -111,11 +113,14 @@ def pairs(params: Params, results: Sequence[CellResult], table: pd.DataFrame) ->
     """One row for each (data set, case): auc and overlap (means over seeds) and what the case takes off the error.
 
     Columns: dataset, case, n, auc, overlap, points (the baseline's mean error minus the case's), percent (the same as a
-    share of the baseline's). `table` is `separability`'s. Only pairs with all their numbers.
+    share of the baseline's). `table` is `separability`'s. Only pairs with all their numbers, and none of a variant: it is
+    another run of the same pair.
     """
     rows = []
     whole = table[table["level"] == "all"].dropna(subset=["auc"])
     for dataset in params.grid.datasets:
+        if params.datasets[dataset].variant_of is not None:
+            continue
         baseline = errors(results, dataset, BASELINE)
         for case in params.cases(dataset)[1:]:
             found = whole[(whole["dataset"] == dataset) & (whole["case"] == case)]
@@ -151,7 +156,6 @@ def predicts(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["separability", "reduction", "pairs", "rho", "low", "high"])
 
 
-def _share_above(x: np.ndarray, y: np.ndarray) -> float:
-    """P(x > y) + P(x = y) / 2 for sorted values."""
-    below = np.searchsorted(y, x, "left").sum(dtype=float) + np.searchsorted(y, x, "right").sum(dtype=float)
-    return below / 2 / len(x) / len(y)
+def _sorted(values: np.ndarray) -> np.ndarray:
+    """Sorted values; quick where they are sorted already."""
+    return np.sort(values, kind="stable")

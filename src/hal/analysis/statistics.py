@@ -79,8 +79,11 @@ def bootstrap(samples: Sequence[np.ndarray], weights: Sequence[float]) -> Interv
 
 
 def mean_interval(m: Moments, comparisons: int = 1) -> Interval:
-    """Student's interval of a mean; with `comparisons` > 1 so wide that as many hold together (Bonferroni), at 95 %."""
-    if m.n < 2 or m.sd == 0:
+    """Student's interval of a mean; with `comparisons` > 1 so wide that as many hold together (Bonferroni), at 95 %.
+
+    Seeds that all agree, as where scores do not overlap at all, give a point.
+    """
+    if m.n < 2:
         return NO_INTERVAL
     half = stats.t.ppf(1 - LEVEL / comparisons / 2, m.n - 1) * m.sd / math.sqrt(m.n)
     return Interval(m.mean - half, m.mean + half)

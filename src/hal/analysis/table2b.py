@@ -150,13 +150,14 @@ def findings(params: Params, table: pd.DataFrame) -> list[str]:
 
 
 def summary(table: pd.DataFrame) -> str:
-    """One sentence over all data sets: in how many groupings HAL makes more of the hint than masking does."""
+    """What a reader of the verdicts must know: the hint, and in how many groupings HAL makes more of it than a mask."""
+    told = "Every case's network is told the true superclass of each test image; the baseline is not."
     tested = table[table["p_holm"].notna()]
     if tested.empty:
-        return "Whether HAL makes more of the hint than masking a plain network's logits with it cannot be told yet."
+        return f"{told} Whether HAL makes more of this hint than a plain network whose logits are masked with it cannot be told yet."
     better, worse, open_ = (len(cases) for cases in _compared(tested))
     return (
-        f"Against a plain network whose logits are masked with the same hint HAL is better in {better}, worse in "
+        f"{told} Against a plain network whose logits are masked with the same hint HAL is better in {better}, worse in "
         f"{worse} and not distinguishable in {open_} of {len(tested)} groupings."
     )
 

@@ -303,7 +303,7 @@ def tally(found: Sequence[Verdict]) -> str:
     counts = [(sum(v.verdict == name for v in found), name) for name in VERDICTS]
     contradicted = sum(v.table == CONTRADICTS for v in found)
     counted = ", ".join(f"{n} {name}" for n, name in counts if n)
-    return f"{len(found)} claims: {counted}; {contradicted} contradict the paper's own Table 2"
+    return f"{len(found)} claims: {counted}; the paper's own Table 2 contradicts {contradicted} of them"
 
 
 def _present(claim: Claim, params: Params) -> Claim:

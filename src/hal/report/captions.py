@@ -18,8 +18,13 @@ SEPARABILITY = (
 
 
 def caption(params: Params, kind: str, dataset: str) -> str:
-    """The caption of the data set's figure of that kind (`loss` or `scores`)."""
+    """The caption of the data set's figure of that kind (`loss`, `scores` or `sensitivity`)."""
     title = dataset_title(params, dataset)
+    if kind == "sensitivity":
+        return (
+            f"One assumption varied at a time on {title}: the test error of every seed (dots) and their mean (bar), the "
+            "baseline in black in every panel, the case in blue. × is a seed that diverged, ? one that is not there."
+        )
     if kind == "loss":
         return (
             f"Training loss (dotted) and test loss (solid) of {title} after each epoch, the baseline in black and "
@@ -35,6 +40,8 @@ def caption(params: Params, kind: str, dataset: str) -> str:
 
 def alternative(params: Params, kind: str, dataset: str, results: Sequence[CellResult]) -> str:
     """The figure in words, with its main numbers."""
+    if kind == "sensitivity":
+        return f"Test errors of every variant of {dataset_title(params, dataset)}; the table of variants has the numbers."
     describe = _final_losses if kind == "loss" else _median_scores
     said = [describe(params, dataset, case, select(results, dataset, case)) for case in params.cases(dataset)]
     what = "Line chart of losses" if kind == "loss" else "Distributions of auxiliary scores"

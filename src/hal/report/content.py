@@ -104,6 +104,7 @@ class Content:
     statistics: tables.Table
     separability: tables.Table
     convergence: tables.Table
+    sensitivity: list[tables.Table]
     figures: list[Figure]
     groupings: list[Grouping]
     assumptions: list[tuple[Assumption, str, str]]
@@ -147,6 +148,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         statistics=tables.statistics(params, found),
         separability=tables.separability(params, found),
         convergence=tables.convergence(params, found),
+        sensitivity=tables.sensitivity(params, results),
         figures=figures,
         groupings=_groupings(params, paper),
         assumptions=[(a, shown(a.value), shown(a.assumed)) for a in read_assumptions(params, path)],

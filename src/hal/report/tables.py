@@ -7,8 +7,11 @@ import pandas as pd
 
 from hal.analysis import table2b
 from hal.analysis.analyses import Analyses
+from hal.analysis.grid import CellResult
 from hal.analysis.labels import case_title, dataset_title, superclass_names
 from hal.analysis.run import Run
+from hal.analysis.sensitivity import entry, families, variant_title
+from hal.analysis.sensitivity import sensitivity as sensitivities
 from hal.analysis.statistics import Interval, moments
 from hal.analysis.texts import NONE, counted, interval, number, probability, signed, with_deviation
 from hal.params import BASELINE, Params
@@ -147,6 +150,27 @@ def convergence(params: Params, found: Analyses) -> Table:
     )
     headings = ("Case", "Test loss: epochs", "Area", "Training loss: epochs", "Area")
     return Table("convergence-table", "Convergence", caption, headings, _groups(rows), tuple(notes))
+
+
+def sensitivity(params: Params, results: Sequence[CellResult]) -> list[Table]:
+    """What each assumption is worth; a table for every data set that has variants."""
+    found = []
+    for dataset, members in families(params).items():
+        table = sensitivities(params, results)
+        rows = [
+            (
+                dataset_title(params, dataset),
+                (variant, *(entry(row) for row in table[table["variant"] == variant].itertuples())),
+            )
+            for variant in (variant_title(params, member) for member in members)
+        ]
+        caption = (
+            "Test error in percent after the last epoch when one assumption is varied and all else is as set: mean ± sample "
+            "standard deviation (n seeds that count), and how many diverged."
+        )
+        headings = ("Variant", *params.cases(dataset))
+        found.append(Table(f"{dataset}-sensitivity-table", "Sensitivity", caption, headings, _groups(rows)))
+    return found
 
 
 def _groups(rows: Iterable[tuple[str, tuple[str, ...]]]) -> tuple:

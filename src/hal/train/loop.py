@@ -27,8 +27,12 @@ def train_epoch(
     """Train for one epoch without ever waiting for the device.
 
     Args:
+        net: the network, changed in place.
+        optimizer: of `build_optimizer`.
+        data: the data set on the device.
         draw: the epoch's order and augmentation, (steps, B).
         rates: the learning rate of each step.
+        autocast: the precision of forward pass and loss.
         on_step: called after each step was issued.
 
     Returns:
