@@ -12,7 +12,7 @@ help:
 	@echo "make demo     the whole pipeline on embedded data: minutes, no GPU, no download -> runs/demo/report/report.html"
 	@echo "make short    the real MNIST, 3 epochs, 3 seeds, on the CPU                     -> runs/short/report/report.html"
 	@echo "make paper    the paper: 75 cells of 250 epochs; GPUS=2 for two GPUs            -> report/report.html"
-	@echo "make draw     tables, figures and report from the results there are, training nothing"
+	@echo "make draw     tables, figures and report from the results there are, training nothing; OVERLAYS=configs/demo.yaml for another run"
 	@echo "make test     install and run the tests"
 	@echo "make lint     the checks that CI runs; make format mends what can be mended"
 	@echo "make lock     resolve requirements.lock anew from pyproject.toml"
@@ -41,12 +41,14 @@ GPUS ?= 1
 paper: install
 	$(SNAKEMAKE) --cores all --resources gpu=$(GPUS)
 
+draw: HAL := $(BIN)/python -m hal $(addprefix --overlay ,$(OVERLAYS))
 draw: install
-	$(BIN)/python -m hal table
-	$(BIN)/python -m hal controls
-	$(BIN)/python -m hal analyse
-	$(BIN)/python -m hal figure
-	$(BIN)/python -m hal report
+	$(HAL) table
+	$(HAL) controls
+	$(HAL) analyse
+	$(HAL) metrics
+	$(HAL) figure
+	$(HAL) report
 
 test: install
 	$(BIN)/python -m pytest

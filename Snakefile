@@ -3,6 +3,7 @@
     snakemake --cores 8 --resources gpu=2               the paper's run
     snakemake --configfile configs/demo.yaml            another experiment, under a root of its own
     snakemake results/svhn/case4/seed3 [--force]        one cell (again)
+    snakemake train_svhn                                all cells of one data set
 
 Every rule calls `python -m hal ...`; all computation is there. docs/files.md says what is in each file.
 """
@@ -28,17 +29,47 @@ wildcard_constraints:
     figure="|".join(figures.figure_names(P)),
 
 
+HELD = []  # the open lock file, for as long as this process lives
+
+
 onstart:
-    HELD = dag.lock(P)  # for as long as this process lives
+    HELD.append(dag.lock(P))
+
+
+# Not before: a cell that finished while Snakemake was being killed is then taken up again, not trained again.
+onsuccess:
+    dag.forget_states(P)
+
+
+onerror:
+    dag.forget_states(P)
+    print(f"Table, figures and report of the cells there are, training nothing: make draw{dag.overlay_variable(OVERLAYS)}")
+
+
+def cell_of(wildcards):
+    return P.cell(wildcards.dataset, wildcards.get("case", params.BASELINE), int(wildcards.seed))
 
 
 rule all:
-    """The report, and so everything."""
+    """The report and what DVC compares, and so everything."""
     input:
         expand("{root}report/{file}", root=ROOT, file=REPORT),
+        expand("{root}results/{file}", root=ROOT, file=["metrics.json", "loss.csv"]),
     localrule: True
     message:
         "finished: open {input[0]}"
+
+
+for DATASET in P.grid.datasets:
+
+    rule:
+        name:
+            f"train_{DATASET}"
+        input:
+            dag.all_cell_files(P, DATASET),
+        localrule: True
+        message:
+            "all cells of the data set are there"
 
 
 rule data:
@@ -67,6 +98,7 @@ rule train_case:
     """Train one network with an auxiliary block."""
     input:
         ancient(rules.data.output),  # the cell's hash holds what the data is; when it was written does not matter
+        lambda w: dag.force_if_stale(workflow.dag.forcefiles, P, cell_of(w)),
     output:
         directory(f"{ROOT}results/{{dataset}}/{{case}}/seed{{seed}}"),
         directory(f"{ROOT}checkpoints/{{dataset}}/{{case}}/seed{{seed}}"),
@@ -74,7 +106,6 @@ rule train_case:
         multiext(f"{ROOT}checkpoints/{{dataset}}/{{case}}/seed{{seed}}/", "weights.safetensors", "predictions.npz"),
     params:
         case=lambda w: w.case,
-        identity=lambda w: P.cell(w.dataset, w.case, int(w.seed)).hash,
     log:
         f"{ROOT}logs/train/{{dataset}}/{{case}}/seed{{seed}}.log",
     benchmark:
@@ -89,7 +120,7 @@ rule train_case:
     message:
         "{wildcards.dataset}/{params.case}/seed{wildcards.seed}: train (log: {log})"
     shell:
-        "hal train {wildcards.dataset} {params.case} {wildcards.seed} --force > {log} 2>&1"
+        "hal train {wildcards.dataset} {params.case} {wildcards.seed} --keep-state > {log} 2>&1"
 
 
 use rule train_case as train_baseline with:
@@ -100,7 +131,6 @@ use rule train_case as train_baseline with:
         multiext(f"{ROOT}checkpoints/{{dataset}}/baseline/seed{{seed}}/", "weights.safetensors", "predictions.npz"),
     params:
         case=params.BASELINE,
-        identity=lambda w: P.cell(w.dataset, params.BASELINE, int(w.seed)).hash,
     log:
         f"{ROOT}logs/train/{{dataset}}/baseline/seed{{seed}}.log",
     benchmark:
@@ -175,6 +205,27 @@ rule analysis:
         "controls, statistics and verdicts"
     shell:
         "hal analyse > {log} 2>&1"
+
+
+rule metrics:
+    """The errors and the loss curves in the forms that DVC compares."""
+    input:
+        dag.cell_files(P, "cell.json"),
+        dag.cell_files(P, "curves.csv"),
+    output:
+        multiext(f"{ROOT}results/", "metrics.json", "loss.csv"),
+    params:
+        settings=dag.digest(P),
+    log:
+        f"{ROOT}logs/metrics.log",
+    benchmark:
+        f"{ROOT}logs/benchmarks/metrics.tsv"
+    conda:
+        "environment.yml"
+    message:
+        "metrics and loss curves for DVC"
+    shell:
+        "hal metrics > {log} 2>&1"
 
 
 rule figure:

@@ -87,6 +87,11 @@ def make_up_cell(params: Params, cell: Cell, state: str = "ok", images: int | No
     )
     n_images = images or TRAIN_IMAGES[params.datasets[cell.dataset].source]
     curves = _curves(cell, random, diverged=state == "diverged")
+    n_test = images or TEST_IMAGES[params.datasets[cell.dataset].source]
+    wrong = 0
+    if state != "diverged":  # the error of a whole number of images
+        wrong = round(n_test * curves[-1, -1] / 100)
+        curves[-1, -1] = 100 * wrong / n_test
     np.savetxt(
         folder / "curves.csv",
         np.column_stack([np.arange(1, len(curves) + 1), curves]),
@@ -110,9 +115,6 @@ def make_up_cell(params: Params, cell: Cell, state: str = "ok", images: int | No
         )
     record = _record(cell, curves, n_images, diverged=state == "diverged")
     if state != "diverged":
-        n_test = images or TEST_IMAGES[params.datasets[cell.dataset].source]
-        wrong = round(n_test * record["test_error"] / 100)
-        record["test_error"] = 100 * wrong / n_test
         paths.checkpoints.mkdir(parents=True, exist_ok=True)
         np.savez(paths.checkpoints / "predictions.npz", **_predictions(cell, random, owner, n_test, wrong))
     if state == "stale":

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,6 @@ from hal.data import store
 from hal.errors import UserError
 from hal.evaluate import round_mantissa
 from hal.params import load
-from hal.train.state import locked
 from tests.tiny import ROOT, tiny_params
 
 
@@ -231,27 +231,78 @@ def test_a_run_killed_while_it_writes_leaves_no_cell_of_two_runs(tmp_path, monke
     assert not (params.cell_paths(cell).results / "cell.json").exists()
 
 
-def test_two_processes_cannot_train_one_cell(tmp_path):
-    params = tiny_params(tmp_path)
+def test_a_second_process_waits_for_the_first_and_takes_what_it_made(tmp_path):
+    """A killed workflow manager leaves its job running; the same job, started again, must not lose or repeat it."""
+    params = tiny_params(tmp_path, epochs=40)
     cell = params.cell("tiny", "pairs", 0)
-    with (
-        locked(params.cell_paths(cell).resume),
-        pytest.raises(UserError, match="another process is training"),
-    ):
-        run(params, cell)
+    command = [sys.executable, "-m", "hal", "--params", str(ROOT / "params.yaml")]
+    command += ["--overlay", str(tmp_path / "overlay.yaml"), "train", "tiny", "pairs", "0", "--force"]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    while "epoch 1/" not in first.stdout.readline():
+        assert first.poll() is None
+    second = subprocess.run(command, capture_output=True, text=True, check=True)
+    first.communicate()
+    assert first.returncode == 0
+    assert "another process is training this cell; waiting for it" in second.stdout
+    assert "already finished" in second.stdout
+    assert "epoch 1/" not in second.stdout
+    assert not params.cell_paths(cell).resume.exists()
 
 
-@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty"])
-def test_a_broken_state_is_set_aside_and_the_cell_starts_again(tmp_path, monkeypatch, capsys, damage):
+def test_a_kept_state_saves_a_finished_cell_from_being_trained_again(tmp_path, capsys):
+    """Snakemake, killed before it saw a job end, deletes the job's files and starts it again."""
     params = tiny_params(tmp_path)
     cell = params.cell("tiny", "pairs", 0)
-    monkeypatch.setattr(hal.cell, "SAVE_EVERY_S", 0)
-    monkeypatch.setattr(hal.cell, "discard_state", lambda folder: None)
+    run(params, cell, keep_state=True)
+    before = files_of(params, cell)
+    paths = params.cell_paths(cell)
+    shutil.rmtree(paths.results)
+    shutil.rmtree(paths.checkpoints)
+    capsys.readouterr()
+    run(params, cell, keep_state=True)
+    assert "epoch" not in capsys.readouterr().out.replace("going on after epoch 3 of 3", "")
+    assert files_of(params, cell) == before
+    run(params, cell, force=True)  # somebody wants it trained again
+    assert "epoch 3/3" in capsys.readouterr().out
+    assert not paths.resume.exists()
+
+
+def test_a_cell_of_other_data_is_not_finished(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    record = run(params, cell)
+    path = params.cell_paths(cell).results / "cell.json"
+    record["provenance"]["data_sha256"] = "0" * 64
+    path.write_text(json.dumps(record))
     run(params, cell)
+    assert "epoch 3/3" in capsys.readouterr().out
+
+
+def test_the_state_of_another_cell_is_not_taken(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    cell, other = params.cell("tiny", "pairs", 0), params.cell("tiny", "pairs", 1)
+    run(params, cell)
+    before = files_of(params, cell)
+    run(params, other, keep_state=True)
+    shutil.copytree(params.cell_paths(other).resume, params.cell_paths(cell).resume)
+    (params.cell_paths(cell).resume / "progress.json").unlink()
+    run(params, cell, force=True)
+    assert "it is not this cell's" in capsys.readouterr().out
+    assert files_of(params, cell) == before
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty", "one bit"])
+def test_a_broken_state_is_set_aside_and_the_cell_starts_again(tmp_path, capsys, damage):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell, keep_state=True)
     before = files_of(params, cell)
     state = params.cell_paths(cell).resume / "state.safetensors"
     content = state.read_bytes()
-    state.write_bytes({"truncated": content[:-100], "garbage": b"\xff" * 500, "empty": b""}[damage])
+    flipped = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
+    damaged = {"truncated": content[:-100], "garbage": b"\xff" * 500, "empty": b"", "one bit": flipped}
+    state.write_bytes(damaged[damage])
+    (state.parent / "progress.json").unlink()
     run(params, cell, force=True)
     assert "set aside as state.broken" in capsys.readouterr().out
     assert files_of(params, cell) == before

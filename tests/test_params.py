@@ -14,7 +14,7 @@ PARAMS = ROOT / "params.yaml"
 
 def overlaid(tmp_path, text: str):
     path = tmp_path / "overlay.yaml"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text if text.startswith(("-", "root")) else f"root: runs/mine\n{text}", encoding="utf-8")
     return load(PARAMS, [path])
 
 
@@ -68,6 +68,25 @@ def test_the_settings_that_the_paper_states():
         ("train: {epochs: 1, epochs: 2}", r"key 'epochs' appears twice"),
         ("train: [", r"not valid YAML"),
         ("- 1", r"top level must be a mapping"),
+        (
+            "root: .",
+            r"root = '\.': an overlay is another experiment and needs a root of its own, such as `root: runs/overlay`",
+        ),
+        ("root: runs/a b", r"root = 'runs/a b': must be a path of letters"),
+        (
+            "datasets: {mnist: {model: {widths: [4, 4, 4, 4]}}}",
+            r"model\.widths = \[4, 4, 4, 4\]: must hold three",
+        ),
+        (
+            f"train: {{max_lr: 1{'0' * 400}}}",
+            r"train\.max_lr = 1000.*must be greater than 0 and at most 1e\+30",
+        ),
+        ("grid: null\nvariants: {a: {title: a}}", r"grid = None: must be a mapping"),
+        ("datasets: {mnist: null}\nvariants: {a: {title: a}}", r"datasets\.mnist = None: must be a mapping"),
+        (
+            "datasets: {svhn-a: {source: svhn, layers: 10, classes: [a, b], cases: {}}}\nvariants: {a: {title: a}}",
+            r"variants\.a: there is a data set svhn-a already",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_place(tmp_path, text, message):
@@ -176,6 +195,12 @@ def test_variants_become_data_sets_that_differ_in_what_they_name(tmp_path):
     assert base.hash == load(PARAMS).cell("svhn", "case4", 3).hash
     assert params.datasets["svhn-slow"].variant_of == "svhn"
     assert params.datasets["svhn-slow"].title == "SVHN, slower"
+    own = overlaid(
+        tmp_path,
+        "datasets: {mnist: {train: {max_lr: 0.5}}}\nvariants: {short: {title: short, train: {epochs: 5}}}",
+    )
+    both = own.cell("mnist-short", "case1", 0).train
+    assert (both.max_lr, both.epochs) == (0.5, 5)  # what the data set sets and what the variant sets
     with pytest.raises(UserError, match=r"train\.max_lr = -1.*must be greater than 0"):
         overlaid(tmp_path, "variants: {bad: {title: bad, train: {max_lr: -1}}}")
     with pytest.raises(UserError, match=r"variants\.bad\.trian: unknown key"):

@@ -26,50 +26,76 @@ from hal.train.device import claimed_device, configure
 from hal.train.loop import build_optimizer, train_epoch
 from hal.train.progress import ProgressReport
 from hal.train.schedule import learning_rates
-from hal.train.state import Progress, discard_state, load_state, locked, save_state
+from hal.train.state import Progress, discard_state, is_complete, load_state, locked, save_state
 
 CURVES = ("epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
 SAVE_EVERY_S = 5.0
 
 
-def run(params: Params, cell: Cell, force: bool = False) -> dict[str, Any]:
+def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = False) -> dict[str, Any]:
     """Train a cell, evaluate it and write its files; go on where a killed run was.
 
-    A cell that is already finished under the same settings is left as it is unless `force`.
+    Args:
+        params: where things are, and how to run.
+        cell: what to train.
+        force: train the cell again though it is finished under the same settings.
+        keep_state: leave the last epoch's state behind, for a workflow manager that may lose sight of a finished job
+            and start it again; `discard_state` is then up to it.
 
     Returns:
         The content of cell.json. A cell whose loss was not finite has the status `diverged`; that is a result.
 
     Raises:
-        UserError: the data set is missing or broken, another process trains this cell, no such device.
+        UserError: the data set is missing or broken, or there is no such device.
     """
     paths = params.cell_paths(cell)
-    before = _whole(paths, cell)
-    if before and before["hash"] == cell.hash and not force:
-        print(f"{cell.name}: already finished under these settings; --force trains it again", flush=True)
-        return before
-    if before:
-        print(f"{cell.name}: will replace the cell with the hash {before['hash']}", flush=True)
     images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
     _check_data(cell, images)
-    with locked(paths.resume), claimed_device(params.runtime.device) as device:
-        configure(params.runtime, cell.train.precision)
-        data = DeviceData(
-            images, description["mean"], description["std"], cell.augment.pad, cell.superclasses, device
-        )
-        net = build_network(cell, data.channels).to(device, memory_format=torch.channels_last)
-        autocast = torch.autocast(device.type, torch.bfloat16, enabled=cell.train.precision == "bfloat16")
+    with locked(paths.resume) as waited:
+        before = _whole(paths, cell)
+        current = before and _identity(before) == (cell.hash, description["arrays_sha256"])
+        if current and (waited or not force):
+            print(f"{cell.name}: already finished under these settings; --force trains it again", flush=True)
+            return before
+        if before:
+            print(f"{cell.name}: will replace the cell with the hash {before['hash']}", flush=True)
+        if force and is_complete(paths.resume):
+            discard_state(paths.resume)
+        with claimed_device(params.runtime.device) as device:
+            record = _run(params, cell, images, description, device, keep_state)
+        if not keep_state:
+            discard_state(paths.resume)
+    return record
 
-        progress = train(cell, net, data, autocast, paths.resume)
-        began = time.monotonic()
-        # cell.json goes first and comes last: where it lies, the cell is whole and all its files are of one run.
-        (paths.results / "cell.json").unlink(missing_ok=True)
-        _write_arrays(cell, net, data, autocast, paths)
-        _write_curves(paths.results / "curves.csv", progress.curves)
-        progress.wall_s += time.monotonic() - began
-        record = _record(cell, net, data, progress, params, description)
-        write_text(paths.results / "cell.json", json.dumps(record, indent=2) + "\n")
-        discard_state(paths.resume)
+
+def _run(
+    params: Params,
+    cell: Cell,
+    images: store.Images,
+    description: dict[str, Any],
+    device: torch.device,
+    keep_state: bool,
+) -> dict[str, Any]:
+    paths, settings = params.cell_paths(cell), cell.train
+    print(f"{cell.name}: on {provenance.device_name(device)}, {settings.precision}", flush=True)
+    configure(params.runtime, settings.precision)
+    mean, std = store.statistics(images.train_images)
+    data = DeviceData(images, mean, std, cell.augment.pad, cell.superclasses, device)
+    net = build_network(cell, data.channels).to(device, memory_format=torch.channels_last)
+    optimizer = build_optimizer(net, settings.momentum, settings.weight_decay)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16")
+
+    progress = train(cell, net, optimizer, data, autocast, paths.resume)
+    if keep_state:
+        save_state(paths.resume, cell.hash, net, optimizer, progress, settings.epochs)
+    began = time.monotonic()
+    # cell.json goes first and comes last: where it lies, the cell is whole and all its files are of one run.
+    (paths.results / "cell.json").unlink(missing_ok=True)
+    _write_arrays(cell, net, data, autocast, paths)
+    _write_curves(paths.results / "curves.csv", progress.curves)
+    progress.wall_s += time.monotonic() - began
+    record = _record(cell, net, data, progress, params, description)
+    write_text(paths.results / "cell.json", json.dumps(record, indent=2) + "\n")
     return record
 
 
@@ -85,14 +111,20 @@ def build_network(cell: Cell, channels: int) -> HAL:
     )
 
 
-def train(cell: Cell, net: HAL, data: DeviceData, autocast: torch.autocast, resume: Path) -> Progress:
+def train(
+    cell: Cell,
+    net: HAL,
+    optimizer: torch.optim.Optimizer,
+    data: DeviceData,
+    autocast: torch.autocast,
+    resume: Path,
+) -> Progress:
     """Train from the saved state, or from the start, to the last epoch or to the first loss that is not finite."""
     settings = cell.train
     n_images = len(data.train_labels)
     rates = learning_rates(settings, n_images // settings.batch_size)
     steps = rates.shape[1]
-    optimizer = build_optimizer(net, settings.momentum, settings.weight_decay)
-    progress = load_state(resume, net, optimizer)
+    progress = load_state(resume, cell.hash, net, optimizer, settings.epochs)
     progress.started = progress.started or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     saved_at = time.monotonic()
 
@@ -117,7 +149,7 @@ def train(cell: Cell, net: HAL, data: DeviceData, autocast: torch.autocast, resu
             progress.curves.append(dict(zip(CURVES, values, strict=True)))
             report.epoch(progress.curves[-1])
             if time.monotonic() - saved_at > SAVE_EVERY_S:
-                save_state(resume, net, optimizer, progress, settings.epochs)
+                save_state(resume, cell.hash, net, optimizer, progress, settings.epochs)
                 saved_at = time.monotonic()
     if progress.diverged_at_step is not None:
         print(
@@ -149,6 +181,12 @@ def _whole(paths: CellPaths, cell: Cell) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return record if isinstance(record, dict) and "hash" in record else None
+
+
+def _identity(record: dict[str, Any]) -> tuple[Any, Any]:
+    """The settings and the data that a finished cell was made from."""
+    made = record.get("provenance")
+    return record["hash"], made.get("data_sha256") if isinstance(made, dict) else None
 
 
 def _check_data(cell: Cell, images: store.Images) -> None:

@@ -16,6 +16,15 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"hal: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # somebody's `| head` has seen enough
+        sys.stderr.close()
+        return 141
+    except OSError as error:
+        print(
+            f"hal: {error.filename or 'writing'}: {error.strerror}; what was finished is kept",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print(
             "hal: interrupted; what was finished is kept, run the same command again to go on",
@@ -51,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("case", help="baseline or a superclass grouping of the data set")
     command.add_argument("seed", type=int)
     command.add_argument("--force", action="store_true", help="train it again though it is finished")
+    command.add_argument(
+        "--keep-state", action="store_true", help="leave the last epoch's state (for Snakemake)"
+    )
     command.set_defaults(run=_train)
 
     command = commands.add_parser("status", help="show which cells are done, and the time left")
@@ -67,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         "analyse", help="write Table 2b, statistics, separability, convergence and the verdicts"
     )
     command.set_defaults(run=_analyse)
+
+    command = commands.add_parser("metrics", help="write the errors and loss curves that DVC compares")
+    command.set_defaults(run=_metrics)
 
     command = commands.add_parser("figure", help="draw one figure, or all, from the cells there are")
     command.add_argument("names", nargs="*", metavar="NAME", help="none: all of them")
@@ -89,7 +104,7 @@ def _train(params: Params, arguments: argparse.Namespace) -> None:
     cell = params.cell(arguments.dataset, arguments.case, arguments.seed)
     from hal.cell import run
 
-    record = run(params, cell, arguments.force)
+    record = run(params, cell, arguments.force, arguments.keep_state)
     if record["status"] == "ok":
         print(f"{cell.name}: test error {record['test_error']:.2f} % after {record['epochs']} epochs")
 
@@ -119,6 +134,13 @@ def _analyse(params: Params, arguments: argparse.Namespace) -> None:
     from hal.analysis import analyses
 
     for path in analyses.write(params, arguments.overlays, Path(arguments.params)):
+        print(path)
+
+
+def _metrics(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.analysis import metrics
+
+    for path in metrics.write(params):
         print(path)
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ BASELINE = "baseline"
 MATHEMATICS = 1
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_ROOT = re.compile(r"[A-Za-z0-9._/-]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -57,7 +59,7 @@ class Dataset:
     """
 
     source: Literal["mnist", "svhn", "cifar10", "digits", "npz"]
-    layers: Annotated[int, Range(10)]
+    layers: Annotated[int, Range(10, 1000)]
     classes: tuple[str, ...]
     cases: dict[str, Case]
     title: str = ""
@@ -83,7 +85,7 @@ class Variant:
 class ModelSettings:
     """Everything about the network that is the same for all data sets."""
 
-    widths: tuple[Annotated[int, Range(1)], ...]
+    widths: tuple[Annotated[int, Range(1, 4096)], ...]
     batch_norm_momentum: Annotated[float, Range(0, 1, above=True)]
     batch_norm_eps: Annotated[float, Range(0, 1, above=True)]
     linear_init: Literal["he", "uniform"]
@@ -93,9 +95,9 @@ class ModelSettings:
 class TrainSettings:
     """Optimizer, schedule and arithmetic."""
 
-    epochs: Annotated[int, Range(1)]
-    batch_size: Annotated[int, Range(2)]
-    max_lr: Annotated[float, Range(0, above=True)]
+    epochs: Annotated[int, Range(1, 10**6)]
+    batch_size: Annotated[int, Range(2, 10**6)]
+    max_lr: Annotated[float, Range(0, 1e30, above=True)]
     cosine: Literal["step", "epoch"]
     warmup_epochs: Annotated[float, Range(0)]
     momentum: Annotated[float, Range(0, 1)]
@@ -118,7 +120,7 @@ class RuntimeSettings:
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     deterministic: bool = True
-    cpu_threads: Annotated[int, Range(1)] = 1
+    cpu_threads: Annotated[int, Range(1, 1024)] = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,35 +249,47 @@ def load(path: Path | str = "params.yaml", overlays: Sequence[Path | str] = ()) 
     Raises:
         UserError: names the file, the key's full path, the value, and what is allowed.
     """
-    content, where = read_yaml(Path(path)), str(path)
+    base = content = read_yaml(Path(path))
+    where = str(path)
     for overlay in overlays:
         content = _merge(content, read_yaml(Path(overlay)))
         where += f" + {overlay}"
-    params = build(Params, _with_variants(content, where), f"{where}:")
+    variants = build(dict[str, Variant], content.pop("variants", {}), f"{where}: variants")
+    params = build(Params, content, f"{where}:")
+    if overlays and os.path.normpath(params.root) == os.path.normpath(str(base.get("root", "."))):
+        raise UserError(
+            f"{where}: root = {params.root!r}: an overlay is another experiment and needs a root of its own, "
+            f"such as `root: runs/{Path(overlays[-1]).stem}`, so that it cannot replace the results of {path}"
+        )
+    params = _with_variants(params, variants, where)
     _check(params, where)
     return params
 
 
-def _with_variants(content: dict, where: str) -> dict:
+def _with_variants(params: Params, variants: dict[str, Variant], where: str) -> Params:
     """Make `variants` into data sets of their own, so that all that follows knows nothing of them.
 
     The variant `v` of data set `d` is a data set `d-v` that differs from `d` in a few settings.
     """
-    variants = build(dict[str, Variant], content.get("variants", {}), f"{where}: variants")
-    content = {key: value for key, value in content.items() if key != "variants"}
-    if not variants:
-        return content
-    grid, datasets = content.get("grid", {}), content.get("datasets", {})
-    added = {
-        f"{name}-{variant}": datasets[name]
-        | {"title": f"{datasets[name].get('title', name)}, {change.title}", "variant_of": name}
-        | {"model": change.model, "train": change.train, "augment": change.augment}
-        for name in grid.get("datasets", [])
-        if name in datasets
-        for variant, change in variants.items()
-    }
-    grid = grid | {"datasets": [*grid.get("datasets", []), *added]}
-    return content | {"grid": grid, "datasets": datasets | added}
+    added: dict[str, Dataset] = {}
+    for name in params.grid.datasets:
+        for variant, change in variants.items():
+            if name not in params.datasets:
+                continue  # said by _check
+            if f"{name}-{variant}" in params.datasets:
+                raise UserError(
+                    f"{where}: variants.{variant}: there is a data set {name}-{variant} already; rename one"
+                )
+            dataset = params.datasets[name]
+            sections = {
+                part: getattr(dataset, part) | getattr(change, part) for part in ("model", "train", "augment")
+            }
+            title = f"{dataset.title or name}, {change.title}"
+            added[f"{name}-{variant}"] = dataclasses.replace(
+                dataset, title=title, variant_of=name, **sections
+            )
+    grid = dataclasses.replace(params.grid, datasets=(*params.grid.datasets, *added))
+    return dataclasses.replace(params, grid=grid, datasets=params.datasets | added)
 
 
 def _merge(below: dict, above: dict) -> dict:
@@ -289,6 +303,10 @@ def _merge(below: dict, above: dict) -> dict:
 
 def _check(params: Params, where: str) -> None:
     """What no single value can show: names that must exist, groupings that must cover the classes once."""
+    if not _ROOT.fullmatch(params.root):
+        raise UserError(
+            f"{where}: root = {params.root!r}: must be a path of letters, digits, . _ - and / alone"
+        )
     for field in ("datasets", "seeds"):
         values = getattr(params.grid, field)
         if not values or len(set(values)) < len(values):
@@ -300,10 +318,6 @@ def _check(params: Params, where: str) -> None:
             raise UserError(
                 f"{where}: grid.datasets: {name!r} is not defined under datasets ({', '.join(params.datasets)})"
             )
-    if len(params.model.widths) != 3:
-        raise UserError(
-            f"{where}: model.widths = {list(params.model.widths)}: must hold three numbers, one a stage"
-        )
     for name, dataset in params.datasets.items():
         _check_dataset(f"{where}: datasets.{name}", name, dataset)
         for section in ("model", "train", "augment"):
@@ -312,9 +326,13 @@ def _check(params: Params, where: str) -> None:
 
 def _check_settings(params: Params, dataset: str, section: str, where: str) -> None:
     try:
-        params._settings(section, dataset)
+        settings = params._settings(section, dataset)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+    if section == "model" and len(settings.widths) != 3:
+        raise UserError(
+            f"{where}: model.widths = {list(settings.widths)}: must hold three numbers, one a stage"
+        )
 
 
 def _check_dataset(where: str, name: str, dataset: Dataset) -> None:

@@ -19,8 +19,13 @@ def describe(device: torch.device) -> dict[str, str | None]:
         "driver": _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
         if cuda
         else None,
-        "device": torch.cuda.get_device_name(device) if cuda else _processor(),
+        "device": device_name(device),
     }
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's or the processor's model."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
 
 
 def code_version() -> str:

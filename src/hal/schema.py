@@ -6,6 +6,7 @@ A validation library would do this too, but a GPU machine often holds little mor
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -135,7 +136,7 @@ def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
 def _build_scalar(kind: type, value: Any, where: str) -> Any:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) < 10**300 else math.inf
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     hint = ""

@@ -6,13 +6,16 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from safetensors import SafetensorError, safe_open
+
 from hal import figures
 from hal.errors import UserError
-from hal.params import Params
+from hal.params import Cell, Params
 
 
 def overlays(configfiles: Sequence[Path], config: Mapping[str, Any]) -> list[str]:
@@ -60,8 +63,13 @@ def lock(params: Params) -> IO[str]:
         UserError: another Snakemake is at work there.
     """
     path = params.path(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    held = open(path, "w")  # noqa: SIM115 (held as long as the caller keeps it)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = open(path, "w")  # noqa: SIM115 (held as long as the caller keeps it)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); change `root` or its rights"
+        ) from None
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -69,6 +77,19 @@ def lock(params: Params) -> IO[str]:
             f"{path}: another snakemake is at work in {params.root}; wait for it or stop it"
         ) from None
     return held
+
+
+def forget_states(params: Params) -> None:
+    """Delete what `hal train --keep-state` left of the cells of the grid that are finished."""
+    for cell in params.cells():
+        paths = params.cell_paths(cell)
+        if (paths.results / "cell.json").exists():
+            shutil.rmtree(paths.resume, ignore_errors=True)
+
+
+def overlay_variable(files: Sequence[str]) -> str:
+    """What `make draw` needs behind it to mean the same run."""
+    return f' OVERLAYS="{" ".join(files)}"' if files else ""
 
 
 def cell_files(params: Params, name: str, dataset: str | None = None, cases_only: bool = False) -> list[str]:
@@ -95,6 +116,47 @@ def analysis_inputs(params: Params) -> list[str]:
         *cell_files(params, "scores.npz", cases_only=True),
         *(f"{prefix(params)}results/controls/{dataset}.csv" for dataset in params.grid.datasets),
     ]
+
+
+def all_cell_files(params: Params, dataset: str) -> list[str]:
+    """Every file of every cell of one data set."""
+    cells = [cell for cell in params.cells() if cell.dataset == dataset]
+    return [
+        *cell_files(params, "cell.json", dataset),
+        *cell_files(params, "curves.csv", dataset),
+        *cell_files(params, "scores.npz", dataset, cases_only=True),
+        *(f"{prefix(params)}checkpoints/{cell.name}/weights.safetensors" for cell in cells),
+        *(f"{prefix(params)}checkpoints/{cell.name}/predictions.npz" for cell in cells),
+    ]
+
+
+def force_if_stale(forced: set[str], params: Params, cell: Cell) -> list[str]:
+    """Have a cell trained again, by adding to Snakemake's `forced` files, if its files are of other settings.
+
+    What Snakemake remembers of settings lies in .snakemake/, which a fresh clone lacks, and which is wrong
+    after `git checkout && dvc checkout`. The cell's own files are right in both.
+
+    Returns:
+        No file: this is an input function, because Snakemake calls those for just the cells that it plans with.
+    """
+    if is_stale(params, cell):
+        forced.add(f"{prefix(params)}results/{cell.name}/cell.json")
+    return []
+
+
+def is_stale(params: Params, cell: Cell) -> bool:
+    """Whether the cell's record or its weights say other settings, or cannot be read; a missing file is not stale."""
+    paths = params.cell_paths(cell)
+    record, weights = paths.results / "cell.json", paths.checkpoints / "weights.safetensors"
+    try:
+        if record.exists() and json.loads(record.read_text(encoding="utf-8"))["hash"] != cell.hash:
+            return True
+        if weights.exists():
+            with safe_open(weights, "numpy") as opened:
+                return opened.metadata()["cell"] != cell.hash
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return True
+    return False
 
 
 def figure_inputs(params: Params, figure: str) -> list[str]:

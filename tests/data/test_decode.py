@@ -6,8 +6,7 @@ import pytest
 from raw_files import RAW_NAMES, archive, idx, mat, put, small_cifar10, small_mnist, small_svhn
 
 from hal.data import decode
-from hal.data.prepare import statistics
-from hal.data.store import Images
+from hal.data.store import Images, statistics
 from hal.errors import UserError
 
 BATCHES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]

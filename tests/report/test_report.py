@@ -246,6 +246,12 @@ def test_commands_rebuild_each_part_of_this_very_run(demo):
     )
 
 
+def test_commands_keep_their_two_hyphens_in_latex(demo):
+    _, tex = build(demo)
+    assert r"snakemake -{}-force" in tex
+    assert "snakemake --force" not in tex
+
+
 def test_an_empty_grid_and_broken_data_descriptions_still_give_a_report(tmp_path):
     params = made_up_params(tmp_path)
     params.path("data").mkdir()

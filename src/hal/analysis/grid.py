@@ -82,6 +82,13 @@ def curves(result: CellResult) -> pd.DataFrame:
     epochs = result.record.get("epochs")
     if list(frame["epoch"]) != list(range(1, len(frame) + 1)) or len(frame) != epochs:
         raise UserError(f"{path}: holds {len(frame)} rows where epochs 1 to {epochs} should stand")
+    if result.ok and not np.isfinite(frame.to_numpy()).all():
+        raise UserError(f"{path}: holds a value that is not a finite number")
+    final = [result.record.get(name) for name in _FINAL]
+    if result.ok and not np.allclose(frame[_FINAL].iloc[-1], final, rtol=1e-6, atol=0):
+        raise UserError(
+            f"{path}: its last epoch is not the one that cell.json reports; one of them is another cell's"
+        )
     return frame.astype({"epoch": int})
 
 
@@ -155,6 +162,8 @@ def _faults(record: Any) -> str:
     for key, kind in kinds.items():
         if not isinstance(record.get(key), kind):
             return f"{key} is missing or no {kind.__name__}"
+    if not isinstance(record["time"].get("wall_s"), int | float):
+        return "time.wall_s is missing or no number"
     if record["status"] == "diverged":
         return (
             "" if isinstance(record.get("diverged_at_step"), int) else "diverged_at_step is missing or no int"

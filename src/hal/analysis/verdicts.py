@@ -328,8 +328,8 @@ def _hindrance(claim: Claim, params: Params, results: Sequence[CellResult]) -> s
         return ""
     found = dict.fromkeys(text for name in claim.datasets for text in departures(params, name))
     if found:
-        more = ", …" if len(found) > 1 else ""
-        return f"this run is not the paper's experiment: {next(iter(found))}{more}"
+        more = ", and more" if len(found) > 1 else ""
+        return f"this run is not the paper's experiment ({next(iter(found))}{more})"
     cells = _cells(claim, results)
     pending = [r for r in cells if r.state not in ("ok", "diverged")]
     return f"{len(pending)} of {len(cells)} networks are still to be trained" if pending else ""
@@ -397,6 +397,10 @@ def _names(quantities: Sequence[Quantity]) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
+
+
+def _points(value: float) -> str:
+    return f"{value:g} point{'' if value == 1 else 's'}"
 
 
 def _sentence(text: str) -> str:
@@ -569,7 +573,7 @@ TESTS = {
     "reduces": Test(
         lambda c: (
             "Each mean error lies below the baseline's"
-            + (f" by at least {c.value:g} points" if c.value else "")
+            + (f" by at least {_points(c.value)}" if c.value else "")
             + (f", give or take {c.tolerance:g}." if c.tolerance else ".")
         ),
         _reduces,
@@ -580,7 +584,7 @@ TESTS = {
         lambda c: f"The mean error of {c.cases[0]} lies below that of every other case.", _lowest, False
     ),
     "lower": Test(
-        lambda c: f"The mean error of {c.cases[0]} lies at least {c.value:g} points below {c.against}'s.",
+        lambda c: f"The mean error of {c.cases[0]} lies at least {_points(c.value)} below {c.against}'s.",
         _lower,
         False,
     ),

@@ -1,6 +1,5 @@
 """One data set, from its source to data/<name>.npz: fetch, verify, decode, measure, save."""
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from hal.data import decode, store
 from hal.data.download import say
 from hal.data.fetch import fetch
 from hal.data.sources import SOURCES, Source
-from hal.data.store import Images
+from hal.data.store import Images, statistics
 from hal.errors import UserError
 from hal.files import sha256_of
 from hal.params import Dataset, Params
@@ -66,27 +65,6 @@ def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) 
         + "x".join(str(size) for size in description["shape"])
     )
     return path
-
-
-def statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and (population) standard deviation per channel of pixels in 0..1, from exact integer sums.
-
-    Args:
-        images: (N, H, W, C) uint8, N > 0.
-    """
-    total, squares = np.zeros(images.shape[3], np.int64), np.zeros(images.shape[3], np.int64)
-    for start in range(
-        0, len(images), 1000
-    ):  # a thousand at a time: the wider integers take eight times the room
-        block = images[start : start + 1000].astype(np.int64)
-        total += block.sum(axis=(0, 1, 2))
-        squares += (block * block).sum(axis=(0, 1, 2))
-    n = math.prod(images.shape[:3])
-    mean = [t / (255 * n) for t in total.tolist()]
-    std = [
-        math.sqrt(n * q - t * t) / (255 * n) for t, q in zip(total.tolist(), squares.tolist(), strict=True)
-    ]
-    return mean, std
 
 
 def _checked_file(name: str, entry: Dataset) -> dict[str, dict[str, str]]:

@@ -87,4 +87,5 @@ def _prose(text: str) -> Tex:
 def _tex_code(text: str) -> Tex:
     """Typewriter text that may break behind / . _ and = and within a long row of digits."""
     pieces = re.split(r"(?<=[/._=])|(?<=[0-9a-f]{8})(?=[0-9a-f]{8})", str(text))
-    return Tex(r"\texttt{" + r"\allowbreak{}".join(map(latex.escape, pieces)) + "}")
+    code = r"\allowbreak{}".join(map(latex.escape, pieces))
+    return Tex(r"\texttt{" + code.replace("--", "-{}-") + "}")  # -- would be set as a dash

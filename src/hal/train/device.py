@@ -27,18 +27,21 @@ def claimed_device(kind: str) -> Iterator[torch.device]:
     if kind == "cuda" and not torch.cuda.is_available():
         raise UserError("runtime.device = 'cuda': PyTorch finds no CUDA device; use auto or cpu")
     if kind == "cpu" or not torch.cuda.is_available():
+        if kind == "auto":
+            print("no CUDA device found: training on the CPU", flush=True)
         yield torch.device("cpu")
         return
-    with claimed_slot(
-        visible_gpus(torch.cuda.device_count()), Path(tempfile.gettempdir(), f"hal-gpus-{os.getuid()}")
-    ) as i:
+    folder = Path(tempfile.gettempdir(), f"hal-gpus-{os.getuid()}")
+    with claimed_slot(visible_gpus(), folder) as i:
         yield torch.device("cuda", i)
 
 
-def visible_gpus(count: int) -> list[str]:
-    """Names of the GPUs this process sees: the entries of CUDA_VISIBLE_DEVICES, else 0, 1, ..."""
-    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    return named[:count] if named else [str(i) for i in range(count)]
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use (CUDA_VISIBLE_DEVICES decides), by names that no other GPU has.
+
+    Not by their numbers: under Slurm every job of a node may see its own GPU as number 0.
+    """
+    return [str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())]
 
 
 @contextlib.contextmanager
@@ -52,7 +55,7 @@ def claimed_slot(names: Sequence[str], folder: Path) -> Iterator[int]:
     said = False
     while True:
         for i, name in enumerate(names):
-            with open(folder / f"{name.replace('/', '_')}.lock", "w") as lock:
+            with open(folder / f"{name}.lock", "w") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

@@ -6,6 +6,7 @@ It lies outside everything that a workflow manager declares, and so may delete, 
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from hal.errors import UserError
 from hal.files import write_atomically, write_text
 from hal.model import HAL
 
@@ -34,25 +34,27 @@ class Progress:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the cell for this process; the kernel lets go of it however the process ends.
+def locked(folder: Path) -> Iterator[bool]:
+    """Hold the cell for this process; yields whether it had to wait for another that held it.
 
-    Raises:
-        UserError: another process holds it.
+    The kernel lets go of the lock however the process ends.
+
+    A killed workflow manager leaves its job running: the same job, started again, waits for it here.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
+        waited = False
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(
-                f"{folder}: another process is training this cell; wait for it or stop it"
-            ) from None
-        yield
+            print(f"{folder}: another process is training this cell; waiting for it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            waited = True
+        yield waited
 
 
 def save_state(
-    folder: Path, net: HAL, optimizer: torch.optim.Optimizer, progress: Progress, epochs: int
+    folder: Path, cell_hash: str, net: HAL, optimizer: torch.optim.Optimizer, progress: Progress, epochs: int
 ) -> None:
     """Write the state after an epoch; a reader sees the last one or this one, never a part."""
     tensors = {f"net.{name}": tensor.contiguous() for name, tensor in net.state_dict().items()}
@@ -60,32 +62,52 @@ def save_state(
         momentum = optimizer.state[parameter].get("momentum_buffer")
         if momentum is not None:
             tensors[f"momentum.{i}"] = momentum.contiguous()
-    metadata = {"progress": json.dumps(dataclasses.asdict(progress))}
-    write_atomically(folder / "state.safetensors", lambda file: file.write(save(tensors, metadata)))
+    tensors = {name: tensor.cpu() for name, tensor in tensors.items()}
+    said = {"cell": cell_hash, "sha256": _sha256(tensors), "progress": dataclasses.asdict(progress)}
+    write_atomically(
+        folder / "state.safetensors", lambda file: file.write(save(tensors, {"state": json.dumps(said)}))
+    )
     write_text(folder / "progress.json", json.dumps({"epoch": progress.epoch, "epochs": epochs}) + "\n")
 
 
-def load_state(folder: Path, net: HAL, optimizer: torch.optim.Optimizer) -> Progress:
+def is_complete(folder: Path) -> bool:
+    """Whether the state is that of a cell trained to its last epoch."""
+    try:
+        progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+        return progress["epoch"] == progress["epochs"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+
+
+def load_state(
+    folder: Path, cell_hash: str, net: HAL, optimizer: torch.optim.Optimizer, epochs: int
+) -> Progress:
     """Bring the network and the optimizer to the saved state; a fresh Progress where there is none.
 
-    A broken state file is said and set aside: the cell then starts from its first epoch.
+    A state that is broken, or another cell's, is said and set aside before anything was taken from it: the cell then
+    starts from its first epoch.
     """
     path = folder / "state.safetensors"
     if not path.exists():
         return Progress()
     try:
         with safe_open(path, "pt") as stored:
-            progress = Progress(**json.loads(stored.metadata()["progress"]))
+            said = json.loads(stored.metadata()["state"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
-        net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        progress = Progress(**said["progress"])
+        if said["cell"] != cell_hash or said["sha256"] != _sha256(tensors):
+            raise ValueError("it is not this cell's, or not whole")
+        if not len(progress.curves) == progress.epoch <= epochs:
+            raise ValueError(f"it holds {len(progress.curves)} rows of curves after epoch {progress.epoch}")
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         aside = path.with_suffix(".broken")
         path.replace(aside)
         print(
-            f"{path}: cannot be read ({error}); set aside as {aside.name}, starting from the first epoch",
+            f"{path}: not used ({error}); set aside as {aside.name}, starting from the first epoch",
             flush=True,
         )
         return Progress()
+    net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
     for i, parameter in enumerate(net.parameters()):
         if f"momentum.{i}" in tensors:
             momentum = torch.empty_like(parameter, requires_grad=False)  # keeps the parameter's memory layout
@@ -95,5 +117,13 @@ def load_state(folder: Path, net: HAL, optimizer: torch.optim.Optimizer) -> Prog
 
 
 def discard_state(folder: Path) -> None:
-    """Forget a finished cell's state."""
-    shutil.rmtree(folder)
+    """Forget a cell's state, if there is one."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sha256(tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].numpy())
+    return digest.hexdigest()
