@@ -233,7 +233,7 @@ def test_a_run_killed_while_it_writes_leaves_no_cell_of_two_runs(tmp_path, monke
 
 def test_a_second_process_waits_for_the_first_and_takes_what_it_made(tmp_path):
     """A killed workflow manager leaves its job running; the same job, started again, must not lose or repeat it."""
-    params = tiny_params(tmp_path, epochs=40)
+    params = tiny_params(tmp_path, epochs=400)
     cell = params.cell("tiny", "pairs", 0)
     command = [sys.executable, "-m", "hal", "--params", str(ROOT / "params.yaml")]
     command += ["--overlay", str(tmp_path / "overlay.yaml"), "train", "tiny", "pairs", "0", "--force"]

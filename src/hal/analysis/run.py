@@ -142,6 +142,13 @@ def _of_dataset(paper: Paper, params: Params, name: str) -> list[str]:
     if printed is None:
         return [f"{title} is no data set of the paper"]
     found = []
+    for section in ("model", "train", "augment"):
+        for key, value in getattr(entry, section).items():
+            stated = paper.settings.get(f"{section}.{key}")
+            common = getattr(getattr(params, section), key)
+            if value != (common if stated is None else stated):
+                other = f"elsewhere: {shown(common)}" if stated is None else f"paper: {shown(stated)}"
+                found.append(f"{title} with {key.replace('_', ' ')} {shown(value)} ({other})")
     if entry.layers != printed.layers:
         found.append(f"{title} with {entry.layers} layers (paper: {printed.layers})")
     found += [f"{title} without {case}" for case in printed.cases if case not in entry.cases]
