@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from hal.params import BASELINE, Cell, Params, load
 
@@ -26,6 +27,13 @@ def change_record(params: Params, name: str, **changes: object) -> None:
     """Change entries of the cell.json of the cell of that name."""
     path = params.path("results", name, "cell.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def change_curves(params: Params, name: str, table: pd.DataFrame) -> None:
+    """Replace the curves of the cell of that name, and in its cell.json what they end with."""
+    table.to_csv(params.path("results", name, "curves.csv"), index=False)
+    final = ("train_loss", "train_error", "test_loss", "test_error")
+    change_record(params, name, **{key: float(table[key].iloc[-1]) for key in final})
 
 
 def make_up_grid(

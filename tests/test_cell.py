@@ -339,7 +339,7 @@ def test_a_missing_and_a_damaged_data_set_are_said(tmp_path):
     with pytest.raises(UserError, match=r"tiny\.npz: broken"):
         run(params, cell)
     path.unlink()
-    with pytest.raises(UserError, match="`hal data tiny` makes it"):
+    with pytest.raises(UserError, match=r"`hal data tiny` \(after the same --overlay\) makes it"):
         run(params, cell)
     assert not params.cell_paths(cell).resume.exists()  # nothing was begun
 

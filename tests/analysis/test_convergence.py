@@ -6,7 +6,7 @@ import pytest
 
 from hal.analysis import convergence
 from hal.analysis.grid import load_grid
-from tests.made_up import made_up_params, make_up_cell, make_up_grid
+from tests.made_up import change_curves, made_up_params, make_up_cell, make_up_grid
 
 # losses after each of four epochs, by case and seed, the same for training and test
 CURVES = {
@@ -29,10 +29,9 @@ def params(tmp_path):
 
 
 def write_curves(params, name, losses):
-    path = params.path("results", name, "curves.csv")
-    table = pd.read_csv(path)
+    table = pd.read_csv(params.path("results", name, "curves.csv"))
     table["train_loss"] = table["test_loss"] = losses
-    table.to_csv(path, index=False)
+    change_curves(params, name, table)
 
 
 def summary(params, loss="test_loss"):

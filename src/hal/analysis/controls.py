@@ -17,8 +17,6 @@ Beside each error stands the superclass accuracy: how often the class predicted 
 
 import functools
 import io
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
 
-from hal.analysis.grid import CellResult, load_grid, select
+from hal.analysis.grid import CellResult, load_grid, read_npz, select
 from hal.errors import UserError
 from hal.files import write_text
 from hal.params import BASELINE, Params
@@ -180,13 +178,7 @@ def predictions(result: CellResult, path: Path) -> tuple[np.ndarray, np.ndarray]
     Raises:
         UserError: the file is missing, broken, of another shape, or holds values that are not finite.
     """
-    try:
-        with np.load(path) as stored:
-            logits, label = stored["logits"], stored["label"]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: broken ({error})") from None
+    logits, label = read_npz(path, {"logits": ("f", 3), "label": ("u", 1)})
     cell = result.cell
     expected = (len(label), max(1, len(cell.superclasses)), cell.classes)
     if logits.shape != expected or not len(label) or label.max() >= cell.classes:

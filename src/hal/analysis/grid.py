@@ -99,20 +99,37 @@ def scores(result: CellResult) -> pd.DataFrame:
         UserError: the file is missing, broken, or not of this cell's grouping.
     """
     path = result.folder / "scores.npz"
-    try:
-        with np.load(path) as stored:
-            columns = {name: stored[name] for name in ("score", "label", "superclass")}
-        frame = pd.DataFrame(columns)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: broken ({_first_line(error)})") from None
+    score, label, superclass = read_npz(path, {"score": ("f", 1), "label": ("u", 1), "superclass": ("u", 1)})
+    if not len(score) == len(label) == len(superclass) > 0:
+        raise UserError(
+            f"{path}: holds {len(score)} scores, {len(label)} labels, {len(superclass)} superclasses"
+        )
+    frame = pd.DataFrame({"score": score, "label": label, "superclass": superclass})
     owner = np.full(256, -1)
     for j, classes in enumerate(result.cell.superclasses):
         owner[list(classes)] = j
     if (owner[frame["label"].to_numpy(dtype=np.uint8)] != frame["superclass"]).any():
         raise UserError(f"{path}: its superclasses are not those of {result.cell.case}")
     return frame
+
+
+def read_npz(path: Path, wanted: dict[str, tuple[str, int]]) -> list[np.ndarray]:
+    """The arrays of those names, each of a kind (numpy's letter: f, u) and a number of dimensions.
+
+    Raises:
+        UserError: the file is missing or broken, or an array is missing or of another kind.
+    """
+    try:
+        with open(path, "rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
+            arrays = [stored[name] for name in wanted]
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: broken ({_first_line(error)})") from None
+    for (name, (kind, dimensions)), array in zip(wanted.items(), arrays, strict=True):
+        if array.dtype.kind != kind or array.ndim != dimensions:
+            raise UserError(f"{path}: {name} is {array.dtype} {array.shape}; this is another kind of file")
+    return arrays
 
 
 def differences(recorded: Any, expected: Any, path: str = "") -> list[str]:

@@ -72,7 +72,9 @@ def load(path: Path) -> tuple[Images, dict[str, Any]]:
         description = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         described = description["arrays_sha256"]
     except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: no such file; `hal data {path.stem}` makes it") from None
+        raise UserError(
+            f"{error.filename}: no such file; `hal data {path.stem}` (after the same --overlay) makes it"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: broken ({error}); {again}") from None
     if images.sha256() != described:
