@@ -13,9 +13,13 @@ import sys
 
 from hal import figures, params, workflow as dag
 from hal.analysis import sensitivity
+from hal.errors import UserError
 
-OVERLAYS = dag.overlays(workflow.overwrite_configfiles, workflow.config_settings.config)
-P = params.load("params.yaml", OVERLAYS)
+try:
+    OVERLAYS = dag.overlays(workflow.overwrite_configfiles, workflow.config_settings.config)
+    P = params.load("params.yaml", OVERLAYS)
+except UserError as error:
+    sys.exit(f"hal: {error}")
 ROOT = dag.prefix(P)  # nothing for the paper's run, else such as runs/demo/
 REPORT = ["report.html", "report.tex"] + (["report.pdf"] if shutil.which("latexmk") else [])
 
