@@ -1,6 +1,8 @@
 """One cell from settings to files: contracts, determinism, resuming, divergence, faults."""
 
 import csv
+import errno
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 import hal.cell
+from hal.analysis.grid import curves, load_grid, scores
 from hal.cell import build_network, first_not_finite, run
 from hal.data import store
 from hal.errors import UserError
@@ -206,6 +209,40 @@ def test_a_cell_that_lost_a_file_is_trained_again(tmp_path, lost):
     assert files_of(params, cell) == before
 
 
+def test_a_full_disk_leaves_the_finished_cell_as_it_was(tmp_path, monkeypatch):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+    path = params.cell_paths(cell).results / "cell.json"
+    before, record = files_of(params, cell), path.read_bytes()
+    written = []
+
+    def full(descriptor):
+        written.append(descriptor)
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("hal.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(params, cell, force=True)
+    assert files_of(params, cell) == before  # and no temporary file beside them
+    assert path.read_bytes() == record
+
+
+def test_cell_json_has_the_sums_of_the_other_files(tmp_path):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    record = run(params, cell)
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files_of(params, cell).items()}
+    assert record["files"] == sums
+    (result,) = [r for r in load_grid(params) if r.cell == cell]
+    assert len(scores(result)) == 70
+    for path, read in ((result.folder / "scores.npz", scores), (result.folder / "curves.csv", curves)):
+        path.write_bytes(path.read_bytes() + b" ")
+        with pytest.raises(UserError, match="not the file that"):
+            read(result)
+
+
 def test_replacing_a_cell_of_other_settings_is_said(tmp_path, capsys):
     params = tiny_params(tmp_path)
     first = params.cell("tiny", "pairs", 0)
@@ -222,13 +259,23 @@ def test_a_run_killed_while_it_writes_leaves_no_cell_of_two_runs(tmp_path, monke
     cell = params.cell("tiny", "pairs", 0)
     run(params, cell)
 
-    def dying(*arguments):
-        raise KeyboardInterrupt
+    before = files_of(params, cell)
+    renames = []
 
-    monkeypatch.setattr(hal.cell, "_write_curves", dying)
+    def dying_at_the_second(source, target):
+        renames.append(target)
+        if len(renames) == 2:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    replace = os.replace
+    monkeypatch.setattr("hal.files.os.replace", dying_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         run(params, cell, force=True)
     assert not (params.cell_paths(cell).results / "cell.json").exists()
+    monkeypatch.undo()
+    run(params, cell)
+    assert files_of(params, cell) == before
 
 
 def test_a_second_process_waits_for_the_first_and_takes_what_it_made(tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import datetime
+import hashlib
 import io
 import json
 import math
@@ -18,7 +19,7 @@ from torch import Tensor
 from hal import evaluate, provenance
 from hal.data import store
 from hal.errors import UserError
-from hal.files import write_atomically, write_text
+from hal.files import replace_together
 from hal.model import HAL
 from hal.params import Cell, CellPaths, Params
 from hal.train.batches import DeviceData, draw_epoch
@@ -89,13 +90,16 @@ def _run(
     if keep_state:
         save_state(paths.resume, cell.hash, net, optimizer, progress, settings.epochs)
     began = time.monotonic()
-    # cell.json goes first and comes last: where it lies, the cell is whole and all its files are of one run.
-    (paths.results / "cell.json").unlink(missing_ok=True)
-    _write_arrays(cell, net, data, autocast, paths)
-    _write_curves(paths.results / "curves.csv", progress.curves)
+    contents = {
+        paths.checkpoints / "weights.safetensors": _weights(cell, net),
+        **{path: _npz(arrays) for path, arrays in _arrays(cell, net, data, autocast, paths).items()},
+        paths.results / "curves.csv": _curves(progress.curves),
+    }
     progress.wall_s += time.monotonic() - began
     record = _record(cell, net, data, progress, params, description)
-    write_text(paths.results / "cell.json", json.dumps(record, indent=2) + "\n")
+    record["files"] = {path.name: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
+    contents[paths.results / "cell.json"] = f"{json.dumps(record, indent=2)}\n".encode()
+    replace_together(contents)
     return record
 
 
@@ -201,35 +205,41 @@ def _check_data(cell: Cell, images: store.Images) -> None:
         )
 
 
-def _write_arrays(cell: Cell, net: HAL, data: DeviceData, autocast: torch.autocast, paths: CellPaths) -> None:
+def _arrays(
+    cell: Cell, net: HAL, data: DeviceData, autocast: torch.autocast, paths: CellPaths
+) -> dict[Path, dict[str, np.ndarray]]:
+    """What is measured on the trained network, by the file that it goes into."""
     logits = evaluate.hypothesised_logits(net, data, len(cell.superclasses), autocast)
-    weights = {name: tensor.contiguous().cpu() for name, tensor in net.state_dict().items()}
-    _save_npz(paths.checkpoints / "predictions.npz", logits=logits, label=_bytes(data.test_labels))
-    write_atomically(
-        paths.checkpoints / "weights.safetensors", lambda file: file.write(save(weights, {"cell": cell.hash}))
-    )
+    arrays = {paths.checkpoints / "predictions.npz": {"logits": logits, "label": _uint8(data.test_labels)}}
     if cell.superclasses:
-        score = evaluate.round_mantissa(evaluate.auxiliary_scores(net, data, autocast))
-        superclass = _bytes(data.superclass(data.train_labels).argmax(dim=1))
-        _save_npz(
-            paths.results / "scores.npz", score=score, label=_bytes(data.train_labels), superclass=superclass
-        )
+        arrays[paths.results / "scores.npz"] = {
+            "score": evaluate.round_mantissa(evaluate.auxiliary_scores(net, data, autocast)),
+            "label": _uint8(data.train_labels),
+            "superclass": _uint8(data.superclass(data.train_labels).argmax(dim=1)),
+        }
+    return arrays
 
 
-def _save_npz(path: Path, **arrays: np.ndarray) -> None:
-    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
-
-
-def _bytes(labels: Tensor) -> np.ndarray:
+def _uint8(labels: Tensor) -> np.ndarray:
     return labels.to(torch.uint8).cpu().numpy()
 
 
-def _write_curves(path: Path, curves: list[dict[str, float]]) -> None:
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def _weights(cell: Cell, net: HAL) -> bytes:
+    return save({name: t.contiguous().cpu() for name, t in net.state_dict().items()}, {"cell": cell.hash})
+
+
+def _curves(curves: list[dict[str, float]]) -> bytes:
     text = io.StringIO()
     writer = csv.DictWriter(text, CURVES, lineterminator="\n")
     writer.writeheader()
     writer.writerows(curves)
-    write_text(path, text.getvalue())
+    return text.getvalue().encode()
 
 
 def _record(

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
 
-from hal.analysis.grid import CellResult, load_grid, read_npz, select
+from hal.analysis.grid import CellResult, check_file, load_grid, read_npz, select
 from hal.errors import UserError
 from hal.files import write_text
 from hal.params import BASELINE, Params
@@ -178,6 +178,7 @@ def predictions(result: CellResult, path: Path) -> tuple[np.ndarray, np.ndarray]
     Raises:
         UserError: the file is missing, broken, of another shape, or holds values that are not finite.
     """
+    check_file(result, path)
     logits, label = read_npz(path, {"logits": ("f", 3), "label": ("u", 1)})
     cell = result.cell
     expected = (len(label), max(1, len(cell.superclasses)), cell.classes)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from hal.errors import UserError
+from hal.files import sha256_of
 from hal.params import Cell, Params
 
 State = Literal["ok", "diverged", "missing", "unfinished", "stale", "broken"]
@@ -73,6 +74,7 @@ def curves(result: CellResult) -> pd.DataFrame:
         UserError: the file is missing or broken.
     """
     path = result.folder / "curves.csv"
+    check_file(result, path)
     try:
         frame = pd.read_csv(path, usecols=_CURVES, dtype=float)
     except FileNotFoundError:
@@ -99,6 +101,7 @@ def scores(result: CellResult) -> pd.DataFrame:
         UserError: the file is missing, broken, or not of this cell's grouping.
     """
     path = result.folder / "scores.npz"
+    check_file(result, path)
     score, label, superclass = read_npz(path, {"score": ("f", 1), "label": ("u", 1), "superclass": ("u", 1)})
     if not len(score) == len(label) == len(superclass) > 0:
         raise UserError(
@@ -111,6 +114,23 @@ def scores(result: CellResult) -> pd.DataFrame:
     if (owner[frame["label"].to_numpy(dtype=np.uint8)] != frame["superclass"]).any():
         raise UserError(f"{path}: its superclasses are not those of {result.cell.case}")
     return frame
+
+
+def check_file(result: CellResult, path: Path) -> None:
+    """Compare a file of the cell with the sum that cell.json holds of it.
+
+    Raises:
+        UserError: the file is missing, or not the one that was written with cell.json.
+    """
+    try:
+        found = sha256_of(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    files = result.record.get("files")
+    if isinstance(files, dict) and files.get(path.name, found) != found:
+        raise UserError(f"{path}: not the file that cell.json speaks of (its SHA-256 is another)")
 
 
 def read_npz(path: Path, wanted: dict[str, tuple[str, int]]) -> list[np.ndarray]:
