@@ -182,3 +182,19 @@ def test_a_few_huge_losses_do_not_stretch_the_axis_and_are_counted():
 def test_no_loss_at_all_still_gives_an_axis():
     assert loss._limits([np.empty((0, 0, 2))]) == ((0.01, 10), 0)
     assert loss._limits([np.full((1, 3, 2), np.nan)]) == ((0.01, 10), 0)
+
+
+def test_variants_are_drawn_together_and_have_no_figures_of_their_own(tmp_path):
+    overlay = (
+        "grid: {datasets: [digits], seeds: [0, 1]}\nvariants: {slow: {title: slower, train: {max_lr: 0.1}}}"
+    )
+    params = made_up_params(tmp_path, overlay)
+    make_up_grid(params, {"digits-slow/case1/seed1": "diverged", "digits/case2/seed0": "missing"}, images=200)
+    assert set(figures.figure_names(params)) == {
+        "digits_loss",
+        "digits_scores",
+        "digits_sensitivity",
+        "separability",
+    }
+    svg = next(path for path in figures.draw(params, "digits_sensitivity") if path.suffix == ".svg")
+    assert svg.stat().st_size > 5000

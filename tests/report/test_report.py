@@ -299,3 +299,17 @@ def test_without_latexmk_there_is_no_pdf(demo, monkeypatch, tmp_path):
 def test_without_a_report_there_is_no_pdf_to_build(demo):
     with pytest.raises(UserError, match=r"report\.tex: no such file"):
         report.build_pdf(demo)
+
+
+def test_what_assumptions_are_worth_is_in_a_run_that_varies_them(tmp_path, demo):
+    page, _ = build(demo, demo.path("overlay.yaml"))
+    assert "What the assumptions are worth" not in page.text
+    overlay = (
+        "grid: {datasets: [digits], seeds: [0, 1]}\nvariants: {slow: {title: slower, train: {max_lr: 0.1}}}"
+    )
+    varied = made_up_params(tmp_path, overlay)
+    make_up_grid(varied, images=200)
+    page, tex = build(varied, varied.path("overlay.yaml"))
+    for text in (page.text, tex):
+        assert "What the assumptions are worth" in text
+        assert "slower" in text

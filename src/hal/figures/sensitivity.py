@@ -64,7 +64,8 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
         ax.set_xlabel("test error (percent)")
     remarks = [
         note(params, dataset),
-        "Black: the baseline; blue: with superclass. A dot is a seed, a bar their mean.",
+        "Black: the baseline; blue: with superclass. A dot is a seed, a bar the mean of those that count; "
+        "× diverged, ? not there.",
     ]
     style.head(figure, f"{dataset_title(params, dataset)}: one assumption varied at a time", remarks)
     return figure
