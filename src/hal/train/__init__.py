@@ -1,1 +1,1 @@
-"""Train one cell: `train.cell.train` is the whole of it, `train.loop` the part to read beside the paper."""
+"""Training: `loop` is the part to read beside the paper; `hal.cell` runs a whole cell with it."""
