@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 import hal.cell
 from hal.analysis.grid import curves, load_grid, scores
+from hal.analysis.verify import verify
 from hal.cell import build_network, first_not_finite, run
 from hal.data import store
 from hal.errors import UserError
@@ -241,6 +242,20 @@ def test_cell_json_has_the_sums_of_the_other_files(tmp_path):
         path.write_bytes(path.read_bytes() + b" ")
         with pytest.raises(UserError, match="not the file that"):
             read(result)
+
+
+def test_verify_names_the_files_that_are_not_what_was_written(tmp_path):
+    params = tiny_params(tmp_path)
+    run(params, params.cell("tiny", "pairs", 0))
+    run(params, params.cell("tiny", "baseline", 1))
+    assert verify(params) == 4 + 3
+    paths = params.cell_paths(params.cell("tiny", "pairs", 0))
+    (paths.checkpoints / "predictions.npz").unlink()
+    assert verify(params) == 6
+    weights = paths.checkpoints / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    with pytest.raises(UserError, match=r"pairs/seed0/weights\.safetensors: not what was written"):
+        verify(params)
 
 
 def test_replacing_a_cell_of_other_settings_is_said(tmp_path, capsys):

@@ -68,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("status", help="show which cells are done, and the time left")
     command.set_defaults(run=_status)
 
+    command = commands.add_parser(
+        "verify", help="compare the files of finished cells with the sums in their cell.json"
+    )
+    command.set_defaults(run=_verify)
+
     command = commands.add_parser("table", help="write Table 2 from the cells there are")
     command.set_defaults(run=_table)
 
@@ -114,6 +119,12 @@ def _status(params: Params, arguments: argparse.Namespace) -> None:
     from hal.analysis.grid import load_grid
 
     print(status.report(load_grid(params)))
+
+
+def _verify(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.analysis.verify import verify
+
+    print(f"{verify(params)} files are what was written")
 
 
 def _table(params: Params, arguments: argparse.Namespace) -> None:
