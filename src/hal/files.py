@@ -10,12 +10,9 @@ from typing import Any, BinaryIO
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Let `write` fill a temporary neighbour of `path`, flush it to the disk, and rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path)
     try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_flushed(temporary, write)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -32,14 +29,11 @@ def replace_together(contents: dict[Path, bytes]) -> None:
     All are written beside their places first, so that a full disk leaves the old ones as they were. Then the old last
     one goes first and the new one comes last: where it lies, all files are of one write.
     """
-    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in contents}
+    temporary = {path: _beside(path) for path in contents}
     try:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(temporary[path], "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_flushed(temporary[path], lambda file, content=content: file.write(content))
         list(contents)[-1].unlink(missing_ok=True)
         for path in contents:
             os.replace(temporary[path], path)
@@ -52,3 +46,15 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _beside(path: Path) -> Path:
+    """A temporary neighbour, this process's own."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _write_flushed(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    with open(path, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from hal.analysis.labels import dataset_title
 from hal.analysis.latex import escape
 from hal.analysis.run import Run
 from hal.analysis.statistics import LEVEL, Interval, moments
+from hal.analysis.table2 import notes
 from hal.analysis.texts import (
     PARTIAL,
     counted,
@@ -160,16 +161,6 @@ def summary(table: pd.DataFrame) -> str:
         f"{told} Against a plain network whose logits are masked with the same hint HAL is better in {better}, worse in "
         f"{worse} and not distinguishable in {open_} of {len(tested)} groupings."
     )
-
-
-def notes(params: Params, table: pd.DataFrame) -> list[str]:
-    """What is missing, rows of which the same is said together."""
-    lines = []
-    for dataset in params.grid.datasets:
-        rows = table[(table["dataset"] == dataset) & (table["notes"] != "")]
-        for text, alike in rows.groupby("notes", sort=False):
-            lines.append(f"{dataset_title(params, dataset)} {', '.join(alike['case'])}: {text}.")
-    return lines
 
 
 def to_markdown(params: Params, table: pd.DataFrame, run: Run) -> str:
