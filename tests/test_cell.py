@@ -24,6 +24,7 @@ from hal.data import store
 from hal.errors import UserError
 from hal.evaluate import round_mantissa
 from hal.params import load
+from hal.train.loop import Trainer
 from tests.tiny import ROOT, tiny_params
 
 
@@ -115,18 +116,17 @@ def test_a_run_killed_in_any_epoch_ends_with_the_bytes_of_an_undisturbed_one(tmp
     run(undisturbed, cell)
 
     monkeypatch.setattr(hal.cell, "SAVE_EVERY_S", 0)
-    train_epoch = hal.cell.train_epoch
+    epoch = Trainer.epoch
     for fatal in (1, 2, 3):  # die after one, two, three epochs more than last time allowed
         calls = []
 
         def dying(*arguments, calls=calls):
             calls.append(1)
-            result = train_epoch(*arguments)
+            epoch(*arguments)
             if len(calls) == 2:
                 raise KeyboardInterrupt
-            return result
 
-        monkeypatch.setattr(hal.cell, "train_epoch", dying)
+        monkeypatch.setattr(Trainer, "epoch", dying)
         if fatal < 3:
             with pytest.raises(KeyboardInterrupt):
                 run(killed, cell)

@@ -22,9 +22,9 @@ from hal.errors import UserError
 from hal.files import replace_together
 from hal.model import HAL
 from hal.params import Cell, CellPaths, Params
-from hal.train.batches import DeviceData, draw_epoch
+from hal.train.batches import DeviceData, EpochDraw, draw_epoch
 from hal.train.device import claimed_device, configure
-from hal.train.loop import build_optimizer, train_epoch
+from hal.train.loop import Trainer
 from hal.train.progress import ProgressReport
 from hal.train.schedule import learning_rates
 from hal.train.state import Progress, discard_state, is_complete, load_state, locked, save_state
@@ -83,16 +83,15 @@ def _run(
     mean, std = store.statistics(images.train_images)
     data = DeviceData(images, mean, std, cell.augment.pad, cell.superclasses, device)
     net = build_network(cell, data.channels).to(device, memory_format=torch.channels_last)
-    optimizer = build_optimizer(net, settings.momentum, settings.weight_decay)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16")
+    trainer = Trainer(net, data, settings)
 
-    progress = train(cell, net, optimizer, data, autocast, paths.resume)
+    progress = train(cell, trainer, paths.resume)
     if keep_state:
-        save_state(paths.resume, cell.hash, net, optimizer, progress, settings.epochs)
+        save_state(paths.resume, cell.hash, net, trainer.momentum_buffers, progress, settings.epochs)
     began = time.monotonic()
     contents = {
         paths.checkpoints / "weights.safetensors": _weights(cell, net),
-        **{path: _npz(arrays) for path, arrays in _arrays(cell, net, data, autocast, paths).items()},
+        **{path: _npz(arrays) for path, arrays in _arrays(cell, net, data, trainer.autocast, paths).items()},
         paths.results / "curves.csv": _curves(progress.curves),
     }
     progress.wall_s += time.monotonic() - began
@@ -115,45 +114,42 @@ def build_network(cell: Cell, channels: int) -> HAL:
     )
 
 
-def train(
-    cell: Cell,
-    net: HAL,
-    optimizer: torch.optim.Optimizer,
-    data: DeviceData,
-    autocast: torch.autocast,
-    resume: Path,
-) -> Progress:
+def train(cell: Cell, trainer: Trainer, resume: Path) -> Progress:
     """Train from the saved state, or from the start, to the last epoch or to the first loss that is not finite."""
-    settings = cell.train
+    settings, net, data = cell.train, trainer.net, trainer.data
     n_images = len(data.train_labels)
     rates = learning_rates(settings, n_images // settings.batch_size)
     steps = rates.shape[1]
-    progress = load_state(resume, cell.hash, net, optimizer, settings.epochs)
+    evaluation = evaluate.Evaluation(net, data, trainer.autocast)
+    progress = load_state(resume, cell.hash, net, trainer.momentum_buffers, settings.epochs)
     progress.started = progress.started or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     saved_at = time.monotonic()
 
+    def draw(epoch: int) -> EpochDraw:
+        return draw_epoch(cell.seed, epoch, n_images, settings.batch_size, cell.augment)
+
+    drawn = draw(progress.epoch)
     with ProgressReport(cell.name, settings.epochs, steps * settings.batch_size, progress.epoch) as report:
         while progress.epoch < settings.epochs and progress.diverged_at_step is None:
             epoch, began = progress.epoch, time.monotonic()
-            draw = draw_epoch(cell.seed, epoch, n_images, settings.batch_size, cell.augment, data.device)
-            losses, wrong = train_epoch(
-                net, optimizer, data, draw, rates[epoch], autocast, lambda: report.images(settings.batch_size)
-            )
-            train_loss = losses.double().mean().item()
-            train_error = 100 * wrong.double().sum().item() / (steps * settings.batch_size)
+            trainer.epoch(drawn, rates[epoch], lambda: report.images(settings.batch_size))
+            drawn = draw(epoch + 1)  # while a GPU is still at work
+            train_loss = trainer.losses.double().mean().item()
+            train_error = 100 * trainer.wrong.sum().item() / (steps * settings.batch_size)
             trained = time.monotonic()
-            test_error, test_loss = evaluate.test_error_and_loss(net, data, autocast)
+            evaluation()
+            test_error, test_loss = evaluation.result()
 
             progress.epoch += 1
             progress.train_s += trained - began
             progress.wall_s += time.monotonic() - began
             if not (math.isfinite(train_loss) and math.isfinite(test_loss)):
-                progress.diverged_at_step = epoch * steps + first_not_finite(losses)
+                progress.diverged_at_step = epoch * steps + first_not_finite(trainer.losses)
             values = (progress.epoch, float(rates[epoch, -1]), train_loss, train_error, test_loss, test_error)
             progress.curves.append(dict(zip(CURVES, values, strict=True)))
             report.epoch(progress.curves[-1])
             if time.monotonic() - saved_at > SAVE_EVERY_S:
-                save_state(resume, cell.hash, net, optimizer, progress, settings.epochs)
+                save_state(resume, cell.hash, net, trainer.momentum_buffers, progress, settings.epochs)
                 saved_at = time.monotonic()
     if progress.diverged_at_step is not None:
         print(

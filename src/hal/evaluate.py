@@ -9,23 +9,42 @@ from torch.nn import functional as F
 
 from hal.model import HAL
 from hal.train.batches import DeviceData
+from hal.train.graph import captured
 
 # Activations of a small batch stay in a CPU's cache (four times as fast as 1,000 images); a GPU wants many.
 BATCH = {"cpu": 128, "cuda": 2000}
 
 
-@torch.inference_mode()
-def test_error_and_loss(net: HAL, data: DeviceData, autocast: torch.autocast) -> tuple[float, float]:
-    """Error in percent and mean loss over all test images, each fed its true superclass, as in the paper."""
-    net.eval()
-    wrong = torch.zeros((), dtype=torch.int64, device=data.device)
-    loss = torch.zeros((), dtype=torch.float64, device=data.device)
-    for images, labels in _batches(data.test_images, data.test_labels):
-        with autocast:
-            logits = net(data.normalise(images), data.superclass(labels)).float()
-        wrong += (logits.argmax(dim=1) != labels).sum()
-        loss += F.cross_entropy(logits, labels, reduction="sum").double()
-    return 100 * wrong.item() / len(data.test_labels), loss.item() / len(data.test_labels)
+class Evaluation:
+    """Error and loss over all test images, each fed its true superclass, as in the paper.
+
+    Called, it launches the measurement; a GPU replays it as one graph. `result` waits for it.
+    """
+
+    def __init__(self, net: HAL, data: DeviceData, autocast: torch.autocast) -> None:
+        self.net, self.data, self.autocast = net, data, autocast
+        self.wrong = torch.zeros((), dtype=torch.int64, device=data.device)
+        self.loss = torch.zeros((), dtype=torch.float64, device=data.device)
+        self._measure = captured(self._over_all_batches, data.device, [self.wrong, self.loss])
+
+    def __call__(self) -> None:
+        self._measure()
+
+    def result(self) -> tuple[float, float]:
+        """The error in percent and the mean loss."""
+        n = len(self.data.test_labels)
+        return 100 * self.wrong.item() / n, self.loss.item() / n
+
+    @torch.no_grad()
+    def _over_all_batches(self) -> None:
+        self.net.eval()
+        self.wrong.zero_()
+        self.loss.zero_()
+        for images, labels in _batches(self.data.test_images, self.data.test_labels):
+            with self.autocast:
+                logits = self.net(self.data.normalise(images), self.data.superclass(labels)).float()
+            self.wrong += (logits.argmax(dim=1) != labels).sum()
+            self.loss += F.cross_entropy(logits, labels, reduction="sum").double()
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """A data set on the device as uint8, and the batches drawn from it: crop, flip, normalise (section 4).
 
-Keeping raw bytes on the device and augmenting a whole batch in one gather leaves nothing for the host to do
-within an epoch. All randomness of an epoch is drawn on the CPU from (seed, epoch), so that every device
+Keeping raw bytes on the device and cropping and flipping a whole epoch in one gather leaves nothing for the
+host to do within it. All randomness of an epoch is drawn on the CPU from (seed, epoch), so that every device
 sees the same batches and a resumed run the same as an uninterrupted one.
 """
 
@@ -26,9 +26,7 @@ class EpochDraw:
     flip: Tensor
 
 
-def draw_epoch(
-    seed: int, epoch: int, images: int, batch_size: int, augment: AugmentSettings, device: torch.device
-) -> EpochDraw:
+def draw_epoch(seed: int, epoch: int, images: int, batch_size: int, augment: AugmentSettings) -> EpochDraw:
     """Draw the order and the augmentation of epoch `epoch`; the last incomplete batch is dropped."""
     rng = np.random.default_rng([seed, epoch])
     shape = (images // batch_size, batch_size)
@@ -39,9 +37,7 @@ def draw_epoch(
         "left": np.broadcast_to(rng.integers(0, 2 * augment.pad + 1, offsets), shape),
         "flip": rng.integers(0, 2, shape).astype(bool) if augment.flip else np.zeros(shape, bool),
     }
-    return EpochDraw(
-        **{name: torch.tensor(array).to(device, non_blocking=True) for name, array in drawn.items()}
-    )
+    return EpochDraw(**{name: torch.tensor(array) for name, array in drawn.items()})
 
 
 class DeviceData:
@@ -92,15 +88,18 @@ class DeviceData:
         """Labels (B,) to the one-hot vectors of their superclasses (B, S); None for the baseline."""
         return None if self._one_hot is None else self._one_hot[labels]
 
-    def training_batch(self, draw: EpochDraw, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Step `step`'s images (B, C, H, W), labels (B,) and one-hot superclasses (B, S)."""
-        image = draw.image[step]
-        rows = draw.top[step, :, None] + self._rows
-        columns = torch.where(draw.flip[step, :, None], self.width - 1 - self._columns, self._columns)
-        columns = draw.left[step, :, None] + columns
-        crops = self.padded[image[:, None, None], rows[:, :, None], columns[:, None, :]]
-        labels = self.train_labels[image]
-        return self.normalise(crops), labels, self.superclass(labels)
+    def training_images(self, draw: EpochDraw) -> Tensor:
+        """An epoch's batches of images, cropped and flipped: (steps, B, H, W, C) uint8."""
+        image, top, left, flip = (
+            choice[..., None].to(self.device) for choice in (draw.image, draw.top, draw.left, draw.flip)
+        )
+        rows = top + self._rows
+        columns = left + torch.where(flip, self.width - 1 - self._columns, self._columns)
+        return self.padded[image[..., None], rows[..., None], columns[..., None, :]]
+
+    def training_labels(self, draw: EpochDraw) -> Tensor:
+        """The labels of the same images, (steps, B)."""
+        return self.train_labels[draw.image.to(self.device)]
 
 
 def superclass_one_hot(superclasses: tuple[tuple[int, ...], ...]) -> Tensor:

@@ -33,6 +33,7 @@ def claimed_device(kind: str) -> Iterator[torch.device]:
         return
     folder = Path(tempfile.gettempdir(), f"hal-gpus-{os.getuid()}")
     with claimed_slot(visible_gpus(), folder) as i:
+        torch.cuda.set_device(i)  # streams and graphs are made on the current device, whatever their tensors lie on
         yield torch.device("cuda", i)
 
 
@@ -75,6 +76,8 @@ def configure(runtime: RuntimeSettings, precision: str) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # The same switch as use_deterministic_algorithms, which also imports the compiler: seconds for every cell.
     torch.set_deterministic_debug_mode("error" if runtime.deterministic else "default")
+    # It would also fill all memory before use, for programs that read what they never wrote.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = not runtime.deterministic
     arithmetic = "tf32" if precision == "tf32" else "ieee"
     torch.backends.cuda.matmul.fp32_precision = arithmetic

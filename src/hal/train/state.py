@@ -12,9 +12,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from hal.files import write_atomically, write_text
 from hal.model import HAL
@@ -54,15 +54,10 @@ def locked(folder: Path) -> Iterator[bool]:
 
 
 def save_state(
-    folder: Path, cell_hash: str, net: HAL, optimizer: torch.optim.Optimizer, progress: Progress, epochs: int
+    folder: Path, cell_hash: str, net: HAL, momentum_buffers: list[Tensor], progress: Progress, epochs: int
 ) -> None:
     """Write the state after an epoch; a reader sees the last one or this one, never a part."""
-    tensors = {f"net.{name}": tensor.contiguous() for name, tensor in net.state_dict().items()}
-    for i, parameter in enumerate(net.parameters()):
-        momentum = optimizer.state[parameter].get("momentum_buffer")
-        if momentum is not None:
-            tensors[f"momentum.{i}"] = momentum.contiguous()
-    tensors = {name: tensor.cpu() for name, tensor in tensors.items()}
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in _tensors(net, momentum_buffers).items()}
     said = {"cell": cell_hash, "sha256": _sha256(tensors), "progress": dataclasses.asdict(progress)}
     write_atomically(
         folder / "state.safetensors", lambda file: file.write(save(tensors, {"state": json.dumps(said)}))
@@ -80,9 +75,9 @@ def is_complete(folder: Path) -> bool:
 
 
 def load_state(
-    folder: Path, cell_hash: str, net: HAL, optimizer: torch.optim.Optimizer, epochs: int
+    folder: Path, cell_hash: str, net: HAL, momentum_buffers: list[Tensor], epochs: int
 ) -> Progress:
-    """Bring the network and the optimizer to the saved state; a fresh Progress where there is none.
+    """Bring the network and the momentum to the saved state, in place; a fresh Progress where there is none.
 
     A state that is broken, or another cell's, is said and set aside before anything was taken from it: the cell then
     starts from its first epoch.
@@ -97,6 +92,8 @@ def load_state(
         progress = Progress(**said["progress"])
         if said["cell"] != cell_hash or said["sha256"] != _sha256(tensors):
             raise ValueError("it is not this cell's, or not whole")
+        if tensors.keys() != _tensors(net, momentum_buffers).keys():
+            raise ValueError("it holds other tensors: another version of this program wrote it")
         if not len(progress.curves) == progress.epoch <= epochs:
             raise ValueError(f"it holds {len(progress.curves)} rows of curves after epoch {progress.epoch}")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
@@ -107,11 +104,8 @@ def load_state(
             flush=True,
         )
         return Progress()
-    net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
-    for i, parameter in enumerate(net.parameters()):
-        if f"momentum.{i}" in tensors:
-            momentum = torch.empty_like(parameter, requires_grad=False)  # keeps the parameter's memory layout
-            optimizer.state[parameter]["momentum_buffer"] = momentum.copy_(tensors[f"momentum.{i}"])
+    for name, tensor in _tensors(net, momentum_buffers).items():
+        tensor.copy_(tensors[name])
     progress.resumed += 1
     return progress
 
@@ -121,7 +115,13 @@ def discard_state(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sha256(tensors: dict[str, torch.Tensor]) -> str:
+def _tensors(net: HAL, momentum_buffers: list[Tensor]) -> dict[str, Tensor]:
+    """What training changes, by the names that it is saved under."""
+    tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    return tensors | {f"momentum.{i}": buffer for i, buffer in enumerate(momentum_buffers)}
+
+
+def _sha256(tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(f"{name} {tuple(tensors[name].shape)}".encode())
