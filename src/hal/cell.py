@@ -137,8 +137,7 @@ def train(cell: Cell, trainer: Trainer, resume: Path) -> Progress:
             train_loss = trainer.losses.double().mean().item()
             train_error = 100 * trainer.wrong.sum().item() / (steps * settings.batch_size)
             trained = time.monotonic()
-            evaluation()
-            test_error, test_loss = evaluation.result()
+            test_error, test_loss = evaluation.error_and_loss()
 
             progress.epoch += 1
             progress.train_s += trained - began

@@ -18,7 +18,7 @@ BATCH = {"cpu": 128, "cuda": 2000}
 class Evaluation:
     """Error and loss over all test images, each fed its true superclass, as in the paper.
 
-    Called, it launches the measurement; a GPU replays it as one graph. `result` waits for it.
+    A GPU replays the measurement as one graph.
     """
 
     def __init__(self, net: HAL, data: DeviceData, autocast: torch.autocast) -> None:
@@ -27,11 +27,9 @@ class Evaluation:
         self.loss = torch.zeros((), dtype=torch.float64, device=data.device)
         self._measure = captured(self._over_all_batches, data.device, [self.wrong, self.loss])
 
-    def __call__(self) -> None:
+    def error_and_loss(self) -> tuple[float, float]:
+        """Measure the network as it is now: the error in percent and the mean loss."""
         self._measure()
-
-    def result(self) -> tuple[float, float]:
-        """The error in percent and the mean loss."""
         n = len(self.data.test_labels)
         return 100 * self.wrong.item() / n, self.loss.item() / n
 

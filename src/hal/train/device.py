@@ -33,7 +33,7 @@ def claimed_device(kind: str) -> Iterator[torch.device]:
         return
     folder = Path(tempfile.gettempdir(), f"hal-gpus-{os.getuid()}")
     with claimed_slot(visible_gpus(), folder) as i:
-        torch.cuda.set_device(i)  # streams and graphs are made on the current device, whatever their tensors lie on
+        torch.cuda.set_device(i)  # where streams and graphs are made
         yield torch.device("cuda", i)
 
 
