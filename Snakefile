@@ -24,6 +24,7 @@ ROOT = dag.prefix(P)  # nothing for the paper's run, else such as runs/demo/
 REPORT = ["report.html", "report.tex"] + (["report.pdf"] if shutil.which("latexmk") else [])
 
 shell.prefix(dag.shell_function(sys.executable, OVERLAYS))  # `hal` below
+dag.share_gpus(workflow, P)
 
 
 wildcard_constraints:
@@ -38,14 +39,17 @@ HELD = []  # the open lock file, for as long as this process lives
 
 onstart:
     HELD.append(dag.lock(P))
+    dag.start_mps(P)
 
 
 # Not before: a cell that finished while Snakemake was being killed is then taken up again, not trained again.
 onsuccess:
+    dag.stop_mps(P)
     dag.forget_states(P)
 
 
 onerror:
+    dag.stop_mps(P)
     dag.forget_states(P)
     print(f"Table, figures and report of the cells there are, training nothing: make draw{dag.overlay_variable(OVERLAYS)}")
 

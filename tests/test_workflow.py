@@ -136,6 +136,15 @@ def test_only_cells_with_a_gpu_count_towards_the_gpu_resource():
     assert gpus(load(ROOT / "params.yaml", [ROOT / "configs/demo.yaml"])) == 0
 
 
+def test_a_gpu_takes_several_cells_and_gpus_are_still_counted_as_devices(project):
+    edit(project, "runtime: {device: cpu}", "runtime: {device: auto, cells_per_gpu: 3}")
+    target = ["runs/tiny/results/tiny/pairs/seed0", "--configfile", "configs/tiny.yaml"]
+    for arguments, limit in ([], 3), (["--resources", "gpu=2"], 6):
+        done = snakemake(project, *target, "--force", "--quiet", "reason", *arguments)
+        assert f"Provided resources: gpu={limit}" in done.stdout
+    assert json.loads((project / target[0] / "cell.json").read_text())["status"] == "ok"
+
+
 def test_what_shows_in_a_report_changes_its_digest_and_how_a_cell_is_run_does_not(tmp_path):
     def of(text: str) -> str:
         path = tmp_path / "overlay.yaml"

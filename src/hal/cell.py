@@ -62,7 +62,8 @@ def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = Fals
             print(f"{cell.name}: will replace the cell with the hash {before['hash']}", flush=True)
         if force and is_complete(paths.resume):
             discard_state(paths.resume)
-        with claimed_device(params.runtime.device) as device:
+        configure(params.runtime, cell.train.precision)
+        with claimed_device(params.runtime) as device:
             record = _run(params, cell, images, description, device, keep_state)
         if not keep_state:
             discard_state(paths.resume)
@@ -79,7 +80,6 @@ def _run(
 ) -> dict[str, Any]:
     paths, settings = params.cell_paths(cell), cell.train
     print(f"{cell.name}: on {provenance.device_name(device)}, {settings.precision}", flush=True)
-    configure(params.runtime, settings.precision)
     mean, std = store.statistics(images.train_images)
     data = DeviceData(images, mean, std, cell.augment.pad, cell.superclasses, device)
     net = build_network(cell, data.channels).to(device, memory_format=torch.channels_last)
@@ -266,6 +266,7 @@ def _record(
         "provenance": provenance.describe(data.device)
         | {
             "cpu_threads": params.runtime.cpu_threads,
+            "cells_per_gpu": params.runtime.cells_per_gpu if data.device.type == "cuda" else None,
             "deterministic": params.runtime.deterministic,
             "data_sha256": description["arrays_sha256"],
         },

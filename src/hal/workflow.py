@@ -7,13 +7,14 @@ import json
 import os
 import shlex
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from safetensors import SafetensorError, safe_open
 
-from hal import figures
+from hal import figures, mps
 from hal.errors import UserError
 from hal.params import Cell, Params
 
@@ -173,3 +174,33 @@ def figure_inputs(params: Params, figure: str) -> list[str]:
 def gpus(params: Params) -> int:
     """How many GPUs a cell takes of Snakemake's `gpu` resource."""
     return 0 if params.runtime.device == "cpu" else 1
+
+
+def share_gpus(workflow: Any, params: Params) -> None:
+    """Let Snakemake start `cells_per_gpu` cells for each GPU of `--resources gpu=N`.
+
+    A cell takes one of the resource, so that a cluster gives it a GPU; what is multiplied is how many there are.
+    """
+    devices = workflow.global_resources.get("gpu").value
+    if devices:
+        workflow.register_resource("gpu", devices * params.runtime.cells_per_gpu)
+
+
+def start_mps(params: Params) -> None:
+    """Have the cells that share a GPU compute there side by side, if this machine can."""
+    shared = params.runtime.cells_per_gpu
+    if gpus(params) and shared > 1 and shutil.which("nvidia-smi"):
+        reason = mps.start(_mps_folder(params))
+        how = "side by side" if reason is None else f"in turns, without MPS: {reason}"
+        print(f"Up to {shared} cells at once on each GPU, {how}")
+
+
+def stop_mps(params: Params) -> None:
+    """End what `start_mps` started."""
+    mps.stop(_mps_folder(params))
+
+
+def _mps_folder(params: Params) -> Path:
+    """One for each root, of which one Snakemake at a time has the lock; its path is short, as a socket's must be."""
+    root = hashlib.sha256(str(Path(params.root).resolve()).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir(), f"hal-mps-{os.getuid()}-{root}")

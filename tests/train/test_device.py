@@ -1,12 +1,15 @@
-"""One GPU a cell: slots are lock files, freed by the kernel."""
+"""Which GPU a cell gets: places on it are lock files, freed by the kernel."""
 
+import contextlib
 import multiprocessing
 import time
 import types
 
 import pytest
+import torch
 
 from hal.errors import UserError
+from hal.params import RuntimeSettings
 from hal.train.device import claimed_device, claimed_slot, visible_gpus
 
 
@@ -71,9 +74,29 @@ def test_gpus_are_told_apart_by_what_they_are_and_not_by_their_numbers(monkeypat
             assert third == 2
 
 
+def test_each_gpu_takes_so_many_cells_and_none_a_second_before_all_have_a_first(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.set_device", lambda device: None)
+    monkeypatch.setattr("hal.train.device.visible_gpus", lambda: ["uuid-a", "uuid-b"])
+    runtime = RuntimeSettings(cells_per_gpu=2)
+
+    def waited(seconds: float) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr("time.sleep", waited)
+    with contextlib.ExitStack() as held:
+        devices = [held.enter_context(claimed_device(runtime)) for _ in range(4)]
+        assert devices == [torch.device("cuda", i) for i in (0, 1, 0, 1)]
+        with pytest.raises(InterruptedError):
+            held.enter_context(claimed_device(runtime))
+    with claimed_device(runtime) as device:
+        assert device == torch.device("cuda", 0)
+
+
 def test_asking_for_cuda_where_there_is_none_is_said(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(UserError, match=r"runtime\.device = 'cuda'"), claimed_device("cuda"):
+    with pytest.raises(UserError, match=r"runtime\.device = 'cuda'"), claimed_device(RuntimeSettings("cuda")):
         pass
-    with claimed_device("auto") as device:
+    with claimed_device(RuntimeSettings("auto")) as device:
         assert device.type == "cpu"

@@ -15,26 +15,26 @@ from hal.params import RuntimeSettings
 
 
 @contextlib.contextmanager
-def claimed_device(kind: str) -> Iterator[torch.device]:
-    """The device for this process: the CPU, or a GPU that no other cell on this machine is using.
-
-    Args:
-        kind: auto (a GPU where there is one), cpu or cuda.
+def claimed_device(runtime: RuntimeSettings) -> Iterator[torch.device]:
+    """The device for this process: the CPU, or a GPU on which fewer than `cells_per_gpu` other cells are at work.
 
     Raises:
         UserError: cuda was asked for and there is none.
     """
-    if kind == "cuda" and not torch.cuda.is_available():
+    if runtime.device == "cuda" and not torch.cuda.is_available():
         raise UserError("runtime.device = 'cuda': PyTorch finds no CUDA device; use auto or cpu")
-    if kind == "cpu" or not torch.cuda.is_available():
-        if kind == "auto":
+    if runtime.device == "cpu" or not torch.cuda.is_available():
+        if runtime.device == "auto":
             print("no CUDA device found: training on the CPU", flush=True)
         yield torch.device("cpu")
         return
-    folder = Path(tempfile.gettempdir(), f"hal-gpus-{os.getuid()}")
-    with claimed_slot(visible_gpus(), folder) as i:
-        torch.cuda.set_device(i)  # where streams and graphs are made
-        yield torch.device("cuda", i)
+    folder, gpus = Path(tempfile.gettempdir(), f"hal-gpus-{os.getuid()}"), visible_gpus()
+    # A first place on every GPU before a second one on any.
+    places = [f"{gpu}.{place}" for place in range(runtime.cells_per_gpu) for gpu in gpus]
+    with claimed_slot(places, folder) as i:
+        device = torch.device("cuda", i % len(gpus))
+        torch.cuda.set_device(device)  # where streams and graphs are made
+        yield device
 
 
 def visible_gpus() -> list[str]:
@@ -49,7 +49,7 @@ def visible_gpus() -> list[str]:
 def claimed_slot(names: Sequence[str], folder: Path) -> Iterator[int]:
     """Hold the lock file of the first free name and give its index; wait while all are taken.
 
-    Snakemake's `gpu` resource counts devices but hands out no numbers. The kernel frees a lock however its
+    Snakemake's `gpu` resource is a count and hands out no numbers. The kernel frees a lock however its
     process ends, so no slot is ever lost.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def claimed_slot(names: Sequence[str], folder: Path) -> Iterator[int]:
                 yield i
                 return
         if not said:
-            print(f"all {len(names)} GPUs are in use by other cells; waiting for one", flush=True)
+            print(f"all {len(names)} places on GPUs are taken by other cells; waiting for one", flush=True)
             said = True
         time.sleep(0.5)
 

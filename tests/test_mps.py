@@ -1,0 +1,103 @@
+"""Several cells on one GPU: the service that lets them compute side by side, against a stand-in for its control program."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hal import mps, workflow
+from hal.params import load
+from tests.tiny import ROOT
+
+# Keeps what it was told, and a file that stands for the running daemon.
+CONTROL = """#!/bin/sh
+said=$(cat)
+echo "$* $said" >> "$CUDA_MPS_PIPE_DIRECTORY/told"
+case "$* $said" in
+    "-d ") touch "$CUDA_MPS_PIPE_DIRECTORY/running" ;;
+    *quit*) rm "$CUDA_MPS_PIPE_DIRECTORY/running" ;;
+    *) test -e "$CUDA_MPS_PIPE_DIRECTORY/running" ;;
+esac
+"""
+
+
+@pytest.fixture
+def control(tmp_path, monkeypatch) -> Path:
+    """The stand-in, the only program on the PATH beside the system's."""
+    path = tmp_path / "bin" / mps.CONTROL
+    path.parent.mkdir()
+    path.write_text(CONTROL, encoding="utf-8")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
+    monkeypatch.delenv(mps.PIPES, raising=False)
+    monkeypatch.delenv("CUDA_MPS_LOG_DIRECTORY", raising=False)
+    return path
+
+
+def told(folder: Path) -> list[str]:
+    return (folder / "told").read_text(encoding="utf-8").splitlines()
+
+
+def test_children_find_the_service_until_it_is_stopped(control, tmp_path, monkeypatch):
+    monkeypatch.setattr(mps, "PROBE", "import os; assert os.environ['CUDA_MPS_PIPE_DIRECTORY']")
+    folder = tmp_path / "pipes"
+    assert mps.start(folder) is None
+    assert os.environ[mps.PIPES] == str(folder)
+    assert (folder / "running").exists()
+    mps.stop(folder)
+    assert mps.PIPES not in os.environ
+    assert not (folder / "running").exists()
+    assert told(folder) == ["-d ", " get_server_list", " quit"]
+
+
+def test_a_service_that_no_program_can_use_is_ended_and_the_run_goes_on_without(
+    control, tmp_path, monkeypatch
+):
+    """Cells would fail, or find no GPU and train on the CPU."""
+    monkeypatch.setattr(mps, "PROBE", "raise SystemExit(1)")
+    folder = tmp_path / "pipes"
+    assert "a CUDA program cannot use it here" in mps.start(folder)
+    assert mps.PIPES not in os.environ
+    assert not (folder / "running").exists()
+
+
+def test_a_service_that_does_not_start_is_not_taken_for_one_that_runs(control, tmp_path, monkeypatch):
+    """The probe succeeds without a service, too."""
+    control.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    monkeypatch.setattr(mps, "PROBE", "")
+    assert mps.start(tmp_path / "pipes") is not None
+    assert mps.PIPES not in os.environ
+
+
+def test_a_machine_without_the_service_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv(mps.PIPES, raising=False)
+    assert mps.start(tmp_path / "pipes") == "nvidia-cuda-mps-control is not installed"
+    assert not (tmp_path / "pipes").exists()
+
+
+def test_a_service_of_the_users_own_is_left_alone(control, tmp_path, monkeypatch):
+    monkeypatch.setenv(mps.PIPES, "/somewhere")
+    assert mps.start(tmp_path / "pipes") is None
+    mps.stop(tmp_path / "pipes")
+    assert os.environ[mps.PIPES] == "/somewhere"
+    assert not (tmp_path / "pipes").exists()
+
+
+def test_it_is_started_only_where_cells_share_a_gpu(control, tmp_path, monkeypatch, capsys):
+    started = []
+    monkeypatch.setattr(mps, "start", started.append)
+
+    def begin(runtime: str) -> None:
+        overlay = tmp_path / "overlay.yaml"
+        overlay.write_text(f"root: {tmp_path}/run\nruntime: {runtime}\n", encoding="utf-8")
+        workflow.start_mps(load(ROOT / "params.yaml", [overlay]))
+
+    begin("{cells_per_gpu: 3}")  # no GPU on this machine: no nvidia-smi
+    (control.parent / "nvidia-smi").touch(mode=0o755)
+    begin("{cells_per_gpu: 1}")
+    begin("{cells_per_gpu: 3, device: cpu}")
+    assert started == []
+    begin("{cells_per_gpu: 3}")
+    assert len(started) == 1
+    assert "Up to 3 cells at once on each GPU, side by side" in capsys.readouterr().out
