@@ -18,23 +18,25 @@ BATCH = {"cpu": 128, "cuda": 2000}
 class Evaluation:
     """Error and loss over all test images, each fed its true superclass, as in the paper.
 
-    A GPU replays the measurement as one graph.
+    Attributes:
+        launch: does `measure`; on a GPU by replaying it.
     """
 
     def __init__(self, net: HAL, data: DeviceData, autocast: torch.autocast) -> None:
         self.net, self.data, self.autocast = net, data, autocast
         self.wrong = torch.zeros((), dtype=torch.int64, device=data.device)
         self.loss = torch.zeros((), dtype=torch.float64, device=data.device)
-        self._measure = captured(self._over_all_batches, data.device, [self.wrong, self.loss])
+        self.launch = captured(self.measure, data.device, [self.wrong, self.loss])
 
     def error_and_loss(self) -> tuple[float, float]:
         """Measure the network as it is now: the error in percent and the mean loss."""
-        self._measure()
+        self.launch()
         n = len(self.data.test_labels)
         return 100 * self.wrong.item() / n, self.loss.item() / n
 
     @torch.no_grad()
-    def _over_all_batches(self) -> None:
+    def measure(self) -> None:
+        """Count wrong images and add up losses, on the device."""
         self.net.eval()
         self.wrong.zero_()
         self.loss.zero_()

@@ -29,6 +29,7 @@ class Trainer:
         losses: (steps,) float32, the loss of each step of the last epoch.
         wrong: (steps,) int64, how many images of each step's batch were misclassified.
         momentum_buffers: one for each parameter; empty where the momentum is 0.
+        launch: does `step`; on a GPU by replaying it.
     """
 
     def __init__(self, net: HAL, data: DeviceData, settings: TrainSettings) -> None:
@@ -49,7 +50,7 @@ class Trainer:
         self._now = torch.zeros(1, dtype=torch.int64, **on_device)
 
         changed = [*net.state_dict().values(), *self.momentum_buffers, self.losses, self.wrong, self._now]
-        self._step = captured(self.step, data.device, changed)
+        self.launch = captured(self.step, data.device, changed)
 
     def epoch(self, draw: EpochDraw, rates: np.ndarray, on_step: Callable[[], object]) -> None:
         """Train for one epoch; on a GPU this returns when all of it was launched.
@@ -64,7 +65,7 @@ class Trainer:
         self.rates.copy_(torch.from_numpy(rates))
         self._now.zero_()
         for _ in range(len(rates)):
-            self._step()
+            self.launch()
             on_step()
 
     def step(self) -> None:
@@ -78,26 +79,30 @@ class Trainer:
             loss = F.cross_entropy(logits, labels)
         loss.backward()
         with torch.no_grad():
-            self._update(self.rates.index_select(0, self._now))
+            rate = self.rates.index_select(0, self._now)
+            update(self.parameters, self.momentum_buffers, rate, self.settings)
             now = self._steps == self._now
             torch.where(now, loss, self.losses, out=self.losses)
             torch.where(now, (logits.argmax(dim=1) != labels).sum(), self.wrong, out=self.wrong)
             self._now += 1
 
-    def _update(self, rate: Tensor) -> None:
-        """Move the parameters against their gradients; `rate` is (1,), on the device."""
-        sgd(
-            self.parameters,
-            [parameter.grad for parameter in self.parameters],
-            self.momentum_buffers or [None] * len(self.parameters),
-            fused=True,
-            lr=rate,
-            momentum=self.settings.momentum,
-            weight_decay=self.settings.weight_decay,
-            dampening=0,
-            nesterov=False,
-            maximize=False,
-        )
+
+def update(
+    parameters: list[Tensor], momentum_buffers: list[Tensor], rate: Tensor, settings: TrainSettings
+) -> None:
+    """Move the parameters against their gradients; `rate` is (1,), on their device."""
+    sgd(
+        parameters,
+        [parameter.grad for parameter in parameters],
+        momentum_buffers or [None] * len(parameters),
+        fused=True,
+        lr=rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        dampening=0,
+        nesterov=False,
+        maximize=False,
+    )
 
 
 def autocast(settings: TrainSettings, device: torch.device) -> torch.autocast:
