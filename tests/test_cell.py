@@ -455,11 +455,15 @@ def test_a_users_mistake_ends_in_one_line(tmp_path):
 
 @pytest.mark.cuda
 class TestCuda:
-    def run_on(self, root, device: str, precision: str = "float32"):
+    def params_on(self, root, device: str, precision: str = "float32"):
         tiny_params(root, precision=precision)
         overlay = root / "overlay.yaml"
-        overlay.write_text(overlay.read_text().replace("device: cpu", f"device: {device}"))
-        params = load(ROOT / "params.yaml", [overlay])
+        runtime = f"device: {device}, cells_per_gpu: 3"
+        overlay.write_text(overlay.read_text().replace("device: cpu", runtime))
+        return load(ROOT / "params.yaml", [overlay])
+
+    def run_on(self, root, device: str, precision: str = "float32"):
+        params = self.params_on(root, device, precision)
         cell = params.cell("tiny", "threes", 0)
         return run(params, cell), files_of(params, cell)
 
@@ -474,3 +478,35 @@ class TestCuda:
     def test_lower_precision_stays_near_float32(self, tmp_path, precision):
         low, full = self.run_on(tmp_path / "a", "cuda", precision)[0], self.run_on(tmp_path / "b", "cuda")[0]
         assert low["train_loss"] == pytest.approx(full["train_loss"], rel=0.1)
+
+    def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(self, tmp_path, monkeypatch):
+        undisturbed = self.run_on(tmp_path / "a", "cuda")[1]
+        params = self.params_on(tmp_path / "b", "cuda")
+        cell = params.cell("tiny", "threes", 0)
+        monkeypatch.setattr(hal.cell, "SAVE_EVERY_S", 0)
+        epoch, calls = Trainer.epoch, []
+
+        def dying(*arguments):
+            calls.append(1)
+            epoch(*arguments)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Trainer, "epoch", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(params, cell)
+        monkeypatch.setattr(Trainer, "epoch", epoch)
+        assert run(params, cell)["time"]["resumed"] == 1
+        assert files_of(params, cell) == undisturbed
+
+    @pytest.mark.slow
+    def test_cells_of_several_processes_on_one_gpu_do_not_change_each_other(self, tmp_path):
+        together, alone = (self.params_on(tmp_path / name, "cuda") for name in ("together", "alone"))
+        command = [sys.executable, "-m", "hal", "--params", str(ROOT / "params.yaml")]
+        command += ["--overlay", str(tmp_path / "together/overlay.yaml"), "train", "tiny", "threes"]
+        started = [subprocess.Popen([*command, str(seed)]) for seed in range(3)]
+        assert [process.wait() for process in started] == [0, 0, 0]
+        for seed in range(3):
+            cell = alone.cell("tiny", "threes", seed)
+            run(alone, cell)
+            assert files_of(together, cell) == files_of(alone, cell)
