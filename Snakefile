@@ -39,7 +39,8 @@ HELD = []  # the open lock file, for as long as this process lives
 
 onstart:
     HELD.append(dag.lock(P))
-    dag.start_mps(P)
+    if workflow.local_exec:
+        dag.start_mps(P)
 
 
 # Not before: a cell that finished while Snakemake was being killed is then taken up again, not trained again.
