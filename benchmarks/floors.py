@@ -1,9 +1,15 @@
 """What the hardware allows: no step can be faster than its bytes through the memory, or its kernels' launches."""
 
+import dataclasses
+import json
+import subprocess
+import sys
 import time
 
 import torch
 from torch import nn
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
 from ways import Setting
 
 from hal.train.graph import captured
@@ -55,15 +61,22 @@ def bytes_per_step(setting: Setting) -> int:
 
 
 def kernels_per_step(setting: Setting) -> int:
-    """How many kernels, copies and fills a step launches on the GPU."""
-    from torch.profiler import ProfilerActivity, profile
+    """How many kernels, copies and fills a step launches on the GPU.
 
+    Counted in a process of its own: a profiler may slow all that its process does later.
+    """
+    command = [sys.executable, __file__, json.dumps(dataclasses.asdict(setting))]
+    return int(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+def _count_kernels(setting: Setting) -> int:
+    setting.configure()
     trainer = Trainer(setting.net(), setting.data(), setting.cell.train)
     setting.finish()
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
         trainer.launch()
         setting.finish()
-    return sum(event.device_type == torch.autograd.DeviceType.CUDA for event in profiled.events())
+    return sum(event.device_type == DeviceType.CUDA for event in profiled.events())
 
 
 def launch_floor(setting: Setting, kernels: int) -> float:
@@ -82,3 +95,7 @@ def launch_floor(setting: Setting, kernels: int) -> float:
         launch()
     setting.finish()
     return (time.perf_counter() - began) / 50
+
+
+if __name__ == "__main__":
+    print(_count_kernels(Setting(**json.loads(sys.argv[1]))))

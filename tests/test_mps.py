@@ -50,6 +50,17 @@ def test_children_find_the_service_until_it_is_stopped(control, tmp_path, monkey
     assert told(folder) == ["-d ", " get_server_list", " quit"]
 
 
+def test_the_service_sees_every_gpu(control, tmp_path, monkeypatch):
+    """It would number those of CUDA_VISIBLE_DEVICES from 0, and its clients look for the numbers in the variable."""
+    control.write_text(CONTROL.replace("said=", 'echo "${CUDA_VISIBLE_DEVICES-all}" >> "$0.saw"\nsaid='))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.setattr(mps, "PROBE", "")
+    assert mps.start(tmp_path / "pipes") is None
+    assert control.with_suffix(".saw").read_text().splitlines()[0] == "all"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"  # the cells choose
+    mps.stop(tmp_path / "pipes")
+
+
 def test_a_service_that_no_program_can_use_is_ended_and_the_run_goes_on_without(
     control, tmp_path, monkeypatch
 ):
@@ -64,6 +75,7 @@ def test_a_service_that_no_program_can_use_is_ended_and_the_run_goes_on_without(
 def test_a_service_that_does_not_start_is_not_taken_for_one_that_runs(control, tmp_path, monkeypatch):
     """The probe succeeds without a service, too."""
     control.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setattr(mps, "PROBE", "")
     assert mps.start(tmp_path / "pipes") is not None
     assert mps.PIPES not in os.environ
@@ -87,6 +99,7 @@ def test_a_service_of_the_users_own_is_left_alone(control, tmp_path, monkeypatch
 def test_it_is_started_only_where_cells_share_a_gpu(control, tmp_path, monkeypatch, capsys):
     started = []
     monkeypatch.setattr(mps, "start", started.append)
+    monkeypatch.setenv("PATH", str(control.parent))  # without a real nvidia-smi
 
     def begin(runtime: str) -> None:
         overlay = tmp_path / "overlay.yaml"

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 CONTROL = "nvidia-cuda-mps-control"
@@ -40,8 +41,10 @@ def start(folder: Path) -> str | None:
         return f"{CONTROL} is not installed"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ |= {PIPES: str(folder), "CUDA_MPS_LOG_DIRECTORY": str(folder)}
-    _run(CONTROL, "-d")
-    if _run(CONTROL, said="get_server_list\n") and _run(sys.executable, "-c", PROBE):
+    # The service numbers the GPUs that it sees anew, and its clients choose among those numbers: it must see all.
+    everything = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    _run(CONTROL, "-d", environment=everything)
+    if _answers() and _run(sys.executable, "-c", PROBE):
         return None
     stop(folder)
     return f"a CUDA program cannot use it here (its log is in {folder})"
@@ -54,10 +57,21 @@ def stop(folder: Path) -> None:
         del os.environ[PIPES], os.environ["CUDA_MPS_LOG_DIRECTORY"]
 
 
-def _run(*command: str, said: str = "") -> bool:
+def _answers() -> bool:
+    """Whether the service answers within five seconds of its start."""
+    for _ in range(10):
+        if _run(CONTROL, said="get_server_list\n"):
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def _run(*command: str, said: str = "", environment: dict[str, str] | None = None) -> bool:
     """Whether the command succeeds within a minute; `said` is its standard input."""
     try:
-        done = subprocess.run(command, input=said, text=True, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, input=said, text=True, capture_output=True, timeout=60, check=False, env=environment
+        )
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

@@ -94,6 +94,16 @@ def test_each_gpu_takes_so_many_cells_and_none_a_second_before_all_have_a_first(
         assert device == torch.device("cuda", 0)
 
 
+def test_a_cell_does_not_slip_to_the_cpu_when_mps_has_failed(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", "/somewhere")
+    with (
+        pytest.raises(UserError, match="no CUDA device though MPS is set up in /somewhere"),
+        claimed_device(RuntimeSettings("auto")),
+    ):
+        pass
+
+
 def test_asking_for_cuda_where_there_is_none_is_said(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UserError, match=r"runtime\.device = 'cuda'"), claimed_device(RuntimeSettings("cuda")):

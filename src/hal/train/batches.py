@@ -25,6 +25,10 @@ class EpochDraw:
     left: Tensor
     flip: Tensor
 
+    def steps(self, first: int, last: int) -> "EpochDraw":
+        """The choices of steps `first` to `last` - 1."""
+        return EpochDraw(*(choice[first:last] for choice in (self.image, self.top, self.left, self.flip)))
+
 
 def draw_epoch(seed: int, epoch: int, images: int, batch_size: int, augment: AugmentSettings) -> EpochDraw:
     """Draw the order and the augmentation of epoch `epoch`; the last incomplete batch is dropped."""
@@ -89,7 +93,7 @@ class DeviceData:
         return None if self._one_hot is None else self._one_hot[labels]
 
     def training_images(self, draw: EpochDraw) -> Tensor:
-        """An epoch's batches of images, cropped and flipped: (steps, B, H, W, C) uint8."""
+        """The batches of the draw, cropped and flipped: (steps, B, H, W, C) uint8."""
         image, top, left, flip = (
             choice[..., None].to(self.device) for choice in (draw.image, draw.top, draw.left, draw.flip)
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from hal import mps
 from hal.errors import UserError
 from hal.params import RuntimeSettings
 
@@ -19,10 +20,16 @@ def claimed_device(runtime: RuntimeSettings) -> Iterator[torch.device]:
     """The device for this process: the CPU, or a GPU on which fewer than `cells_per_gpu` other cells are at work.
 
     Raises:
-        UserError: cuda was asked for and there is none.
+        UserError: cuda was asked for and there is none, or MPS keeps it from this process.
     """
     if runtime.device == "cuda" and not torch.cuda.is_available():
         raise UserError("runtime.device = 'cuda': PyTorch finds no CUDA device; use auto or cpu")
+    if runtime.device == "auto" and not torch.cuda.is_available() and mps.PIPES in os.environ:
+        # A service that has failed refuses every program: 250 epochs on the CPU are not what anybody wants then.
+        raise UserError(
+            f"PyTorch finds no CUDA device though MPS is set up in {os.environ[mps.PIPES]}: if the service has failed, "
+            f"`echo quit | {mps.CONTROL}` with that {mps.PIPES} ends it; or set runtime.cells_per_gpu to 1"
+        )
     if runtime.device == "cpu" or not torch.cuda.is_available():
         if runtime.device == "auto":
             print("no CUDA device found: training on the CPU", flush=True)

@@ -13,6 +13,9 @@ from hal.params import TrainSettings
 from hal.train.batches import DeviceData, EpochDraw
 from hal.train.graph import captured
 
+# Steps whose images are gathered at once: for each pixel a gather may hold three indices of eight bytes.
+GATHERED = 32
+
 
 class Trainer:
     """Trains one network by stochastic gradient descent.
@@ -60,7 +63,9 @@ class Trainer:
             rates: the learning rate of each step, (steps,).
             on_step: called after each step was launched.
         """
-        self.images.copy_(self.data.training_images(draw))
+        for first in range(0, len(rates), GATHERED):
+            part = draw.steps(first, first + GATHERED)
+            self.images[first : first + GATHERED].copy_(self.data.training_images(part))
         self.labels.copy_(self.data.training_labels(draw))
         self.rates.copy_(torch.from_numpy(rates))
         self._now.zero_()
@@ -73,7 +78,8 @@ class Trainer:
         images = self.images.index_select(0, self._now)[0]
         labels = self.labels.index_select(0, self._now)[0]
         self.net.train()
-        self.net.zero_grad()
+        for parameter in self.parameters:
+            parameter.grad = None
         with self.autocast:
             logits = self.net(self.data.normalise(images), self.data.superclass(labels)).float()
             loss = F.cross_entropy(logits, labels)
