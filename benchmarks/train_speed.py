@@ -1,6 +1,6 @@
 """How fast networks train: two usual ways, ours, several cells at once, and what the hardware allows.
 
-    PYTHONPATH=src python benchmarks/train_speed.py                     on a GPU: both networks, all ways; ten minutes each
+    PYTHONPATH=src python benchmarks/train_speed.py                     on a GPU: both networks, all ways
     PYTHONPATH=src python benchmarks/train_speed.py --networks mnist    one of them
     python benchmarks/train_speed.py                                    on a CPU: the demo's network, a minute
 
