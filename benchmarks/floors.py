@@ -12,6 +12,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from ways import Setting
 
+from hal.model import BatchNorm
 from hal.train.graph import captured
 from hal.train.loop import Trainer
 
@@ -48,15 +49,13 @@ def bytes_per_step(setting: Setting) -> int:
         read, written = inputs[0].numel(), output.numel()
         numbers += (read + written) + (read + written + read)
 
-    with torch.device("cpu"):
-        net = Setting(setting.network, setting.precision, "cpu", 1).net()
-    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d) or type(m).__name__ == "BatchNorm"]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    data = Setting(setting.network, setting.precision, "cpu", 1).data()
+    one_batch = dataclasses.replace(setting, device="cpu", steps=1)
+    net, data = one_batch.net(), one_batch.data()
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | BatchNorm):
+            module.register_forward_hook(count)
     with torch.no_grad():
         net(data.normalise(data.train_images), data.superclass(data.train_labels))
-    for hook in hooks:
-        hook.remove()
     return numbers * BYTES[setting.precision]
 
 
@@ -66,7 +65,8 @@ def kernels_per_step(setting: Setting) -> int:
     Counted in a process of its own: a profiler may slow all that its process does later.
     """
     command = [sys.executable, __file__, json.dumps(dataclasses.asdict(setting))]
-    return int(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return int(said.splitlines()[-1])  # a profiler may have spoken before
 
 
 def _count_kernels(setting: Setting) -> int:

@@ -33,7 +33,11 @@ from hal.train.loop import Trainer, autocast
 
 ALONE = ("plain", "resident", "bare", "engine", "not_deterministic")
 TOGETHER = ("streams", "processes", "mps", "vmap")
-EPOCH_STEPS = {"mnist": 468, "svhn": 572, "cifar10": 390}  # batches of 128
+SIZES = {
+    "mnist": (60_000, 10_000),
+    "cifar10": (50_000, 10_000),
+    "digits": (1_437, 360),
+}  # training and test images
 PLAIN_STEPS = 60  # of the slowest way, enough to keep its loader busy
 # The paper's grid: 5 networks x 5 seeds x 250 epochs of each data set; SVHN's network is CIFAR-10's.
 GRID_STEPS = {"mnist": 25 * 250 * 468, "cifar10": 25 * 250 * (390 + 572)}
@@ -57,7 +61,9 @@ def main() -> None:
     }
     for network in arguments.networks:
         for precision in arguments.precisions:
-            setting = Setting(network, precision, arguments.device, arguments.steps or EPOCH_STEPS[network])
+            setting = Setting(
+                network, precision, arguments.device, arguments.steps or SIZES[network][0] // 128
+            )
             print(
                 f"\n{network}, {precision}, {setting.steps} steps of 128 images an epoch\n{HEAD}", flush=True
             )
@@ -66,6 +72,7 @@ def main() -> None:
                 table.append(row)
                 print(_line(row, table), flush=True)
             result["rows"] += table
+            _write(result, arguments.json)
             result["floors"].append(floor(setting, arguments.copy_mib))
             print(_floor_line(result["floors"][-1]), flush=True)
             _write(result, arguments.json)
@@ -187,8 +194,7 @@ def floor(setting: Setting, mib: int) -> Row:
 
 def beside_the_epochs(setting: Setting) -> Row:
     """Seconds that a cell of the data set's real size spends on other things than its training steps."""
-    size = {"mnist": (60_000, 10_000), "cifar10": (50_000, 10_000), "digits": (1_437, 360)}[setting.network]
-    images = setting.images(size[0])
+    images = setting.images(*SIZES[setting.network])
     command = [sys.executable, "-c", "import hal.cell"]
     spent = {"network": setting.network, "precision": setting.precision}
 
@@ -200,25 +206,9 @@ def beside_the_epochs(setting: Setting) -> Row:
         return result
 
     setting.configure()
+    cell = setting.cell
     timed("start_python_s", lambda: subprocess.run(command, check=True))
-    tested = ways.Images(
-        images.train_images,
-        images.train_labels,
-        images.train_images[: size[1]],
-        images.train_labels[: size[1]],
-    )
-    cell, channels = setting.cell, images.train_images.shape[-1]
-    data = timed(
-        "data_s",
-        lambda: ways.DeviceData(
-            tested,
-            [0.5] * channels,
-            [0.25] * channels,
-            cell.augment.pad,
-            cell.superclasses,
-            torch.device(setting.device),
-        ),
-    )
+    data = timed("data_s", lambda: setting.data(images))
     net, precision = setting.net(), autocast(cell.train, data.device)
     timed("capture_s", lambda: Trainer(net, data, cell.train))
     evaluation = timed("capture_evaluation_s", lambda: evaluate.Evaluation(net, data, precision))

@@ -6,6 +6,7 @@ set's size and shape: what the images show costs nothing.
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -51,13 +52,13 @@ class Setting:
     device: str
     steps: int
 
-    @property
+    @functools.cached_property
     def params(self) -> Params:
         """The paper's settings; the demo's for its own data set."""
         overlays = [ROOT / "configs/demo.yaml"] if self.network == "digits" else []
         return load(ROOT / "params.yaml", overlays)
 
-    @property
+    @functools.cached_property
     def cell(self) -> Cell:
         """The network with the most superclasses."""
         cell = self.params.cell(self.network, "case4", 0)
@@ -68,17 +69,17 @@ class Setting:
         runtime = dataclasses.replace(self.params.runtime, deterministic=deterministic)
         configure(runtime, self.precision)
 
-    def images(self, count: int | None = None) -> Images:
-        """Random training images for an epoch, and a batch of test images."""
+    def images(self, train: int | None = None, test: int = 128) -> Images:
+        """Random images: as many for training as an epoch takes, or `train`; the first of them again for testing."""
         rng = np.random.default_rng(0)
-        count = count or self.steps * self.cell.train.batch_size
+        count = train or self.steps * self.cell.train.batch_size
         pixels = rng.integers(0, 256, (count, *SHAPES[self.network]), dtype=np.uint8)
         labels = rng.integers(0, self.cell.classes, count).astype(np.uint8)
-        return Images(pixels, labels, pixels[:128], labels[:128])
+        return Images(pixels, labels, pixels[:test], labels[:test])
 
-    def data(self) -> DeviceData:
-        """The images on the device."""
-        images, cell, channels = self.images(), self.cell, SHAPES[self.network][-1]
+    def data(self, images: Images | None = None) -> DeviceData:
+        """The images, or those given, on the device."""
+        images, cell, channels = images or self.images(), self.cell, SHAPES[self.network][-1]
         mean, std = [0.5] * channels, [0.25] * channels
         return DeviceData(images, mean, std, cell.augment.pad, cell.superclasses, torch.device(self.device))
 
@@ -228,8 +229,8 @@ def compiled(setting: Setting) -> Iterator[Epoch]:
     yield _epochs_of(Trainer(torch.compile(setting.net()), setting.data(), setting.cell.train), setting)
 
 
-def _epochs_of(trainer: Trainer, setting: Setting, seed: int = 0) -> Epoch:
-    draw, rates = setting.draw(seed), setting.rates
+def _epochs_of(trainer: Trainer, setting: Setting) -> Epoch:
+    draw, rates = setting.draw(), setting.rates
 
     def epoch() -> None:
         trainer.epoch(draw, rates, nothing)
