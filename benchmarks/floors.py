@@ -59,14 +59,15 @@ def bytes_per_step(setting: Setting) -> int:
     return numbers * BYTES[setting.precision]
 
 
-def kernels_per_step(setting: Setting) -> int:
-    """How many kernels, copies and fills a step launches on the GPU.
+def kernels_per_step(setting: Setting) -> int | None:
+    """How many kernels, copies and fills a step launches on the GPU; None where the profiler sees no GPU.
 
     Counted in a process of its own: a profiler may slow all that its process does later.
     """
     command = [sys.executable, __file__, json.dumps(dataclasses.asdict(setting))]
-    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return int(said.splitlines()[-1])  # a profiler may have spoken before
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    # A profiler may have spoken before the number.
+    return int(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
 
 
 def _count_kernels(setting: Setting) -> int:

@@ -100,6 +100,12 @@ def test_the_bytes_of_a_step_by_hand(benchmark):
     assert floors.bytes_per_step(ways.Setting("digits", "bfloat16", "cpu", 1)) == 128 * 2 * numbers
 
 
+def test_a_step_whose_kernels_cannot_be_counted_costs_no_other_figure(benchmark, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    floors, ways = benchmark("floors"), benchmark("ways")
+    assert floors.kernels_per_step(ways.Setting("digits", "float32", "cpu", 1)) is None
+
+
 def test_the_papers_grid_is_projected_from_the_best_speed_of_each_network(benchmark):
     train_speed = benchmark("train_speed")
 
