@@ -11,8 +11,9 @@ Every rule calls `python -m hal ...`; all computation is there. docs/files.md sa
 import shutil
 import sys
 
-from hal import figures, params, workflow as dag
-from hal.analysis import sensitivity
+from hal import params, workflow as dag
+from hal.present import figures
+from hal.study import sensitivity
 from hal.errors import UserError
 
 try:
@@ -29,7 +30,6 @@ dag.share_gpus(workflow, P)
 
 wildcard_constraints:
     dataset="|".join(P.datasets),
-    case="|".join({case for dataset in P.datasets for case in P.datasets[dataset].cases} or {"none"}),
     seed="[0-9]+",
     figure="|".join(figures.figure_names(P)),
 
@@ -56,7 +56,13 @@ onerror:
 
 
 def cell_of(wildcards):
-    return P.cell(wildcards.dataset, wildcards.get("case", params.BASELINE), int(wildcards.seed))
+    dataset, case = wildcards.network.split("/")
+    return P.cell(dataset, case, int(wildcards.seed))
+
+
+def data_of(wildcards):
+    dataset = wildcards.network.split("/")[0]
+    return multiext(f"{ROOT}data/{dataset}", ".npz", ".json")
 
 
 rule all:
@@ -103,22 +109,24 @@ rule data:
         "hal data {wildcards.dataset} > {log} 2>&1"
 
 
-rule train_case:
+rule train_scored:
     """Train one network with an auxiliary block."""
     input:
-        ancient(rules.data.output),  # the cell's hash holds what the data is; when it was written does not matter
+        ancient(data_of),  # the cell's hash holds what the data is; when it was written does not matter
         lambda w: dag.force_if_stale(workflow.dag.forcefiles, P, cell_of(w)),
     output:
-        directory(f"{ROOT}results/{{dataset}}/{{case}}/seed{{seed}}"),
-        directory(f"{ROOT}checkpoints/{{dataset}}/{{case}}/seed{{seed}}"),
-        multiext(f"{ROOT}results/{{dataset}}/{{case}}/seed{{seed}}/", "cell.json", "curves.csv", "scores.npz"),
-        multiext(f"{ROOT}checkpoints/{{dataset}}/{{case}}/seed{{seed}}/", "weights.safetensors", "predictions.npz"),
+        directory(f"{ROOT}results/{{network}}/seed{{seed}}"),
+        directory(f"{ROOT}checkpoints/{{network}}/seed{{seed}}"),
+        multiext(f"{ROOT}results/{{network}}/seed{{seed}}/", "cell.json", "curves.csv", "scores.npz"),
+        multiext(f"{ROOT}checkpoints/{{network}}/seed{{seed}}/", "weights.safetensors", "predictions.npz", "auxiliary.npz"),
+    wildcard_constraints:
+        network=dag.networks(P, scored=True),
     params:
-        case=lambda w: w.case,
+        cell=lambda w: f"{w.network.replace('/', ' ')} {w.seed}",
     log:
-        f"{ROOT}logs/train/{{dataset}}/{{case}}/seed{{seed}}.log",
+        f"{ROOT}logs/train/{{network}}/seed{{seed}}.log",
     benchmark:
-        f"{ROOT}logs/benchmarks/train/{{dataset}}/{{case}}/seed{{seed}}.tsv"
+        f"{ROOT}logs/benchmarks/train/{{network}}/seed{{seed}}.tsv"
     threads: P.runtime.cpu_threads
     resources:
         gpu=dag.gpus(P),
@@ -127,23 +135,19 @@ rule train_case:
     conda:
         "environment.yml"
     message:
-        "{wildcards.dataset}/{params.case}/seed{wildcards.seed}: train (log: {log})"
+        "{wildcards.network}/seed{wildcards.seed}: train (log: {log})"
     shell:
-        "hal train {wildcards.dataset} {params.case} {wildcards.seed} --keep-state > {log} 2>&1"
+        "hal train {params.cell} --keep-state > {log} 2>&1"
 
 
-use rule train_case as train_baseline with:
+use rule train_scored as train_unscored with:
     output:
-        directory(f"{ROOT}results/{{dataset}}/baseline/seed{{seed}}"),
-        directory(f"{ROOT}checkpoints/{{dataset}}/baseline/seed{{seed}}"),
-        multiext(f"{ROOT}results/{{dataset}}/baseline/seed{{seed}}/", "cell.json", "curves.csv"),
-        multiext(f"{ROOT}checkpoints/{{dataset}}/baseline/seed{{seed}}/", "weights.safetensors", "predictions.npz"),
-    params:
-        case=params.BASELINE,
-    log:
-        f"{ROOT}logs/train/{{dataset}}/baseline/seed{{seed}}.log",
-    benchmark:
-        f"{ROOT}logs/benchmarks/train/{{dataset}}/baseline/seed{{seed}}.tsv"
+        directory(f"{ROOT}results/{{network}}/seed{{seed}}"),
+        directory(f"{ROOT}checkpoints/{{network}}/seed{{seed}}"),
+        multiext(f"{ROOT}results/{{network}}/seed{{seed}}/", "cell.json", "curves.csv"),
+        multiext(f"{ROOT}checkpoints/{{network}}/seed{{seed}}/", "weights.safetensors", "predictions.npz"),
+    wildcard_constraints:
+        network=dag.networks(P, scored=False),
 
 
 rule table:

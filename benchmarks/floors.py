@@ -12,9 +12,9 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from ways import Setting
 
-from hal.model import BatchNorm
 from hal.train.graph import captured
 from hal.train.loop import Trainer
+from hal.train.model import BatchNorm
 
 BYTES = {"float32": 4, "tf32": 4, "bfloat16": 2}
 
@@ -55,7 +55,7 @@ def bytes_per_step(setting: Setting) -> int:
         if isinstance(module, nn.Conv2d | BatchNorm):
             module.register_forward_hook(count)
     with torch.no_grad():
-        net(data.normalise(data.train_images), data.superclass(data.train_labels))
+        net(data.normalise(data.train_images), data.x_star(data.train_told))
     return numbers * BYTES[setting.precision]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from hal.figures import figure_names  # noqa: E402
+from hal.present.figures import figure_names  # noqa: E402
 from tests.made_up import made_up_params, make_up_grid  # noqa: E402
 
 

@@ -28,7 +28,7 @@ import torch
 import ways
 from ways import Setting
 
-from hal import evaluate, provenance
+from hal.train import evaluate, provenance
 from hal.train.loop import Trainer, autocast
 
 ALONE = ("plain", "resident", "bare", "engine", "not_deterministic")
@@ -195,7 +195,7 @@ def floor(setting: Setting, mib: int) -> Row:
 def beside_the_epochs(setting: Setting) -> Row:
     """Seconds that a cell of the data set's real size spends on other things than its training steps."""
     images = setting.images(*SIZES[setting.network])
-    command = [sys.executable, "-c", "import hal.cell"]
+    command = [sys.executable, "-c", "import hal.train.cell"]
     spent = {"network": setting.network, "precision": setting.precision}
 
     def timed(what: str, done: Callable[[], Any]) -> Any:
@@ -214,8 +214,8 @@ def beside_the_epochs(setting: Setting) -> Row:
     evaluation = timed("capture_evaluation_s", lambda: evaluate.Evaluation(net, data, precision))
     evaluation.error_and_loss()
     timed("test_each_epoch_s", evaluation.error_and_loss)
-    timed("predictions_s", lambda: evaluate.hypothesised_logits(net, data, len(cell.superclasses), precision))
-    timed("scores_s", lambda: evaluate.auxiliary_scores(net, data, precision))
+    timed("predictions_s", lambda: evaluate.hypothesised_logits(net, data, precision))
+    timed("scores_s", lambda: evaluate.auxiliary(net, data, "train", precision))
     return spent
 
 

@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from hal import mps
+from hal import nvidia_mps
 from hal.data.store import Images
-from hal.model import HAL
 from hal.params import Cell, Params, load
 from hal.train.batches import DeviceData, EpochDraw, draw_epoch
 from hal.train.device import configure
 from hal.train.graph import captured
 from hal.train.loop import Trainer, autocast, update
+from hal.train.model import HAL
 
 ROOT = Path(__file__).parent.parent
 SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3), "digits": (8, 8, 1)}
@@ -81,12 +81,12 @@ class Setting:
         """The images, or those given, on the device."""
         images, cell, channels = images or self.images(), self.cell, SHAPES[self.network][-1]
         mean, std = [0.5] * channels, [0.25] * channels
-        return DeviceData(images, mean, std, cell.augment.pad, cell.superclasses, torch.device(self.device))
+        return DeviceData(images, mean, std, cell, torch.device(self.device))
 
     def net(self, seed: int = 0) -> HAL:
         """The network with a seed's weights, as the pipeline lays it out on the device."""
         cell, channels = self.cell, SHAPES[self.network][-1]
-        structure = (channels, cell.classes, len(cell.superclasses), cell.layers)
+        structure = (channels, cell.classes, len(cell.superclasses), cell.block, cell.layers)
         net = HAL(*structure, seed=seed, **dataclasses.asdict(cell.model))
         return net.to(self.device, memory_format=torch.channels_last)
 
@@ -141,7 +141,8 @@ def plain(setting: Setting) -> Iterator[Epoch]:
             return self.transform(image), int(images.train_labels[i])
 
     setting.configure(deterministic=False)
-    one_hot = setting.data().superclass(torch.arange(cell.classes, device=device))
+    data = setting.data()
+    one_hot = data.x_star(data.superclass_of)
     net = setting.net().to(memory_format=torch.contiguous_format)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 250 * setting.steps)
@@ -180,7 +181,7 @@ def bare(setting: Setting) -> Iterator[Epoch]:
     cell, data, net = setting.cell, setting.data(), setting.net()
     draw = setting.draw()
     images, labels = data.training_images(draw)[0], data.training_labels(draw)[0]
-    x, x_star = data.normalise(images), data.superclass(labels)
+    x, x_star = data.normalise(images), data.x_star(data.superclass_of[labels])
     rate = torch.full((1,), 1e-3, device=setting.device)
     precision, parameters = autocast(cell.train, data.device), list(net.parameters())
 
@@ -303,7 +304,12 @@ class Fused:
             parameter.grad = None
         x = torch.vmap(self.data.normalise)(images)
         with self._autocast:
-            logits = self._forward(self.parameters, self.buffers, x, self.data.superclass(labels)).float()
+            logits = self._forward(
+                self.parameters,
+                self.buffers,
+                x,
+                self.data.x_star(self.data.superclass_of[labels.flatten()]).unflatten(0, labels.shape),
+            ).float()
             losses = F.cross_entropy(logits.movedim(-1, 1), labels, reduction="none").mean(dim=1)
         losses.sum().backward()  # no seed's loss knows another seed's weights
         with torch.no_grad():
@@ -369,11 +375,11 @@ def _work(setting: Setting) -> None:
 def served() -> Iterator[str | None]:
     """MPS for the processes started meanwhile; yields why there is none."""
     with tempfile.TemporaryDirectory(prefix="hal-mps-", ignore_cleanup_errors=True) as folder:
-        reason = mps.start(Path(folder))
+        reason = nvidia_mps.start(Path(folder))
         try:
             yield reason
         finally:
-            mps.stop(Path(folder))
+            nvidia_mps.stop(Path(folder))
 
 
 if __name__ == "__main__":

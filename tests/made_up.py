@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hal.cell_files import record_bytes
 from hal.params import BASELINE, Cell, Params, load
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +27,7 @@ def made_up_params(root: Path, overlay: str = "") -> Params:
 def change_record(params: Params, name: str, **changes: object) -> None:
     """Change entries of the cell.json of the cell of that name."""
     path = params.path("results", name, "cell.json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    path.write_bytes(record_bytes(json.loads(path.read_text()) | changes))
 
 
 def change_curves(params: Params, name: str, table: pd.DataFrame) -> None:
@@ -111,7 +112,7 @@ def make_up_cell(params: Params, cell: Cell, state: str = "ok", images: int | No
     owner = np.zeros(cell.classes, dtype=int)
     for j, classes in enumerate(cell.superclasses):
         owner[list(classes)] = j
-    if cell.case != BASELINE:
+    if cell.scored:
         label = np.arange(n_images) % cell.classes
         centre = 0.4 + 0.8 * owner + 0.06 * np.arange(cell.classes)
         score = centre[label] * random.lognormal(0, 0.12, n_images)
@@ -121,6 +122,9 @@ def make_up_cell(params: Params, cell: Cell, state: str = "ok", images: int | No
             label=label.astype(np.uint8),
             superclass=owner[label].astype(np.uint8),
         )
+        if state != "diverged":
+            paths.checkpoints.mkdir(parents=True, exist_ok=True)
+            np.savez(paths.checkpoints / "auxiliary.npz", **_auxiliary(cell, random, owner, label, n_test))
     record = _record(cell, curves, n_images, diverged=state == "diverged")
     if state != "diverged":
         paths.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -128,8 +132,8 @@ def make_up_cell(params: Params, cell: Cell, state: str = "ok", images: int | No
     if state == "stale":
         record["hash"] = "0" * 16
         record["settings"]["train"]["epochs"] += 1
-    text = json.dumps(record, indent=2)
-    (folder / "cell.json").write_text(text[: len(text) // 2] if state == "broken" else text)
+    text = record_bytes(record)
+    (folder / "cell.json").write_bytes(text[: len(text) // 2] if state == "broken" else text)
     return folder
 
 
@@ -146,13 +150,27 @@ def _predictions(
     A case pulls towards the classes of the superclass that it is told, and knows less under a wrong one.
     """
     label = np.arange(n) % cell.classes
-    logits = random.standard_normal((n, max(1, len(cell.superclasses)), cell.classes)).astype(np.float32)
+    superclasses = 1 if cell.hint == "none" else len(cell.superclasses)
+    logits = random.standard_normal((n, superclasses, cell.classes)).astype(np.float32)
     seen = np.where(np.arange(n) < wrong, (label + 1) % cell.classes, label)
     for j in range(logits.shape[1]):
         told_truth = owner[label] == j
         logits[:, j, owner == j] += 4 if cell.superclasses else 0
         logits[np.arange(n), j, seen] += np.where(told_truth, 16, random.uniform(0, 16, n))
-    return {"logits": logits, "label": label.astype(np.uint8)}
+    told = {"told": owner[label].astype(np.uint8)} if cell.hint != "none" else {}
+    return {"logits": logits, "label": label.astype(np.uint8)} | told
+
+
+def _auxiliary(
+    cell: Cell, random: np.random.Generator, owner: np.ndarray, label: np.ndarray, n_test: int
+) -> dict[str, np.ndarray]:
+    """U of the training and of the test images: near 1 at the image's superclass."""
+    arrays = {}
+    for name, labels in (("u_train", label), ("u_test", np.arange(n_test) % cell.classes)):
+        u = random.normal(0, 0.3, (len(labels), len(cell.superclasses)))
+        u[np.arange(len(labels)), owner[labels]] += 1
+        arrays[name] = _rounded(u)
+    return arrays
 
 
 def _curves(cell: Cell, random: np.random.Generator, diverged: bool) -> np.ndarray:
@@ -193,7 +211,7 @@ def _record(cell: Cell, curves: np.ndarray, images: int, diverged: bool) -> dict
         **{name: None if diverged else value for name, value in final.items()},
         "epochs": len(curves),
         "steps": steps,
-        "parameters": 370_778 + 64 * len(cell.superclasses),
+        "parameters": 369_754 + 64 * len(cell.superclasses),
         "time": {
             "started": "2025-01-02T03:04:05+00:00",
             "wall_s": 1234.5,

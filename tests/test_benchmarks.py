@@ -39,7 +39,7 @@ def test_every_way_is_measured_or_says_why_not(benchmark, tmp_path, monkeypatch,
         "2",
     ]
     monkeypatch.setattr(sys, "argv", ["train_speed.py", *size, "--json", str(path)])
-    monkeypatch.setattr("hal.mps.shutil.which", lambda program: None)
+    monkeypatch.setattr("hal.nvidia_mps.shutil.which", lambda program: None)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     train_speed = benchmark("train_speed")
     train_speed.main()

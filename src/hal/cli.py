@@ -107,7 +107,7 @@ def _data(params: Params, arguments: argparse.Namespace) -> None:
 
 def _train(params: Params, arguments: argparse.Namespace) -> None:
     cell = params.cell(arguments.dataset, arguments.case, arguments.seed)
-    from hal.cell import run
+    from hal.train.cell import run
 
     record = run(params, cell, arguments.force, arguments.keep_state)
     if record["status"] == "ok":
@@ -115,48 +115,48 @@ def _train(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _status(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.analysis import status
-    from hal.analysis.grid import load_grid
+    from hal.present import grid_status
+    from hal.study.grid import load_grid
 
-    print(status.report(load_grid(params)))
+    print(grid_status.report(load_grid(params)))
 
 
 def _verify(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.analysis.verify import verify
+    from hal.study.check_sums import verify
 
     print(f"{verify(params)} files are what was written")
 
 
 def _table(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.analysis import sensitivity, table2
+    from hal.study import sensitivity, table2
 
     for path in table2.write(params, arguments.overlays, Path(arguments.params)) + sensitivity.write(params):
         print(path)
 
 
 def _controls(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.analysis import controls
+    from hal.study import controls
 
     for dataset in arguments.datasets or params.grid.datasets:
         print(controls.write(params, dataset))
 
 
 def _analyse(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.analysis import analyses
+    from hal.study import write_study
 
-    for path in analyses.write(params, arguments.overlays, Path(arguments.params)):
+    for path in write_study.write(params, arguments.overlays, Path(arguments.params)):
         print(path)
 
 
 def _metrics(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.analysis import metrics
+    from hal.study import dvc_metrics
 
-    for path in metrics.write(params):
+    for path in dvc_metrics.write(params):
         print(path)
 
 
 def _figure(params: Params, arguments: argparse.Namespace) -> None:
-    from hal import figures
+    from hal.present import figures
 
     for name in arguments.names or figures.figure_names(params):
         for path in figures.draw(params, name):
@@ -164,9 +164,10 @@ def _figure(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _report(params: Params, arguments: argparse.Namespace) -> None:
-    from hal import report
+    from hal.present.pdf import build_pdf
+    from hal.present.render import render
 
-    for path in report.render(params, arguments.overlays, Path(arguments.params)):
+    for path in render(params, arguments.overlays, Path(arguments.params)):
         print(path)
-    if (pdf := report.build_pdf(params)) is not None:
+    if (pdf := build_pdf(params)) is not None:
         print(pdf)

@@ -19,7 +19,7 @@ from hal.schema import Range, build, read_yaml
 BASELINE = "baseline"
 
 # Part of every cell's identity. Raise it when a change of the code changes what a cell computes.
-MATHEMATICS = 1
+MATHEMATICS = 2
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _ROOT = re.compile(r"[A-Za-z0-9._/-]+")
@@ -43,11 +43,31 @@ class DataSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A superclass grouping: `superclasses[j]` holds the classes whose one-hot vector has its 1 at j."""
+    """A superclass grouping: `superclasses[j]` holds the classes whose one-hot vector has its 1 at j.
+
+    The last three make a control of it, a network that differs from the paper's in one thing:
+
+    - `block`, what the superclass goes into: `concat` puts its one-hot vector beside the features, into the output layer;
+      `none` leaves it out;
+    - `hint`, what the block is told of it: `zero`, nothing (x* = 0); `random`, a superclass drawn anew for every image
+      and epoch, and for every test image;
+    - `loss`: `masked` trains and tests with the classes of the true superclass alone.
+    """
 
     superclasses: tuple[tuple[int, ...], ...]
     title: str = ""
     names: tuple[str, ...] = ()
+    block: Literal["auxiliary", "concat", "none"] = "auxiliary"
+    hint: Literal["superclass", "zero", "random"] = "superclass"
+    loss: Literal["softmax", "masked"] = "softmax"
+
+    @property
+    def control(self) -> bool:
+        """Whether this is a control, and not the paper's network under some grouping."""
+        return (self.block, self.hint, self.loss) != ("auxiliary", "superclass", "softmax")
+
+
+NO_GROUPING = Case(superclasses=(), block="none")  # the baseline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +109,7 @@ class ModelSettings:
     batch_norm_momentum: Annotated[float, Range(0, 1, above=True)]
     batch_norm_eps: Annotated[float, Range(0, 1, above=True)]
     linear_init: Literal["he", "uniform"]
+    output_bias: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +149,8 @@ class RuntimeSettings:
 class Cell:
     """One network to train, with exactly the settings that can change its result.
 
-    `superclasses` is empty for the baseline. `data` names the data set's content, not where it lies.
+    `superclasses` is empty for the baseline. `data` names the data set's content, not where it lies. What `block`,
+    `hint` and `loss` mean stands at `Case`; without a block the hint is `none`.
     """
 
     dataset: str
@@ -137,10 +159,18 @@ class Cell:
     data: str
     classes: int
     superclasses: tuple[tuple[int, ...], ...]
+    block: str
+    hint: str
+    loss: str
     layers: int
     model: ModelSettings
     train: TrainSettings
     augment: AugmentSettings
+
+    @property
+    def scored(self) -> bool:
+        """Whether the cell has an auxiliary block, and so auxiliary scores."""
+        return self.block == "auxiliary"
 
     @property
     def name(self) -> str:
@@ -194,14 +224,17 @@ class Params:
             raise UserError(f"case {case!r}: {dataset} has {', '.join([BASELINE, *entry.cases])}")
         if not 0 <= seed < 2**32:
             raise UserError(f"seed {seed}: must be at least 0 and less than 2**32")
-        superclasses = () if case == BASELINE else entry.cases[case].superclasses
+        grouping = NO_GROUPING if case == BASELINE else entry.cases[case]
         return Cell(
             dataset=dataset,
             case=case,
             seed=seed,
             data=entry.source if entry.sha256 is None else entry.sha256,
             classes=len(entry.classes),
-            superclasses=tuple(tuple(sorted(classes)) for classes in superclasses),
+            superclasses=tuple(tuple(sorted(classes)) for classes in grouping.superclasses),
+            block=grouping.block,
+            hint="none" if grouping.block == "none" else grouping.hint,
+            loss=grouping.loss,
             layers=entry.layers,
             model=self._settings("model", dataset),
             train=self._settings("train", dataset),
@@ -382,5 +415,12 @@ def _check_case(where: str, case: Case, n_classes: int) -> None:
     missing = sorted(set(range(n_classes)) - set(owner))
     if missing:
         raise UserError(f"{where}.superclasses: class {missing[0]} is in no superclass (missing: {missing})")
+    if case.block == "none" and case.hint != "superclass":
+        raise UserError(f"{where}.hint = {case.hint!r}: without a block nothing is told; leave `hint` out")
+    if case.block == "none" and case.loss != "masked":
+        raise UserError(
+            f"{where}.block = 'none': without a block and with the loss of all classes this is the baseline; "
+            "add `loss: masked`, or leave the case out"
+        )
     if case.names and len(case.names) != len(case.superclasses):
         raise UserError(f"{where}.names: {len(case.names)} names for {len(case.superclasses)} superclasses")

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -14,9 +15,11 @@ from typing import IO, Any
 
 from safetensors import SafetensorError, safe_open
 
-from hal import figures, mps
+from hal import nvidia_mps
+from hal.cell_files import read_record
 from hal.errors import UserError
 from hal.params import Cell, Params
+from hal.present import figures
 
 
 def overlays(configfiles: Sequence[Path], config: Mapping[str, Any]) -> list[str]:
@@ -93,13 +96,24 @@ def overlay_variable(files: Sequence[str]) -> str:
     return f' OVERLAYS="{" ".join(files)}"' if files else ""
 
 
-def cell_files(params: Params, name: str, dataset: str | None = None, cases_only: bool = False) -> list[str]:
-    """The file `name` of every cell of the grid, or of one data set, or of the cells with an auxiliary block."""
+def cell_files(params: Params, name: str, dataset: str | None = None, scored_only: bool = False) -> list[str]:
+    """The file `name` of every cell of the grid, or of one data set, or of those with an auxiliary block."""
     return [
         f"{prefix(params)}results/{cell.name}/{name}"
         for cell in params.cells()
-        if dataset in (None, cell.dataset) and (cell.superclasses or not cases_only)
+        if dataset in (None, cell.dataset) and (cell.scored or not scored_only)
     ]
+
+
+def networks(params: Params, scored: bool) -> str:
+    """A pattern of the `<data set>/<case>` that have an auxiliary block, and so scores, or of those that have none."""
+    names = [
+        f"{dataset}/{case}"
+        for dataset in params.datasets
+        for case in params.cases(dataset)
+        if params.cell(dataset, case, 0).scored is scored
+    ]
+    return "|".join(map(re.escape, names)) or "none"
 
 
 def control_inputs(params: Params, dataset: str) -> list[str]:
@@ -114,7 +128,7 @@ def analysis_inputs(params: Params) -> list[str]:
     return [
         *cell_files(params, "cell.json"),
         *cell_files(params, "curves.csv"),
-        *cell_files(params, "scores.npz", cases_only=True),
+        *cell_files(params, "scores.npz", scored_only=True),
         *(f"{prefix(params)}results/controls/{dataset}.csv" for dataset in params.grid.datasets),
     ]
 
@@ -125,9 +139,10 @@ def all_cell_files(params: Params, dataset: str) -> list[str]:
     return [
         *cell_files(params, "cell.json", dataset),
         *cell_files(params, "curves.csv", dataset),
-        *cell_files(params, "scores.npz", dataset, cases_only=True),
+        *cell_files(params, "scores.npz", dataset, scored_only=True),
         *(f"{prefix(params)}checkpoints/{cell.name}/weights.safetensors" for cell in cells),
         *(f"{prefix(params)}checkpoints/{cell.name}/predictions.npz" for cell in cells),
+        *(f"{prefix(params)}checkpoints/{cell.name}/auxiliary.npz" for cell in cells if cell.scored),
     ]
 
 
@@ -150,7 +165,7 @@ def is_stale(params: Params, cell: Cell) -> bool:
     paths = params.cell_paths(cell)
     record, weights = paths.results / "cell.json", paths.checkpoints / "weights.safetensors"
     try:
-        if record.exists() and json.loads(record.read_text(encoding="utf-8"))["hash"] != cell.hash:
+        if record.exists() and read_record(record)["hash"] != cell.hash:
             return True
         if weights.exists():
             with safe_open(weights, "numpy") as opened:
@@ -166,7 +181,7 @@ def figure_inputs(params: Params, figure: str) -> list[str]:
     if kind == "sensitivity":
         return cell_files(params, "cell.json")
     drawn = cell_files(
-        params, "curves.csv" if kind == "loss" else "scores.npz", dataset, cases_only=kind != "loss"
+        params, "curves.csv" if kind == "loss" else "scores.npz", dataset, scored_only=kind != "loss"
     )
     return drawn + cell_files(params, "cell.json", dataset)
 
@@ -190,14 +205,14 @@ def start_mps(params: Params) -> None:
     """Have the cells that share a GPU compute there side by side, if this machine can."""
     shared = params.runtime.cells_per_gpu
     if gpus(params) and shared > 1 and shutil.which("nvidia-smi"):
-        reason = mps.start(_mps_folder(params))
+        reason = nvidia_mps.start(_mps_folder(params))
         how = "side by side" if reason is None else f"in turns, without MPS: {reason}"
         print(f"Up to {shared} cells at once on each GPU, {how}")
 
 
 def stop_mps(params: Params) -> None:
     """End what `start_mps` started."""
-    mps.stop(_mps_folder(params))
+    nvidia_mps.stop(_mps_folder(params))
 
 
 def _mps_folder(params: Params) -> Path:

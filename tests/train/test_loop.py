@@ -10,12 +10,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hal.cell import build_network
-from hal.evaluate import Evaluation
 from hal.params import Cell
 from hal.train import loop
 from hal.train.batches import DeviceData, draw_epoch
+from hal.train.cell import build_network
 from hal.train.device import configure
+from hal.train.evaluate import Evaluation
 from hal.train.graph import captured
 from hal.train.loop import Trainer
 from hal.train.schedule import learning_rates
@@ -32,7 +32,7 @@ def a_cell(tmp_path, case: str = "threes", **train: object) -> Cell:
 
 
 def a_trainer(cell: Cell, device: torch.device = CPU) -> Trainer:
-    data = DeviceData(tiny_images(), [0.3], [0.2], cell.augment.pad, cell.superclasses, device)
+    data = DeviceData(tiny_images(), [0.3], [0.2], cell, device)
     return Trainer(build_network(cell, 1).to(device, memory_format=torch.channels_last), data, cell.train)
 
 
@@ -146,7 +146,7 @@ def test_all_that_a_step_and_a_test_touch_lies_on_the_gpu(tmp_path, monkeypatch)
     cuda, net = torch.device("cuda", 0), build_network(cell, 1)
     updates = []
     monkeypatch.setattr(loop, "captured", lambda function, device, changes: function)
-    monkeypatch.setattr("hal.evaluate.captured", lambda function, device, changes: function)
+    monkeypatch.setattr("hal.train.evaluate.captured", lambda function, device, changes: function)
     monkeypatch.setattr(loop, "update", lambda parameters, buffers, rate, settings: updates.append(rate))
     monkeypatch.setattr(torch.Tensor, "backward", lambda self: None)  # the engine of gradients needs a driver
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -156,7 +156,7 @@ def test_all_that_a_step_and_a_test_touch_lies_on_the_gpu(tmp_path, monkeypatch)
                     module._parameters[name] = torch.nn.Parameter(torch.empty(parameter.shape, device=cuda))
             for name, buffer in module._buffers.items():
                 module._buffers[name] = torch.empty(buffer.shape, device=cuda)
-        data = DeviceData(tiny_images(), [0.3], [0.2], 1, cell.superclasses, cuda)
+        data = DeviceData(tiny_images(), [0.3], [0.2], cell, cuda)
         trainer = Trainer(net, data, cell.train)
         trainer.epoch(draw_epoch(0, 0, 70, 16, cell.augment), np.zeros(4), lambda: None)
         evaluation = Evaluation(net, data, trainer.autocast)

@@ -28,16 +28,23 @@ def test_without_warmup_the_rate_falls_from_1_over_a_half_to_0():
     assert (np.diff(flat) < 0).all()
 
 
-def test_the_warmup_is_linear_over_the_first_epoch_and_leaves_the_rest_alone():
-    warm, cold = rates(warmup_epochs=1), rates(warmup_epochs=0)
-    assert warm[0, 0] == pytest.approx(1 / 468)
-    assert np.allclose(warm[0] / cold[0], np.arange(1, 469) / 468)
-    assert np.array_equal(warm[1:], cold[1:])
+def test_the_warmup_rises_to_1_over_the_first_epoch_and_the_cosine_begins_there():
+    warm = rates(warmup_epochs=1)
+    assert np.allclose(warm[0], np.arange(1, 469) / 468)
+    assert np.array_equal(warm[1:], rates(epochs=249, warmup_epochs=0))
 
 
 def test_half_an_epoch_of_warmup_ends_in_the_middle_of_it():
-    warm, cold = rates(10, warmup_epochs=0.5), rates(10, warmup_epochs=0)
-    assert np.allclose(warm[0] / cold[0], [0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1, 1, 1])
+    assert np.allclose(rates(10, warmup_epochs=0.5)[0, :6], [0.2, 0.4, 0.6, 0.8, 1, 1])
+
+
+@pytest.mark.parametrize("epochs", [3, 20])
+def test_however_short_a_run_its_warmup_ends_at_the_highest_rate(epochs):
+    assert rates(11, epochs=epochs, warmup_epochs=2).max() == 1
+
+
+def test_a_run_that_is_nothing_but_warmup_only_rises():
+    assert np.allclose(rates(5, epochs=2, warmup_epochs=4).ravel(), np.arange(1, 11) / 20)
 
 
 def test_per_epoch_the_rate_is_held_at_that_of_the_epochs_first_step():

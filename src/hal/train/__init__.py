@@ -1,1 +1,1 @@
-"""Training: `loop` is the part to read beside the paper; `hal.cell` runs a whole cell with it."""
+"""Training: `loop` is the part to read beside the paper; `hal.train.cell` runs a whole cell with it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from hal import mps
+from hal import nvidia_mps
 from hal.errors import UserError
 from hal.params import RuntimeSettings
 
@@ -24,11 +24,11 @@ def claimed_device(runtime: RuntimeSettings) -> Iterator[torch.device]:
     """
     if runtime.device == "cuda" and not torch.cuda.is_available():
         raise UserError("runtime.device = 'cuda': PyTorch finds no CUDA device; use auto or cpu")
-    if runtime.device == "auto" and not torch.cuda.is_available() and mps.PIPES in os.environ:
+    if runtime.device == "auto" and not torch.cuda.is_available() and nvidia_mps.PIPES in os.environ:
         # A service that has failed refuses every program: 250 epochs on the CPU are not what anybody wants then.
         raise UserError(
-            f"PyTorch finds no CUDA device though MPS is set up in {os.environ[mps.PIPES]}: if the service has failed, "
-            f"`echo quit | {mps.CONTROL}` with that {mps.PIPES} ends it; or set runtime.cells_per_gpu to 1"
+            f"PyTorch finds no CUDA device though MPS is set up in {os.environ[nvidia_mps.PIPES]}: if the service has failed, "
+            f"`echo quit | {nvidia_mps.CONTROL}` with that {nvidia_mps.PIPES} ends it; or set runtime.cells_per_gpu to 1"
         )
     if runtime.device == "cpu" or not torch.cuda.is_available():
         if runtime.device == "auto":

@@ -1,6 +1,10 @@
-"""The training step of section 4, and an epoch of such steps."""
+"""Training as in section 4, from the outside in: the epochs, the steps of an epoch, one step."""
 
+import datetime
+import math
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,13 +12,72 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.sgd import sgd  # the class SGD imports the compiler: a second for every cell
 
-from hal.model import HAL
-from hal.params import TrainSettings
-from hal.train.batches import DeviceData, EpochDraw
+from hal.cell_files import CURVES
+from hal.params import Cell, TrainSettings
+from hal.train.batches import DeviceData, EpochDraw, draw_epoch
+from hal.train.evaluate import Evaluation
 from hal.train.graph import captured
+from hal.train.model import HAL
+from hal.train.progress import ProgressReport
+from hal.train.schedule import learning_rates
+from hal.train.state import Progress, load_state, save_state
+
+SAVE_EVERY_S = 5.0
 
 # Steps whose images are gathered at once: for each pixel a gather may hold three indices of eight bytes.
 GATHERED = 32
+
+
+def train(cell: Cell, trainer: "Trainer", resume: Path) -> Progress:
+    """Train from the saved state, or from the start, to the last epoch or to the first loss that is not finite."""
+    settings, net, data = cell.train, trainer.net, trainer.data
+    n_images = len(data.train_labels)
+    rates = learning_rates(settings, n_images // settings.batch_size)
+    steps = rates.shape[1]
+    evaluation = Evaluation(net, data, trainer.autocast)
+    progress = load_state(resume, cell.hash, net, trainer.momentum_buffers, settings.epochs)
+    progress.started = progress.started or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    saved_at = time.monotonic()
+
+    def draw(epoch: int) -> EpochDraw:
+        return draw_epoch(
+            cell.seed, epoch, n_images, settings.batch_size, cell.augment, max(data.superclasses, 1)
+        )
+
+    drawn = draw(progress.epoch)
+    with ProgressReport(cell.name, settings.epochs, steps * settings.batch_size, progress.epoch) as report:
+        while progress.epoch < settings.epochs and progress.diverged_at_step is None:
+            epoch, began = progress.epoch, time.monotonic()
+            trainer.epoch(drawn, rates[epoch], lambda: report.images(settings.batch_size))
+            drawn = draw(epoch + 1)  # while a GPU is still at work
+            train_loss = trainer.losses.double().mean().item()
+            train_error = 100 * trainer.wrong.sum().item() / (steps * settings.batch_size)
+            trained = time.monotonic()
+            test_error, test_loss = evaluation.error_and_loss()
+
+            progress.epoch += 1
+            progress.train_s += trained - began
+            progress.wall_s += time.monotonic() - began
+            if not (math.isfinite(train_loss) and math.isfinite(test_loss)):
+                progress.diverged_at_step = epoch * steps + first_not_finite(trainer.losses)
+            values = (progress.epoch, float(rates[epoch, -1]), train_loss, train_error, test_loss, test_error)
+            progress.curves.append(dict(zip(CURVES, values, strict=True)))
+            report.epoch(progress.curves[-1])
+            if time.monotonic() - saved_at > SAVE_EVERY_S:
+                save_state(resume, cell.hash, net, trainer.momentum_buffers, progress, settings.epochs)
+                saved_at = time.monotonic()
+    if progress.diverged_at_step is not None:
+        print(
+            f"{cell.name}: the loss is not finite at step {progress.diverged_at_step}: diverged, stopped",
+            flush=True,
+        )
+    return progress
+
+
+def first_not_finite(losses: Tensor) -> int:
+    """The step, counted from 1, of the first loss (steps,) that is not finite; the last step if all are."""
+    bad = (~losses.isfinite()).nonzero()
+    return int(bad[0]) + 1 if len(bad) else len(losses)
 
 
 class Trainer:
@@ -46,6 +109,7 @@ class Trainer:
         shape = (data.height, data.width, data.channels)
         self.images = torch.zeros((steps, settings.batch_size, *shape), dtype=torch.uint8, **on_device)
         self.labels = torch.zeros((steps, settings.batch_size), dtype=torch.int64, **on_device)
+        self.told = None if data.hint == "none" else torch.zeros_like(self.labels)
         self.rates = torch.zeros(steps, **on_device)
         self.losses = torch.zeros(steps, **on_device)
         self.wrong = torch.zeros(steps, dtype=torch.int64, **on_device)
@@ -67,6 +131,8 @@ class Trainer:
             part = draw.steps(first, first + GATHERED)
             self.images[first : first + GATHERED].copy_(self.data.training_images(part))
         self.labels.copy_(self.data.training_labels(draw))
+        if self.told is not None:
+            self.told.copy_(self.data.training_told(draw))
         self.rates.copy_(torch.from_numpy(rates))
         self._now.zero_()
         for _ in range(len(rates)):
@@ -77,11 +143,13 @@ class Trainer:
         """One batch: forward, backward, update, and what `losses` and `wrong` hold of it."""
         images = self.images.index_select(0, self._now)[0]
         labels = self.labels.index_select(0, self._now)[0]
+        told = None if self.told is None else self.told.index_select(0, self._now)[0]
         self.net.train()
         for parameter in self.parameters:
             parameter.grad = None
         with self.autocast:
-            logits = self.net(self.data.normalise(images), self.data.superclass(labels)).float()
+            logits = self.net(self.data.normalise(images), self.data.x_star(told)).float()
+            logits = self.data.restricted(logits, labels)
             loss = F.cross_entropy(logits, labels)
         loss.backward()
         with torch.no_grad():

@@ -6,16 +6,17 @@ from hal.params import TrainSettings
 
 
 def learning_rates(settings: TrainSettings, steps_per_epoch: int) -> np.ndarray:
-    """Cosine from `max_lr` towards 0 times a linear warm-up: one rate a step, (epochs, steps_per_epoch).
+    """A linear warm-up to `max_lr`, then a cosine towards 0: one rate a step, (epochs, steps_per_epoch).
 
-    Step t of T has the rate max_lr/2 (1 + cos(pi t / T)), so 0 would be reached at step T, the one after the last.
-    With `cosine: epoch`, t is held at the epoch's first step. During the W steps of warm-up step t is
-    multiplied by (t + 1) / W.
+    Step t of the W steps of warm-up has the rate max_lr (t + 1) / W. A later step t of T has
+    max_lr/2 (1 + cos(pi (t - W) / (T - W))), so 0 would be reached at step T, the one after the last. With
+    `cosine: epoch`, t is held at the epoch's first step. However short a run is, its warm-up ends at max_lr.
     """
     step = np.arange(settings.epochs * steps_per_epoch, dtype=np.float64)
     held = step if settings.cosine == "step" else step - step % steps_per_epoch
-    rates = settings.max_lr / 2 * (1 + np.cos(np.pi * held / len(step)))
     warmup = settings.warmup_epochs * steps_per_epoch
+    since = np.maximum(held - warmup, 0) / max(len(step) - warmup, 1)
+    rates = settings.max_lr / 2 * (1 + np.cos(np.pi * since))
     if warmup > 0:
-        rates = rates * np.minimum(1, (step + 1) / warmup)
+        rates *= np.minimum(1, (step + 1) / warmup)
     return rates.reshape(settings.epochs, steps_per_epoch)

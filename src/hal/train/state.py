@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hal.files import write_atomically, write_text
-from hal.model import HAL
+from hal.train.model import HAL
 
 
 @dataclasses.dataclass
@@ -58,10 +58,9 @@ def save_state(
 ) -> None:
     """Write the state after an epoch; a reader sees the last one or this one, never a part."""
     tensors = {name: tensor.contiguous().cpu() for name, tensor in _tensors(net, momentum_buffers).items()}
-    said = {"cell": cell_hash, "sha256": _sha256(tensors), "progress": dataclasses.asdict(progress)}
-    write_atomically(
-        folder / "state.safetensors", lambda file: file.write(save(tensors, {"state": json.dumps(said)}))
-    )
+    recorded = json.dumps({"cell": cell_hash, "progress": dataclasses.asdict(progress)})
+    metadata = {"state": recorded, "sha256": _sha256(tensors, recorded)}
+    write_atomically(folder / "state.safetensors", lambda file: file.write(save(tensors, metadata)))
     write_text(folder / "progress.json", json.dumps({"epoch": progress.epoch, "epochs": epochs}) + "\n")
 
 
@@ -87,11 +86,14 @@ def load_state(
         return Progress()
     try:
         with safe_open(path, "pt") as stored:
-            said = json.loads(stored.metadata()["state"])
+            recorded, sha256 = stored.metadata()["state"], stored.metadata()["sha256"]
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
-        progress = Progress(**said["progress"])
-        if said["cell"] != cell_hash or said["sha256"] != _sha256(tensors):
-            raise ValueError("it is not this cell's, or not whole")
+        if sha256 != _sha256(tensors, recorded):
+            raise ValueError("it is not whole")
+        state = json.loads(recorded)
+        progress = Progress(**state["progress"])
+        if state["cell"] != cell_hash:
+            raise ValueError("it is another cell's")
         if tensors.keys() != _tensors(net, momentum_buffers).keys():
             raise ValueError("it holds other tensors: another version of this program wrote it")
         if not len(progress.curves) == progress.epoch <= epochs:
@@ -121,8 +123,8 @@ def _tensors(net: HAL, momentum_buffers: list[Tensor]) -> dict[str, Tensor]:
     return tensors | {f"momentum.{i}": buffer for i, buffer in enumerate(momentum_buffers)}
 
 
-def _sha256(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _sha256(tensors: dict[str, Tensor], recorded: str) -> str:
+    digest = hashlib.sha256(recorded.encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tuple(tensors[name].shape)}".encode())
         digest.update(tensors[name].numpy())

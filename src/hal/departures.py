@@ -1,0 +1,173 @@
+"""What kind of run this is: the paper's, or how it departs from it, and what an overlay changed."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hal.paper import Paper, load_paper, same_grouping
+from hal.params import Params, load
+from hal.titles import dataset_title
+
+PARAMS = Path("params.yaml")
+
+
+def settings(params: Params) -> dict[str, Any]:
+    """Every value of params under its key path, such as `train.epochs`; lists are values."""
+
+    def flat(node: Any, path: str) -> dict[str, Any]:
+        if dataclasses.is_dataclass(node):
+            node = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
+        if not isinstance(node, dict):
+            return {path: node}
+        found: dict[str, Any] = {}
+        for key, value in node.items():
+            found |= flat(value, f"{path}.{key}" if path else str(key))
+        return found
+
+    return flat(params, "")
+
+
+def changes(params: Params, base: Params) -> list[tuple[str, Any, Any]]:
+    """Key path, value in `base` and value in `params` (None where it has none), for what differs and can matter.
+
+    `root`, `data` and `runtime` only say where and how fast; data sets that neither grid trains say nothing.
+    A data set that `base` lacks is one change.
+    """
+    ours, theirs = settings(params), settings(base)
+    trained = {*params.grid.datasets, *base.grid.datasets}
+    found = []
+    for key in [*ours, *(key for key in theirs if key not in ours)]:
+        top, name, *_ = [*key.split("."), ""]
+        if top in ("root", "data", "runtime") or (
+            top == "datasets" and name not in trained & base.datasets.keys()
+        ):
+            continue
+        if theirs.get(key) != ours.get(key):
+            found.append((key, theirs.get(key), ours.get(key)))
+    added = [name for name in params.grid.datasets if name not in base.datasets]
+    return found + [(f"datasets.{name}", None, "defined by the overlay") for name in added]
+
+
+def departures(params: Params, dataset: str | None = None) -> list[str]:
+    """How the run, or one data set's part of it, falls short of or departs from what the paper states.
+
+    Empty for the paper's run. What the paper leaves open is no departure; nor is a case, a data set or a seed more.
+    """
+    paper = load_paper()
+    ours = settings(params)
+    found = [
+        f"{key.split('.')[-1].replace('_', ' ')} {shown(ours[key])} (paper: {shown(stated)})"
+        for key, stated in paper.settings.items()
+        if ours[key] != stated
+    ]
+    seeds = len(params.grid.seeds)
+    if seeds < paper.runs:
+        found.append(f"{seeds} seed{'s' if seeds > 1 else ''} (paper: {paper.runs} runs)")
+    if dataset is not None:
+        return found + _of_dataset(paper, params, dataset)
+    absent = [name for name in paper.datasets if name not in params.grid.datasets]
+    if len(absent) == len(paper.datasets):
+        return [*found, "none of the paper's data sets"]
+    if absent:
+        found.append(f"without {' and '.join(dataset_title(params, name) for name in absent)}")
+    for name in params.grid.datasets:
+        if name in paper.datasets:
+            found += _of_dataset(paper, params, name)
+    return found
+
+
+def label(params: Params) -> str:
+    """The run's name, from its root: `demo` for runs/demo, empty for the base run."""
+    return Path(params.root).resolve().name if Path(params.root) != Path(".") else ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What kind of run this is.
+
+    Attributes:
+        root: the folder that everything is written below.
+        label: its name, empty for the base run.
+        overlays: the files laid over params.yaml.
+        departures: how it departs from what the paper states; empty for the paper's experiment.
+        changes: key path, value of params.yaml and value in force, for what the overlays changed.
+    """
+
+    root: str
+    label: str
+    overlays: tuple[str, ...]
+    departures: tuple[str, ...]
+    changes: tuple[tuple[str, Any, Any], ...]
+
+    @property
+    def statement(self) -> str:
+        """One sentence on how this is not params.yaml's run of the paper's experiment; empty where it is."""
+        run = f"The run “{self.label}”" if self.label else "This run"
+        if self.departures:
+            return f"{run} is not the paper's experiment: {'; '.join(self.departures)}."
+        if self.changes:
+            changed = (f"{key} = {shown(value)} ({shown(base)})" for key, base, value in self.changes)
+            return (
+                f"{run} is a variation of params.yaml (whose values are in brackets): {'; '.join(changed)}."
+            )
+        return ""
+
+    @property
+    def suffix(self) -> str:
+        """What a snakemake command needs behind its targets so that it means this run."""
+        return f" --configfile {' '.join(self.overlays)}" if self.overlays else ""
+
+
+def describe(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> Run:
+    """What kind of run `params`, read from `path` with `overlays`, is."""
+    changed = changes(params, load(path)) if overlays else []
+    return Run(
+        params.root, label(params), tuple(map(str, overlays)), tuple(departures(params)), tuple(changed)
+    )
+
+
+def note(params: Params, dataset: str) -> str:
+    """A line for a figure of that data set; empty for the base run of the paper's experiment."""
+    found = departures(params, dataset)
+    run = f"Run “{label(params)}”" if label(params) else "This run"
+    if found:
+        return f"{run}, not the paper's experiment: {'; '.join(found)}"
+    return run if label(params) else ""
+
+
+def _of_dataset(paper: Paper, params: Params, name: str) -> list[str]:
+    entry, title = params.datasets[name], dataset_title(params, name)
+    printed = paper.dataset(params, name)
+    if printed is None:
+        return [f"{title} is no data set of the paper"]
+    found = []
+    for section in ("model", "train", "augment"):
+        for key, value in getattr(entry, section).items():
+            stated = paper.settings.get(f"{section}.{key}")
+            common = getattr(getattr(params, section), key)
+            if value != (common if stated is None else stated):
+                other = f"elsewhere: {shown(common)}" if stated is None else f"paper: {shown(stated)}"
+                found.append(f"{title} with {key.replace('_', ' ')} {shown(value)} ({other})")
+    if entry.layers != printed.layers:
+        found.append(f"{title} with {entry.layers} layers (paper: {printed.layers})")
+    found += [f"{title} without {case}" for case in printed.cases if case not in entry.cases]
+    found += [
+        f"{title} {case} is not Table 1's grouping"
+        for case in printed.cases
+        if case in entry.cases and not same_grouping(printed, entry, case)
+    ]
+    return found
+
+
+def shown(value: Any) -> str:
+    """A setting as a person would write it in YAML, in short."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(shown, value))}]"
+    return str(value)

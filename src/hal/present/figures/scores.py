@@ -1,0 +1,134 @@
+"""Figures 3, 5 and 7: auxiliary scores of all training images by superclass, every class apart."""
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.ndimage import gaussian_filter1d
+
+from hal.departures import note
+from hal.errors import UserError
+from hal.params import Params
+from hal.present.figures import style
+from hal.study.grid import CellResult, scores, select, summary
+from hal.titles import case_title, dataset_title, superclass_names
+
+_TAIL = 0.001  # the share of scores at either end that may not stretch the axis
+_BINS = 160
+_ROW = 0.155  # inches a class takes, or less where there are many
+_HIGHEST = 9.0  # inches a panel may take
+_TOP = 3  # rows that the superclasses' densities take
+
+
+def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
+    """A panel for every case: on top the scores of each superclass as a density, below them those of each class.
+
+    Args:
+        params: the experiment.
+        dataset: its name.
+        results: the data set's cells; of each case the first that is ok is shown.
+    """
+    cases, n_classes = params.datasets[dataset].cases, len(params.datasets[dataset].classes)
+    rows = _TOP + n_classes + max((len(case.superclasses) for case in cases.values()), default=0)
+    row = min(_ROW, _HIGHEST / rows)
+    figure, axes = style.panels(max(1, len(cases)), height=0.5 + row * rows, share=False)
+    if not cases:
+        style.say(axes[0], "the baseline has no auxiliary scores")
+    remarks = [note(params, dataset)]
+    for ax, name in zip(axes, cases, strict=False):
+        ax.set_title(style.panel_title(case_title(params, dataset, name)))
+        cells = select(results, dataset, name)
+        shown = next((cell for cell in cells if cell.ok), None)
+        if shown is None:
+            style.say(ax, f"no finished cell: {summary(cells)}")
+            continue
+        try:
+            table = scores(shown)
+        except UserError as error:
+            remarks.append(str(error))
+            style.say(ax, "scores cannot be read")
+            continue
+        finite = table[np.isfinite(table["score"])]
+        if len(finite) < len(table):
+            remarks.append(f"{len(table) - len(finite):,} scores of {name} are not finite")
+        if finite.empty:
+            style.say(ax, "no finite score")
+        else:
+            _draw_case(ax, params, shown, finite, font=min(7.5, 0.9 * 72 * row))
+    style.head(figure, f"{dataset_title(params, dataset)}: auxiliary scores of all training images", remarks)
+    return figure
+
+
+def _draw_case(ax: Axes, params: Params, cell: CellResult, table: pd.DataFrame, font: float) -> None:
+    """One panel from finite scores. The vertical axis counts rows, downwards."""
+    dataset, case, seed = cell.cell.dataset, cell.cell.case, cell.cell.seed
+    low, high = _limits(table["score"].to_numpy(dtype=float))
+    outside = int((~table["score"].between(low, high)).sum())
+    edges = np.linspace(low, high, _BINS + 1)
+    groups = [table["score"][table["superclass"] == j].to_numpy() for j in range(len(cell.cell.superclasses))]
+    densities = [_density(values, edges) for values in groups]
+    scale = 0.9 * _TOP / max(density.max() for density in densities)
+    names = superclass_names(params, dataset, case)
+    beside = {"transform": ax.get_yaxis_transform(), "clip_on": False}
+    y, ticks = float(_TOP), {}
+    for j, classes in enumerate(cell.cell.superclasses):
+        colour = style.COLOURS[j % len(style.COLOURS)]
+        _draw_density(ax, edges, scale * densities[j], _TOP, colour)
+        ax.plot([0, 0], [y + 0.15, y + 1 + len(classes)], color=colour, lw=4, solid_capstyle="butt", **beside)
+        name = textwrap.shorten(names[j], 30, placeholder=" …")
+        ax.text(0.02, y + 0.55, name, va="center", fontweight="bold", fontsize=font, **beside)
+        for middle, label in enumerate(classes, start=1):
+            ticks[y + middle + 0.5] = params.datasets[dataset].classes[label]
+            _draw_violin(
+                ax, edges, table["score"][table["label"] == label].to_numpy(), y + middle + 0.5, colour
+            )
+        y += 1 + len(classes)
+    left_out = f"; {outside:,} outside" if outside else ""
+    ax.set(xlim=(low, high), ylim=(y + 0.2, 0), xlabel=f"auxiliary score (seed {seed}{left_out})")
+    ax.set_yticks(list(ticks), list(ticks.values()), fontsize=font)
+    ax.tick_params(axis="y", length=0)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.grid(axis="x")
+
+
+def _draw_density(ax: Axes, edges: np.ndarray, height: np.ndarray, base: float, colour: str) -> None:
+    x, height = _seen(edges, height)
+    ax.fill_between(x, base, base - height, color=colour, alpha=0.35, linewidth=0)
+    ax.plot(x, base - height, color=colour, linewidth=0.9)
+
+
+def _draw_violin(ax: Axes, edges: np.ndarray, values: np.ndarray, middle: float, colour: str) -> None:
+    """The scores of one class, at most 0.9 rows thick, with a line at their median."""
+    if not len(values):
+        return
+    density = _density(values, edges)
+    x, half = _seen(edges, 0.45 * density / max(density.max(), 1))
+    ax.fill_between(x, middle - half, middle + half, color=colour, linewidth=0)
+    ax.plot([np.median(values)] * 2, [middle - 0.45, middle + 0.45], color=style.INK, linewidth=0.9)
+
+
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    """Where nearly all values lie, with a margin; never empty."""
+    low, high = np.quantile(values, [_TAIL, 1 - _TAIL])
+    margin = 0.04 * (high - low) or 0.5 * max(abs(high), 1e-3)
+    return float(low - margin), float(high + margin)
+
+
+def _seen(edges: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Middles of the bins and heights where a density is more than a hair line; the rest only makes files larger."""
+    tall = np.flatnonzero(height > 0.004)
+    kept = slice(tall[0], tall[-1] + 1) if len(tall) else slice(0)
+    return (edges[1:] + edges[:-1])[kept] / 2, height[kept]
+
+
+def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Values a bin, smoothed as Silverman's rule has it (a kernel density, but on a grid: fast for any number)."""
+    counts = np.histogram(values, edges)[0].astype(float)
+    if len(values) < 2:
+        return counts
+    spread = min(values.std(), np.subtract(*np.quantile(values, [0.75, 0.25])) / 1.34)
+    bandwidth = 0.9 * spread * len(values) ** -0.2 / (edges[1] - edges[0])
+    return gaussian_filter1d(counts, float(np.clip(bandwidth, 0.7, _BINS / 10)), mode="constant")

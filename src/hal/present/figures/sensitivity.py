@@ -1,0 +1,71 @@
+"""What each assumption is worth: the test errors of every variant, seed by seed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from hal.departures import note
+from hal.params import BASELINE, Params
+from hal.present.figures import style
+from hal.study.grid import CellResult, select
+from hal.study.sensitivity import families, variant_title
+from hal.titles import case_title, dataset_title
+
+
+def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
+    """A panel a case: a row a variant, a dot a seed, a bar at the mean; the baseline in black in every panel.
+
+    Args:
+        params: the experiment.
+        dataset: the one whose variants are shown.
+        results: all cells of the grid.
+    """
+    members = families(params)[dataset]
+    cases = params.cases(dataset)[1:] or [BASELINE]
+    figure, axes = style.panels(len(cases), height=0.45 + 0.24 * len(members), share=True)
+    rows = np.arange(len(members))[::-1]
+    errors = [r.record["test_error"] for r in results if r.ok and r.cell.dataset in members]
+    # The right quarter of the axis is left to the seeds that have no error.
+    limits = (0.8 * max(min(errors, default=1), 0.01), 2.5 * max(max(errors, default=100), 0.1))
+    for ax, case in zip(axes, cases, strict=True):
+        ax.set_title(style.panel_title(case_title(params, dataset, case)))
+        for row, member in zip(rows, members, strict=True):
+            for name, colour, offset in ((BASELINE, style.INK, 0.17), (case, style.COLOURS[0], -0.17)):
+                cells = select(results, member, name)
+                errors = [r.record["test_error"] for r in cells if r.ok]
+                y = row + offset
+                if errors:
+                    ax.plot(
+                        errors,
+                        [y] * len(errors),
+                        ".",
+                        color=colour,
+                        alpha=0.5,
+                        markersize=4,
+                        markeredgewidth=0,
+                    )
+                    ax.plot(np.mean(errors), y, "|", color=colour, markersize=7, markeredgewidth=1.4)
+                for k, state in enumerate(r.state for r in cells if not r.ok):
+                    sign = "×" if state == "diverged" else "?"
+                    where = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
+                    ax.text(1 - 0.045 * k, y, sign, color=style.WARNING, fontsize=6.5, **where)
+        ax.set_yticks(rows, [style.panel_title(variant_title(params, member)) for member in members])
+        ax.set(xscale="log", xlim=limits, ylim=(-0.6, len(rows) - 0.4))
+        ax.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.tick_params(labelbottom=True)
+        ax.axhline(rows[0] - 0.5, color=style.FAINT, linewidth=0.5)
+        ax.grid(axis="x")
+        ax.spines[["top", "right"]].set_visible(False)
+    for ax in axes[-2:]:
+        ax.set_xlabel("test error (percent)")
+    remarks = [
+        note(params, dataset),
+        "Black: the baseline; blue: with superclass. A dot is a seed, a bar the mean of those that count; "
+        "× diverged, ? not there.",
+    ]
+    style.head(figure, f"{dataset_title(params, dataset)}: one assumption varied at a time", remarks)
+    return figure

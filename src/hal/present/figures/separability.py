@@ -1,0 +1,78 @@
+"""Section 5's claim as a figure: does a network whose scores split better gain more?"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from hal.departures import note
+from hal.params import Params
+from hal.present.figures import style
+from hal.present.numbers import interval, number
+from hal.study.grid import CellResult
+from hal.study.resampling import Interval
+from hal.study.separability import pairs, predicts, separability
+from hal.titles import dataset_title
+
+_MARKERS = "os^Dv"
+
+
+def draw(params: Params, results: Sequence[CellResult]) -> Figure:
+    """A point for each data set and case: separability of its scores against what it takes off the baseline's error.
+
+    Args:
+        params: the experiment.
+        results: all its cells; those that are not ok leave their case's means.
+    """
+    table = pairs(params, results, separability(params, results))
+    figure, (left, right) = style.panels(2, height=2.3, share=False)
+    if len(table) < 4:
+        style.say(left, f"{len(table)} pairs of a data set and a case; a rank correlation needs at least 4")
+        right.set_axis_off()
+    else:
+        rho = predicts(table).set_index(["separability", "reduction"])
+        _draw_points(left, params, table, table["auc"], "AUC of the scores", rho.loc[("auc", "percent")])
+        _draw_points(
+            right,
+            params,
+            table,
+            1 - table["overlap"],
+            "1 − overlap of the scores",
+            rho.loc[("split", "percent")],
+        )
+        left.set_ylabel("error reduction (% of baseline's)")
+        handles, labels = left.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    remarks = dict.fromkeys(note(params, dataset) for dataset in params.grid.datasets)
+    style.head(
+        figure,
+        f"Separability and error reduction: {len(table)} pairs of a data set and a case",
+        list(remarks),
+    )
+    return figure
+
+
+def _draw_points(
+    ax: Axes, params: Params, table: pd.DataFrame, x: pd.Series, label: str, rho: pd.Series
+) -> None:
+    for i, dataset in enumerate(params.grid.datasets):
+        mine = table["dataset"] == dataset
+        ax.plot(
+            x[mine],
+            table["percent"][mine],
+            _MARKERS[i % len(_MARKERS)],
+            color=style.COLOURS[i % len(style.COLOURS)],
+            markersize=5,
+            label=dataset_title(params, dataset),
+        )
+    for at, height, case in zip(x, table["percent"], table["case"], strict=True):
+        ax.annotate(case, (at, height), (3, 3), textcoords="offset points", fontsize=6.5, color=style.FAINT)
+    ax.axhline(0, color=style.FAINT, linewidth=0.6, zorder=0)
+    ax.margins(x=0.2, y=0.12)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.set_xlabel(label)
+    ax.set_title(f"Spearman's ρ {number(rho['rho'])} {interval(Interval(rho['low'], rho['high']))}")
+    ax.grid()
+    ax.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,49 @@
+"""Numbers and names as the tables print them."""
+
+import math
+
+from hal.study.resampling import Interval
+
+PARTIAL = "†"
+NONE = "–"
+
+
+def counted(n: int, planned: int) -> str:
+    """How many cells a number is of, marked where that is fewer than planned."""
+    return str(n) if n == planned else f"{n} of {planned} {PARTIAL}"
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Such as 0.43, or a dash for NaN."""
+    return NONE if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def with_deviation(mean: float, sd: float) -> str:
+    """Such as `0.43 ± 0.03`; without the deviation where there is none."""
+    return number(mean) if math.isnan(mean) or math.isnan(sd) else f"{mean:.2f} ± {sd:.2f}"
+
+
+def signed(value: float) -> str:
+    """A difference, such as −0.50."""
+    return NONE if math.isnan(value) else f"{value:+.2f}".replace("-", "−")
+
+
+def interval(found: Interval, sign: bool = False) -> str:
+    """Such as `[0.40, 0.46]`, or a dash."""
+    text = signed if sign else number
+    return f"[{text(found.low)}, {text(found.high)}]" if found.known else NONE
+
+
+def probability(p: float) -> str:
+    """A p-value, never printed as 0."""
+    if math.isnan(p):
+        return NONE
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def markdown_cell(text: str) -> str:
+    """Text with whatever Markdown would read as its own escaped, on one line."""
+    text = " ".join(text.split())
+    for character in "\\`*_{}[]<>|#":
+        text = text.replace(character, "\\" + character)
+    return text

@@ -1,0 +1,120 @@
+"""Table 2's differences with their uncertainty: each case against the baseline, and against the masked baseline."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from hal.params import BASELINE, Params
+from hal.study.grid import CellResult, select
+from hal.study.resampling import (
+    NO_INTERVAL,
+    bootstrap,
+    detectable,
+    holm,
+    moments,
+    welch_interval,
+    welch_p,
+)
+
+AGAINST = (BASELINE, "oracle_mask")
+
+
+def errors(results: Sequence[CellResult], dataset: str, case: str, measure: str = "test_error") -> np.ndarray:
+    """A final measure of cell.json for the cells of one case that count, one value a seed."""
+    return np.array([r.record[measure] for r in select(results, dataset, case) if r.ok], dtype=float)
+
+
+def control(
+    controls: pd.DataFrame,
+    dataset: str,
+    case: str,
+    grouping: str,
+    name: str,
+    column: str = "error",
+) -> np.ndarray:
+    """A control of one case and grouping, for the cells that have it, one value a seed."""
+    rows = controls[(controls["dataset"] == dataset) & (controls["case"] == case)]
+    return rows[(rows["grouping"] == grouping) & (rows["control"] == name)][column].dropna().to_numpy()
+
+
+def comparisons(params: Params, results: Sequence[CellResult], controls: pd.DataFrame) -> pd.DataFrame:
+    """One row for every mean and for every difference from a reference. Errors in percent, differences in points.
+
+    Columns: dataset, case, against (empty for the baseline's own row; else `baseline`, or `oracle_mask`: the baseline's
+    logits restricted to the case's superclasses); n, mean, sd, mean_low, mean_high (bootstrap); reference_n,
+    reference_mean; difference (mean minus reference), low and high (bootstrap), welch_low, welch_high, p (Welch), p_holm
+    (Holm over the `comparisons` of the grid against the same reference), detectable (see `statistics.detectable`).
+    The case `all cases` pools a data set's cases, each with the same weight, stratified; it has no p.
+    """
+    planned = sum(len(params.datasets[dataset].cases) for dataset in params.grid.datasets)
+    rows = []
+    for dataset in params.grid.datasets:
+        baseline = errors(results, dataset, BASELINE)
+        rows.append(_row(dataset, BASELINE, "", baseline))
+        cases = params.cases(dataset)[1:]
+        for against in AGAINST:
+            samples, references = [], []
+            for case in cases:
+                samples.append(errors(results, dataset, case))
+                references.append(
+                    baseline
+                    if against == BASELINE
+                    else control(controls, dataset, BASELINE, case, "oracle_mask")
+                )
+                rows.append(
+                    _row(dataset, case, against, samples[-1], references[-1]) | {"comparisons": planned}
+                )
+            if against == BASELINE and len(cases) > 1:
+                rows.append(_pooled(dataset, samples, baseline))
+    table = pd.DataFrame(rows)
+    table["p_holm"] = math.nan
+    for against in AGAINST:
+        of_family = (table["against"] == against) & (table["case"] != "all cases")
+        table.loc[of_family, "p_holm"] = holm(table.loc[of_family, "p"].to_numpy(), planned)
+    return table
+
+
+def _row(
+    dataset: str, case: str, against: str, sample: np.ndarray, reference: np.ndarray | None = None
+) -> dict:
+    ours, mean = moments(sample), bootstrap([sample], [1])
+    row = {
+        "dataset": dataset,
+        "case": case,
+        "against": against,
+        "n": ours.n,
+        "mean": ours.mean,
+        "sd": ours.sd,
+    }
+    row |= {"mean_low": mean.low, "mean_high": mean.high}
+    theirs = moments(reference if reference is not None else [])
+    drawn = NO_INTERVAL if reference is None else bootstrap([sample, reference], [1, -1])
+    welch = welch_interval(ours, theirs)
+    return row | {
+        "reference_n": theirs.n,
+        "reference_mean": theirs.mean,
+        "difference": ours.mean - theirs.mean,
+        "low": drawn.low,
+        "high": drawn.high,
+        "welch_low": welch.low,
+        "welch_high": welch.high,
+        "p": welch_p(ours, theirs),
+        "detectable": detectable(ours, theirs),
+        "comparisons": 0,
+    }
+
+
+def _pooled(dataset: str, samples: Sequence[np.ndarray], baseline: np.ndarray) -> dict:
+    """The mean difference of all cases from the baseline."""
+    weights = [1 / len(samples)] * len(samples)
+    mean, drawn = bootstrap(samples, weights), bootstrap([*samples, baseline], [*weights, -1])
+    pooled = float(np.mean([moments(sample).mean for sample in samples]))
+    reference = moments(baseline)
+    row = {"dataset": dataset, "case": "all cases", "against": BASELINE, "n": sum(map(len, samples))}
+    row |= {"mean": pooled, "sd": math.nan, "mean_low": mean.low, "mean_high": mean.high}
+    row |= {"reference_n": reference.n, "reference_mean": reference.mean}
+    row |= {"difference": pooled - reference.mean, "low": drawn.low, "high": drawn.high}
+    none = dict.fromkeys(("welch_low", "welch_high", "p", "detectable"), math.nan)
+    return row | none | {"comparisons": 0}

@@ -1,0 +1,104 @@
+"""Section 4's "faster convergence" as numbers.
+
+Per network, for the training and for the test loss:
+
+- `epoch`: the first after which the loss is at or below the baseline's final one (the mean over the baseline's seeds
+  of the last epoch's loss); NaN where it never is. The baseline's networks are measured too: their loss may dip below
+  the final value early, and a case is faster only if it is there sooner than they.
+- `log_loss`: the mean of ln(loss) over all epochs. The baseline's minus a case's is the area between their
+  logarithmic curves, per epoch: 0.1 says that the case's loss lies 10 % lower (exp(-0.1) = 0.905), epoch for epoch.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from hal.errors import UserError
+from hal.params import BASELINE, Params
+from hal.study.grid import CellResult, curves, select
+from hal.study.resampling import NO_INTERVAL, bootstrap, moments, welch_interval
+
+LOSSES = ("train_loss", "test_loss")
+
+
+def first_reached(loss: np.ndarray, target: float) -> float:
+    """The first epoch, counted from 1, after which the loss is at most `target`; NaN if none."""
+    at = np.flatnonzero(loss <= target)
+    return float(at[0] + 1) if len(at) else math.nan
+
+
+def per_cell(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
+    """One row for each cell and loss: dataset, case, seed, loss, target, epoch, log_loss, note.
+
+    A cell that does not count, or whose curves are broken or not positive, has NaN and says why under `note`.
+    """
+    rows = []
+    for dataset in params.grid.datasets:
+        read = {r.cell.name: _losses(r) for r in select(results, dataset)}
+        for loss in LOSSES:
+            finals = [
+                values[loss].iloc[-1]
+                for r in select(results, dataset, BASELINE)
+                if (values := read[r.cell.name][0]) is not None
+            ]
+            target = float(np.mean(finals)) if finals else math.nan
+            for r in select(results, dataset):
+                values, note = read[r.cell.name]
+                row = {"dataset": dataset, "case": r.cell.case, "seed": r.cell.seed, "loss": loss}
+                row |= {"target": target, "epoch": math.nan, "log_loss": math.nan, "note": note}
+                if values is not None:
+                    row["epoch"] = first_reached(values[loss].to_numpy(), target)
+                    row["log_loss"] = float(np.log(values[loss]).mean())
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def convergence(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
+    """One row for each data set, case and loss, from `per_cell`.
+
+    Columns: dataset, case, loss, n, target; reached (of n), epochs (mean over those that reached it), epochs_low,
+    epochs_high (bootstrap; none where a network never got there: a mean without it would flatter); area (see the module's
+    text; NaN for the baseline), low, high (bootstrap), welch_low, welch_high; notes.
+    """
+    rows = []
+    for (dataset, loss), table in cells.groupby(["dataset", "loss"], sort=False):
+        baseline = table[table["case"] == BASELINE]["log_loss"].dropna().to_numpy()
+        for case in params.cases(dataset):
+            mine = table[table["case"] == case]
+            counted = mine.dropna(subset=["log_loss"])
+            values, reached = counted["log_loss"].to_numpy(), counted["epoch"].dropna().to_numpy()
+            epochs = bootstrap([reached], [1]) if len(reached) == len(counted) else NO_INTERVAL
+            row = {"dataset": dataset, "case": case, "loss": loss, "n": len(counted)}
+            row |= {
+                "target": mine["target"].iloc[0],
+                "reached": len(reached),
+                "epochs": moments(reached).mean,
+            }
+            row |= {"epochs_low": epochs.low, "epochs_high": epochs.high}
+            row |= dict.fromkeys(("area", "low", "high", "welch_low", "welch_high"), math.nan)
+            if case != BASELINE:
+                drawn = bootstrap([baseline, values], [1, -1])
+                welch = welch_interval(moments(baseline), moments(values))
+                row |= {"area": moments(baseline).mean - moments(values).mean}
+                row |= {"low": drawn.low, "high": drawn.high}
+                row |= {"welch_low": welch.low, "welch_high": welch.high}
+            notes = [
+                f"seed {seed} {note}" for seed, note in zip(mine["seed"], mine["note"], strict=True) if note
+            ]
+            rows.append(row | {"notes": "; ".join(notes)})
+    return pd.DataFrame(rows)
+
+
+def _losses(result: CellResult) -> tuple[pd.DataFrame | None, str]:
+    """A cell's curves, or None and why."""
+    if not result.ok:
+        return None, f"{result.state} {result.reason}".rstrip()
+    try:
+        table = curves(result)
+    except UserError as error:
+        return None, str(error)
+    if not (np.isfinite(table[list(LOSSES)]) & (table[list(LOSSES)] > 0)).all(axis=None):
+        return None, f"{result.folder / 'curves.csv'}: a loss is not positive and finite"
+    return table, ""

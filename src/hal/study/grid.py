@@ -1,0 +1,254 @@
+"""What became of every planned cell, and the numbers of those that are whole and current."""
+
+import dataclasses
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from hal.cell_files import read_record
+from hal.errors import UserError
+from hal.files import sha256_of
+from hal.params import Cell, Params
+
+State = Literal["ok", "diverged", "missing", "unfinished", "stale", "broken"]
+
+_CURVES = ["epoch", "lr", "train_loss", "train_error", "test_loss", "test_error"]
+_FINAL = ["test_error", "test_loss", "train_error", "train_loss"]
+
+
+@dataclasses.dataclass(frozen=True)
+class CellResult:
+    """One planned cell.
+
+    Attributes:
+        state: `ok`, or why no number of this cell may enter a mean.
+        reason: what a reader should know of the state, as a phrase; for an `ok` cell mostly empty.
+        record: cell.json where it could be read (also of a diverged or stale cell), else empty.
+    """
+
+    cell: Cell
+    state: State
+    reason: str
+    record: dict[str, Any]
+    folder: Path
+
+    @property
+    def ok(self) -> bool:
+        """Whether the cell's numbers count."""
+        return self.state == "ok"
+
+
+def load_grid(params: Params) -> list[CellResult]:
+    """Look at every cell of the grid, in the order of `params.cells()`; never at what merely lies around."""
+    data = {dataset: _data_identity(params, dataset) for dataset in params.grid.datasets}
+    return [_look(params, cell, *data[cell.dataset]) for cell in params.cells()]
+
+
+def select(results: Iterable[CellResult], dataset: str, case: str | None = None) -> list[CellResult]:
+    """The results of one data set, or of one case of it."""
+    return [r for r in results if r.cell.dataset == dataset and case in (None, r.cell.case)]
+
+
+def summary(results: Sequence[CellResult]) -> str:
+    """The cells of which there is something to say, such as `seeds 1, 2 missing; seed 3 diverged at step 812`."""
+    said: dict[str, list[int]] = {}
+    for r in results:
+        text = r.reason if r.ok else f"{r.state} {r.reason}".rstrip()
+        if text:
+            said.setdefault(text, []).append(r.cell.seed)
+    return "; ".join(
+        f"seed{'s' if len(s) > 1 else ''} {', '.join(map(str, s))} {text}" for text, s in said.items()
+    )
+
+
+def curves(result: CellResult) -> pd.DataFrame:
+    """A cell's curves.csv: one row an epoch, losses in nats, errors in percent.
+
+    Raises:
+        UserError: the file is missing or broken.
+    """
+    path = result.folder / "curves.csv"
+    check_file(result, path)
+    try:
+        frame = pd.read_csv(path, usecols=_CURVES, dtype=float)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: broken ({_first_line(error)})") from None
+    epochs = result.record.get("epochs")
+    if list(frame["epoch"]) != list(range(1, len(frame) + 1)) or len(frame) != epochs:
+        raise UserError(f"{path}: holds {len(frame)} rows where epochs 1 to {epochs} should stand")
+    if result.ok and not np.isfinite(frame.to_numpy()).all():
+        raise UserError(f"{path}: holds a value that is not a finite number")
+    final = [result.record.get(name) for name in _FINAL]
+    if result.ok and not np.allclose(frame[_FINAL].iloc[-1], final, rtol=1e-6, atol=0):
+        raise UserError(
+            f"{path}: its last epoch is not the one that cell.json reports; one of them is another cell's"
+        )
+    return frame.astype({"epoch": int})
+
+
+def scores(result: CellResult) -> pd.DataFrame:
+    """A cell's scores.npz: columns score (equation 3), label and superclass, one row a training image.
+
+    Raises:
+        UserError: the file is missing, broken, or not of this cell's grouping.
+    """
+    path = result.folder / "scores.npz"
+    check_file(result, path)
+    score, label, superclass = read_npz(path, {"score": ("f", 1), "label": ("u", 1), "superclass": ("u", 1)})
+    if not len(score) == len(label) == len(superclass) > 0:
+        raise UserError(
+            f"{path}: holds {len(score)} scores, {len(label)} labels, {len(superclass)} superclasses"
+        )
+    frame = pd.DataFrame({"score": score, "label": label, "superclass": superclass})
+    owner = np.full(256, -1)
+    for j, classes in enumerate(result.cell.superclasses):
+        owner[list(classes)] = j
+    if (owner[frame["label"].to_numpy(dtype=np.uint8)] != frame["superclass"]).any():
+        raise UserError(f"{path}: its superclasses are not those of {result.cell.case}")
+    return frame
+
+
+def check_file(result: CellResult, path: Path) -> None:
+    """Compare a file of the cell with the sum that cell.json holds of it.
+
+    Raises:
+        UserError: the file is missing, or not the one that was written with cell.json.
+    """
+    try:
+        found = sha256_of(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    files = result.record.get("files")
+    if isinstance(files, dict) and files.get(path.name, found) != found:
+        raise UserError(f"{path}: not the file that cell.json speaks of (its SHA-256 is another)")
+
+
+def read_npz(path: Path, wanted: dict[str, tuple[str, int]]) -> list[np.ndarray]:
+    """The arrays of those names, each of a kind (numpy's letter: f, u) and a number of dimensions.
+
+    Raises:
+        UserError: the file is missing or broken, or an array is missing or of another kind.
+    """
+    try:
+        with open(path, "rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
+            arrays = [stored[name] for name in wanted]
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: broken ({_first_line(error)})") from None
+    for (name, (kind, dimensions)), array in zip(wanted.items(), arrays, strict=True):
+        if array.dtype.kind != kind or array.ndim != dimensions:
+            raise UserError(f"{path}: {name} is {array.dtype} {array.shape}; this is another kind of file")
+    return arrays
+
+
+def differences(recorded: Any, expected: Any, path: str = "") -> list[str]:
+    """Where two nested settings differ, as `train.epochs is 3, not 250`."""
+    if isinstance(recorded, dict) and isinstance(expected, dict):
+        keys = [*expected, *(key for key in recorded if key not in expected)]
+        below = [
+            differences(recorded.get(key), expected.get(key), f"{path}.{key}" if path else str(key))
+            for key in keys
+        ]
+        return [difference for some in below for difference in some]
+    return [] if recorded == expected else [f"{path} is {_shown(recorded)}, not {_shown(expected)}"]
+
+
+def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str) -> CellResult:
+    paths = params.cell_paths(cell)
+
+    def result(state: State, reason: str = "", record: dict | None = None) -> CellResult:
+        return CellResult(cell, state, reason, record or {}, paths.results)
+
+    path = paths.results / "cell.json"
+    try:
+        record = read_record(path)
+    except FileNotFoundError:
+        progress = _progress(paths.resume)
+        return result("missing") if progress is None else result("unfinished", progress)
+    except (OSError, ValueError) as error:
+        return result("broken", f"({path} cannot be read: {_first_line(error)})")
+    wrong = _faults(record)
+    if wrong:
+        return result("broken", f"({path}: {wrong})")
+    if record["hash"] != cell.hash:
+        changed = differences(record["settings"], cell.settings) or ["its hash is another"]
+        return result("stale", f"({'; '.join(changed)})", record)
+    if data_sha256 is not None and record["provenance"].get("data_sha256") != data_sha256:
+        return result("stale", "(trained on other data than the present data set)", record)
+    if record["status"] == "diverged":
+        return result("diverged", f"at step {record['diverged_at_step']}", record)
+    return result("ok", data_warning, record)
+
+
+def _faults(record: Any) -> str:
+    """What is wrong with a cell.json, or nothing."""
+    if not isinstance(record, dict):
+        return "not a mapping"
+    kinds = {"hash": str, "settings": dict, "status": str, "provenance": dict, "time": dict, "epochs": int}
+    for key, kind in kinds.items():
+        if not isinstance(record.get(key), kind):
+            return f"{key} is missing or no {kind.__name__}"
+    if not isinstance(record["time"].get("wall_s"), int | float):
+        return "time.wall_s is missing or no number"
+    if record["status"] == "diverged":
+        return (
+            "" if isinstance(record.get("diverged_at_step"), int) else "diverged_at_step is missing or no int"
+        )
+    if record["status"] != "ok":
+        return f"status is {_shown(record['status'])}, neither ok nor diverged"
+    for key in _FINAL:
+        value = record.get(key)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+            or value < 0
+        ):
+            return f"{key} is {_shown(value)}, not a finite number"
+        if key.endswith("_error") and value > 100:
+            return f"{key} is {value}, more than 100 percent"
+    return ""
+
+
+def _progress(folder: Path) -> str | None:
+    """How far the cell whose training state lies in `folder` has come, or None if there is no such state."""
+    if not folder.is_dir():
+        return None
+    try:
+        progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+        return f"after epoch {int(progress['epoch'])} of {int(progress['epochs'])}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _data_identity(params: Params, dataset: str) -> tuple[str | None, str]:
+    """The present data set's arrays_sha256, if it is there, and a warning if it is there but cannot be read."""
+    path = params.path("data", f"{dataset}.json")
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["arrays_sha256"]), ""
+    except FileNotFoundError:
+        return None, ""
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return None, f"not compared with the data set, because {path} cannot be read ({_first_line(error)})"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _shown(value: Any) -> str:
+    shown = json.dumps(value) if not isinstance(value, str) else value
+    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -1,0 +1,213 @@
+"""One cell, from its settings to its files (docs/files.md says what is in them)."""
+
+import dataclasses
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from hal.cell_files import curves_bytes, npz_bytes, read_record, record_bytes
+from hal.data import store
+from hal.errors import UserError
+from hal.files import replace_together
+from hal.params import Cell, CellPaths, Params
+from hal.train import evaluate, provenance
+from hal.train.batches import DeviceData
+from hal.train.device import claimed_device, configure
+from hal.train.loop import Trainer, train
+from hal.train.model import HAL
+from hal.train.state import Progress, discard_state, is_complete, locked, save_state
+
+
+def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = False) -> dict[str, Any]:
+    """Train a cell, evaluate it and write its files; go on where a killed run was.
+
+    Args:
+        params: where things are, and how to run.
+        cell: what to train.
+        force: train the cell again though it is finished under the same settings.
+        keep_state: leave the last epoch's state behind, for a workflow manager that may lose sight of a finished job
+            and start it again; `discard_state` is then up to it.
+
+    Returns:
+        The content of cell.json. A cell whose loss was not finite has the status `diverged`; that is a result.
+
+    Raises:
+        UserError: the data set is missing or broken, or there is no such device.
+    """
+    paths = params.cell_paths(cell)
+    images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
+    _check_data(cell, images)
+    with locked(paths.resume) as waited:
+        before = _whole(paths, cell)
+        current = before and _identity(before) == (cell.hash, description["arrays_sha256"])
+        if current and (waited or not force):
+            print(f"{cell.name}: already finished under these settings; --force trains it again", flush=True)
+            return before
+        if before:
+            print(f"{cell.name}: will replace the cell with the hash {before['hash']}", flush=True)
+        if force and is_complete(paths.resume):
+            discard_state(paths.resume)
+        configure(params.runtime, cell.train.precision)
+        with claimed_device(params.runtime) as device:
+            record = _run(params, cell, images, description, device, keep_state)
+        if not keep_state:
+            discard_state(paths.resume)
+    return record
+
+
+def _run(
+    params: Params,
+    cell: Cell,
+    images: store.Images,
+    description: dict[str, Any],
+    device: torch.device,
+    keep_state: bool,
+) -> dict[str, Any]:
+    paths, settings = params.cell_paths(cell), cell.train
+    print(f"{cell.name}: on {provenance.device_name(device)}, {settings.precision}", flush=True)
+    mean, std = store.statistics(images.train_images)
+    data = DeviceData(images, mean, std, cell, device)
+    net = build_network(cell, data.channels).to(device, memory_format=torch.channels_last)
+    trainer = Trainer(net, data, settings)
+
+    progress = train(cell, trainer, paths.resume)
+    if keep_state:
+        save_state(paths.resume, cell.hash, net, trainer.momentum_buffers, progress, settings.epochs)
+    began = time.monotonic()
+    contents = {
+        paths.checkpoints / "weights.safetensors": _weights(cell, net),
+        **{
+            path: npz_bytes(arrays)
+            for path, arrays in _arrays(cell, net, data, trainer.autocast, paths).items()
+        },
+        paths.results / "curves.csv": curves_bytes(progress.curves),
+    }
+    progress.wall_s += time.monotonic() - began
+    record = _record(cell, net, data, progress, params, description)
+    record["files"] = {path.name: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
+    contents[paths.results / "cell.json"] = record_bytes(record)
+    replace_together(contents)
+    return record
+
+
+def build_network(cell: Cell, channels: int) -> HAL:
+    """The cell's network with its initial weights, on the CPU."""
+    return HAL(
+        channels,
+        cell.classes,
+        len(cell.superclasses),
+        cell.block,
+        cell.layers,
+        seed=cell.seed,
+        **dataclasses.asdict(cell.model),
+    )
+
+
+def _whole(paths: CellPaths, cell: Cell) -> dict[str, Any] | None:
+    """cell.json of a cell of that name, under whatever settings, all of whose files are there."""
+    files = [
+        paths.results / "curves.csv",
+        paths.checkpoints / "weights.safetensors",
+        paths.checkpoints / "predictions.npz",
+    ]
+    if cell.scored:
+        files += [paths.results / "scores.npz", paths.checkpoints / "auxiliary.npz"]
+    if not all(file.exists() for file in files):
+        return None
+    try:
+        record = read_record(paths.results / "cell.json")
+    except (FileNotFoundError, ValueError):
+        return None
+    return record if "hash" in record else None
+
+
+def _identity(record: dict[str, Any]) -> tuple[Any, Any]:
+    """The settings and the data that a finished cell was made from."""
+    made = record.get("provenance")
+    return record["hash"], made.get("data_sha256") if isinstance(made, dict) else None
+
+
+def _check_data(cell: Cell, images: store.Images) -> None:
+    labels = np.concatenate([images.train_labels, images.test_labels])
+    if labels.max() >= cell.classes:
+        raise UserError(
+            f"data set {cell.dataset}: label {labels.max()}, but params.yaml names {cell.classes} classes"
+        )
+    if len(images.train_labels) < cell.train.batch_size:
+        raise UserError(
+            f"train.batch_size = {cell.train.batch_size}: {cell.dataset} has only {len(images.train_labels)} training images"
+        )
+
+
+def _arrays(
+    cell: Cell, net: HAL, data: DeviceData, autocast: torch.autocast, paths: CellPaths
+) -> dict[Path, dict[str, np.ndarray]]:
+    """What is measured on the trained network, by the file that it goes into."""
+    logits = evaluate.hypothesised_logits(net, data, autocast)
+    predictions = {"logits": logits, "label": _uint8(data.test_labels)}
+    if data.test_told is not None:
+        predictions["told"] = _uint8(data.test_told)
+    arrays = {paths.checkpoints / "predictions.npz": predictions}
+    if cell.scored:
+        u_test, _ = evaluate.auxiliary(net, data, "test", autocast)
+        u_train, score = evaluate.auxiliary(net, data, "train", autocast)
+        arrays[paths.checkpoints / "auxiliary.npz"] = {
+            "u_test": evaluate.round_mantissa(u_test),
+            "u_train": evaluate.round_mantissa(u_train),
+        }
+        arrays[paths.results / "scores.npz"] = {
+            "score": evaluate.round_mantissa(score),
+            "label": _uint8(data.train_labels),
+            "superclass": _uint8(data.superclass_of[data.train_labels]),
+        }
+    return arrays
+
+
+def _uint8(labels: Tensor) -> np.ndarray:
+    return labels.to(torch.uint8).cpu().numpy()
+
+
+def _weights(cell: Cell, net: HAL) -> bytes:
+    return save({name: t.contiguous().cpu() for name, t in net.state_dict().items()}, {"cell": cell.hash})
+
+
+def _record(
+    cell: Cell, net: HAL, data: DeviceData, progress: Progress, params: Params, description: dict[str, Any]
+) -> dict[str, Any]:
+    """The content of cell.json."""
+    diverged, last = progress.diverged_at_step is not None, progress.curves[-1]
+    steps = len(data.train_labels) // cell.train.batch_size
+    measured = ("test_error", "test_loss", "train_error", "train_loss")
+    return {
+        "dataset": cell.dataset,
+        "case": cell.case,
+        "seed": cell.seed,
+        "hash": cell.hash,
+        "settings": cell.settings,
+        "status": "diverged" if diverged else "ok",
+        "diverged_at_step": progress.diverged_at_step,
+        **{name: None if diverged else last[name] for name in measured},
+        "epochs": progress.epoch,
+        "steps": progress.epoch * steps,
+        "parameters": sum(parameter.numel() for parameter in net.parameters()),
+        "time": {
+            "started": progress.started,
+            "wall_s": round(progress.wall_s, 3),
+            "train_images_per_s": round(progress.epoch * steps * cell.train.batch_size / progress.train_s, 1),
+            "resumed": progress.resumed,
+        },
+        "peak_memory_bytes": provenance.peak_memory(data.device),
+        "provenance": provenance.describe(data.device)
+        | {
+            "cpu_threads": params.runtime.cpu_threads,
+            "cells_per_gpu": params.runtime.cells_per_gpu if data.device.type == "cuda" else None,
+            "deterministic": params.runtime.deterministic,
+            "data_sha256": description["arrays_sha256"],
+        },
+    }

@@ -1,0 +1,200 @@
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from hal.errors import UserError
+from hal.params import load
+from hal.present import figures
+from hal.present.figures import loss, scores
+from tests.made_up import ROOT, made_up_params, make_up_grid
+
+
+def mine(root, n_cases, epochs=2, title="Mine"):
+    """A data set of the user's own with that many cases, and its made-up cells."""
+    groupings = [
+        "[[0], [1, 2, 3]]",
+        "[[0, 1], [2, 3]]",
+        "[[3], [0, 2], [1]]",
+        "[[0, 1, 2], [3]]",
+        "[[0], [1], [2], [3]]",
+    ]
+    cases = ", ".join(f"c{i}: {{title: '{title}', superclasses: {groupings[i]}}}" for i in range(n_cases))
+    params = made_up_params(
+        root,
+        f"""
+grid: {{datasets: [mine], seeds: [0, 1]}}
+datasets:
+  mine: {{source: digits, title: '{title}', layers: 10, classes: [a, '$b_{{', '<i>', "≥ ü"], cases: {{{cases}}}}}
+train: {{epochs: {epochs}}}
+""",
+    )
+    make_up_grid(params, images=400)
+    return params
+
+
+def drawn_texts(path):
+    """Matplotlib names every text of an SVG in a comment beside its outlines."""
+    return re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def replace_scores(params, name, change):
+    """Let `change` alter the scores of one cell."""
+    path = params.path("results", name, "scores.npz")
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays["score"] = change(arrays["score"])
+    np.savez_compressed(path, **arrays)
+
+
+def test_the_papers_figures_have_the_papers_numbers():
+    assert list(figures.figure_names(load(ROOT / "params.yaml"))) == [
+        "fig2_mnist_loss",
+        "fig3_mnist_scores",
+        "fig4_svhn_loss",
+        "fig5_svhn_scores",
+        "fig6_cifar10_loss",
+        "fig7_cifar10_scores",
+        "separability",
+    ]
+
+
+def test_another_data_set_has_figures_without_a_number(tmp_path):
+    assert figures.figure_names(mine(tmp_path, 1)) == {
+        "mine_loss": ("loss", "mine"),
+        "mine_scores": ("scores", "mine"),
+        "separability": ("separability", None),
+    }
+
+
+def test_an_unknown_figure_is_refused_with_the_names_there_are(tmp_path):
+    with pytest.raises(UserError, match="'fig9': there are mine_loss, mine_scores"):
+        figures.draw(mine(tmp_path, 1), "fig9")
+
+
+@pytest.mark.parametrize("n_cases", [0, 1, 5])
+@pytest.mark.parametrize("kind", ["loss", "scores"])
+def test_any_number_of_cases_and_any_names_give_three_small_files(tmp_path, n_cases, kind):
+    params = mine(tmp_path, n_cases, epochs=1 if n_cases == 1 else 3, title=r"<b>&_% $x$ \frac{ %s")
+    svg, pdf, png = figures.draw(params, f"mine_{kind}")
+    assert ElementTree.parse(svg).getroot().tag.endswith("svg")
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert all(path.stat().st_size < 1_000_000 for path in (svg, pdf, png))
+    panels = [text for text in drawn_texts(svg) if text.startswith("c")]
+    assert len(panels) >= n_cases
+
+
+def test_fewer_than_four_pairs_have_no_rank_correlation_and_the_figure_says_so(tmp_path):
+    svg, *_ = figures.draw(mine(tmp_path, 3), "separability")
+    said = " ".join(" ".join(drawn_texts(svg)).split())
+    assert "3 pairs of a data set and a case; a rank correlation needs at least 4" in said
+
+
+def test_the_scatter_plot_names_every_pair_and_its_rank_correlation(tmp_path):
+    svg, *_ = figures.draw(mine(tmp_path, 5), "separability")
+    texts = drawn_texts(svg)
+    assert {f"c{i}" for i in range(5)} <= set(texts)
+    assert sum(re.match(r"Spearman's ρ −?\d\.\d\d \[", text) is not None for text in texts) == 2
+
+
+def test_the_same_cells_give_the_same_bytes(tmp_path):
+    params = mine(tmp_path, 2)
+    for name in figures.figure_names(params):
+        first = [path.read_bytes() for path in figures.draw(params, name)]
+        assert [path.read_bytes() for path in figures.draw(params, name)] == first
+
+
+def test_a_data_set_without_cells_gives_figures_that_say_so(tmp_path):
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}")
+    svg, *_ = figures.draw(params, "fig2_mnist_loss")
+    assert any("n = 0 of 1 (1 missing)" in text for text in drawn_texts(svg))
+    svg, *_ = figures.draw(params, "fig3_mnist_scores")
+    assert sum("no finished cell" in text for text in drawn_texts(svg)) == 4
+
+
+def test_a_short_run_says_in_the_figure_that_it_is_not_the_papers(tmp_path):
+    svg, *_ = figures.draw(mine(tmp_path, 1), "mine_loss")
+    assert any("not the paper's experiment: epochs 2 (paper: 250)" in text for text in drawn_texts(svg))
+
+
+def test_cells_that_do_not_count_are_counted_out_and_the_next_seed_is_shown(tmp_path):
+    params = mine(tmp_path, 2)
+    make_up_grid(params, {"mine/c0/seed0": "diverged", "mine/c1/seed1": "broken"}, images=400)
+    svg, *_ = figures.draw(params, "mine_loss")
+    assert any("n = 1 of 2 (1 diverged)" in text for text in drawn_texts(svg))
+    assert any("n = 1 of 2 (1 broken)" in text for text in drawn_texts(svg))
+    svg, *_ = figures.draw(params, "mine_scores")
+    shown = [text for text in drawn_texts(svg) if text.startswith("auxiliary score (")]
+    assert [re.search(r"seed \d", text)[0] for text in shown] == ["seed 1", "seed 0"]
+
+
+def test_broken_curves_and_scores_cost_their_own_panel_only_and_are_named(tmp_path):
+    params = mine(tmp_path, 2)
+    params.path("results/mine/c0/seed0/curves.csv").write_text("nonsense")
+    params.path("results/mine/c0/seed0/scores.npz").write_text("nonsense")
+    for kind, said in (("loss", "n = 1 of 2"), ("scores", "scores cannot be read")):
+        texts = drawn_texts(figures.draw(params, f"mine_{kind}")[0])
+        assert sum(said in text for text in texts) == 1
+        assert any("broken" in text for text in texts)
+
+
+def test_scores_that_are_not_finite_are_left_out_and_counted(tmp_path):
+    params = mine(tmp_path, 1)
+    replace_scores(params, "mine/c0/seed0", lambda score: np.where(np.arange(400) < 7, np.nan, score))
+    assert any(
+        "7 scores of c0 are not finite" in text
+        for text in drawn_texts(figures.draw(params, "mine_scores")[0])
+    )
+
+
+@pytest.mark.parametrize("value", [0.0, 2.5, np.inf])
+def test_constant_scores_are_drawn_and_infinite_ones_said(tmp_path, value):
+    params = mine(tmp_path, 1)
+    replace_scores(params, "mine/c0/seed0", lambda score: np.full_like(score, value))
+    texts = drawn_texts(figures.draw(params, "mine_scores")[0])
+    assert ("no finite score" in texts) == (value == np.inf)
+
+
+def test_a_few_huge_scores_do_not_stretch_the_axis():
+    values = np.concatenate([np.linspace(1, 2, 9_999), [1e30]])
+    low, high = scores._limits(values)
+    assert 0.9 < low < 1
+    assert 2 < high < 2.1
+
+
+def test_the_density_holds_every_score():
+    values = np.random.default_rng(0).normal(5, 1, 1_000)
+    density = scores._density(values, np.linspace(-5, 15, 161))
+    assert density.sum() == pytest.approx(1_000)
+    assert abs(np.argmax(density) - 80) < 6
+
+
+def test_a_few_huge_losses_do_not_stretch_the_axis_and_are_counted():
+    losses = np.full((1, 100, 2), 0.5)
+    losses[0, 0] = 1e9
+    (low, high), above = loss._limits([losses])
+    assert (low, above) == (pytest.approx(0.4), 2)
+    assert high < 100
+
+
+def test_no_loss_at_all_still_gives_an_axis():
+    assert loss._limits([np.empty((0, 0, 2))]) == ((0.01, 10), 0)
+    assert loss._limits([np.full((1, 3, 2), np.nan)]) == ((0.01, 10), 0)
+
+
+def test_variants_are_drawn_together_and_have_no_figures_of_their_own(tmp_path):
+    overlay = (
+        "grid: {datasets: [digits], seeds: [0, 1]}\nvariants: {slow: {title: slower, train: {max_lr: 0.1}}}"
+    )
+    params = made_up_params(tmp_path, overlay)
+    make_up_grid(params, {"digits-slow/case1/seed1": "diverged", "digits/case2/seed0": "missing"}, images=200)
+    assert set(figures.figure_names(params)) == {
+        "digits_loss",
+        "digits_scores",
+        "digits_sensitivity",
+        "separability",
+    }
+    svg = next(path for path in figures.draw(params, "digits_sensitivity") if path.suffix == ".svg")
+    assert svg.stat().st_size > 5000

@@ -1,0 +1,40 @@
+"""What a person who waits for a run is told."""
+
+from hal.cell_files import record_bytes
+from hal.present import grid_status
+from hal.study.grid import load_grid
+from tests.tiny import tiny_params
+
+
+def write(params, case: str, seed: int, state: str, wall_s: float = 100.0) -> None:
+    """A cell of which only what `status` reads is there."""
+    cell = params.cell("tiny", case, seed)
+    paths = params.cell_paths(cell)
+    if state == "unfinished":
+        paths.resume.mkdir(parents=True)
+        (paths.resume / "progress.json").write_text('{"epoch": 1, "epochs": 3}')
+        return
+    record = {"hash": cell.hash, "settings": cell.settings, "status": state, "provenance": {}, "epochs": 3}
+    record |= {"time": {"wall_s": wall_s}, "diverged_at_step": 7 if state == "diverged" else None}
+    record |= dict.fromkeys(("test_error", "test_loss", "train_error", "train_loss"), 1.0)
+    paths.results.mkdir(parents=True)
+    (paths.results / "cell.json").write_bytes(record_bytes(record))
+
+
+def test_every_case_shows_its_seeds_and_the_time_left_follows_from_the_finished_cells(tmp_path):
+    params = tiny_params(tmp_path)
+    (tmp_path / "data/tiny.json").unlink()  # the made-up cells name no data
+    write(params, "baseline", 0, "ok", 90.0)
+    write(params, "baseline", 1, "ok", 110.0)
+    write(params, "pairs", 0, "diverged")
+    write(params, "pairs", 1, "unfinished")
+    write(params, "threes", 0, "unfinished")
+    lines = grid_status.report(load_grid(params)).splitlines()
+    assert lines[:3] == ["tiny/baseline  ●●", "tiny/pairs     ✕◐", "tiny/threes    ◐○"]
+    assert "tiny/pairs/seed0: diverged at step 7" in lines
+    # three cells to come, 100 s each, two at once
+    assert lines[-1] == "3 of 6 cells done; at most 0:02:30 left, 2 at once"
+
+
+def test_before_the_first_cell_is_done_no_time_is_guessed(tmp_path):
+    assert grid_status.report(load_grid(tiny_params(tmp_path))).splitlines()[-1] == "0 of 6 cells done"

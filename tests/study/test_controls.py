@@ -1,0 +1,199 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from hal.errors import UserError
+from hal.params import load
+from hal.study import controls
+from hal.study.grid import load_grid
+from tests.made_up import ROOT, change_record, made_up_params, make_up_cell, make_up_grid
+
+# Four classes, two superclasses: {0, 1} and {2, 3}; three images of classes 0, 2 and 3.
+OWNER = np.array([0, 0, 1, 1])
+LABEL = np.array([0, 2, 3])
+
+
+@pytest.fixture
+def params(tmp_path):
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0, 1]}\ntrain: {epochs: 2}")
+    make_up_grid(params, images=500)
+    return params
+
+
+def computed(params):
+    """The rows of results/controls/mnist.csv, computed now."""
+    return pd.read_csv(controls.write(params, "mnist"), keep_default_na=False, na_values={"error": [""]})
+
+
+def predictions_path(params, name):
+    return params.path("checkpoints", name, "predictions.npz")
+
+
+def test_the_mask_keeps_the_best_class_of_the_true_superclass():
+    logits = np.array([[1.0, 2.0, 9.0, 0.0], [9.0, 9.0, 1.0, 0.5], [0.0, 0.0, 7.0, 8.0]])
+    # image 0: 2 is masked, 1 beats 0: wrong; image 1: 0 and 1 are masked: right; image 2: right
+    assert list(controls.oracle_mask(logits, LABEL, OWNER)) == [1, 2, 3]
+    found = controls.baseline_controls(logits[:, None], LABEL, [[0, 1], [2, 3]])
+    assert found["oracle_mask"] == (pytest.approx(100 / 3), 100)
+    # without the mask: 2, 0 and 3 are predicted; only the last is right, and of the true superclass
+    assert found["as_tested"] == (pytest.approx(200 / 3), pytest.approx(100 / 3))
+
+
+def test_a_mask_never_makes_a_right_prediction_wrong():
+    random = np.random.default_rng(0)
+    logits, label = random.standard_normal((500, 4)), random.integers(4, size=500)
+    right = logits.argmax(axis=1) == label
+    assert (controls.oracle_mask(logits, label, OWNER)[right] == label[right]).all()
+
+
+def test_told_the_truth_a_network_is_judged_by_the_logits_of_the_true_superclass():
+    logits = np.zeros((3, 2, 4))
+    logits[0, 0, 0] = logits[1, 1, 2] = logits[2, 1, 2] = 1  # right, right, wrong
+    logits[:, :, 1] += 0.5
+    assert list(controls.told_truth(logits, LABEL, OWNER)) == [0, 2, 2]
+
+
+def test_without_a_hint_the_most_probable_pair_is_taken_whatever_the_scale_of_the_logits():
+    # told 0, it doubts between 0 and 1 on a large scale; told 1, it is sure of 2 on a small one
+    logits = np.array([[[100.0, 100.0, 0.0, 0.0], [0.0, 0.0, 6.0, 0.0]]])
+    assert list(controls.no_oracle(logits, OWNER)) == [2]
+
+
+def test_without_a_hint_a_class_outside_the_superclass_told_does_not_count():
+    # told 0, it is sure of 3: that contradicts what it was told; of the consistent pairs (1, 2) is the best
+    logits = np.array([[[0.0, 0.0, 0.0, 9.0], [0.0, 0.0, 2.0, 0.0]]])
+    assert list(controls.no_oracle(logits, OWNER)) == [2]
+
+
+def test_wrong_hints_mean_and_worst_are_those_worked_by_hand():
+    # three superclasses of one class each, two images of class 0; hints 1 and 2 are wrong
+    logits = np.zeros((2, 3, 3))
+    logits[0, :, 0] = 1  # image 0 is right whatever it is told
+    logits[1, 0, 0] = logits[1, 1, 0] = logits[1, 2, 2] = 1  # image 1 is misled by hint 2 only
+    found = controls.case_controls(logits, np.array([0, 0]), [[0], [1], [2]])
+    assert found["as_tested"] == (0, 100)
+    assert found["wrong_hint_mean"] == (25, 75)
+    assert found["wrong_hint_worst"] == (50, 50)
+
+
+@pytest.mark.parametrize(
+    ("superclasses", "said"),
+    [
+        ([[0, 1], [2]], "class 3 is in no superclass"),
+        ([[0, 1], [1, 2, 3]], "class 1 is in superclasses 0 and 1"),
+        ([[0, 1], [2, 3, 4]], "there are 4 classes"),
+    ],
+)
+def test_a_grouping_that_does_not_cover_the_classes_is_refused(superclasses, said):
+    with pytest.raises(UserError, match=said):
+        controls.baseline_controls(np.zeros((3, 1, 4)), LABEL, superclasses)
+
+
+def test_every_cell_has_its_rows_and_the_baseline_one_for_each_grouping(params):
+    table = computed(params)
+    assert len(table) == 2 * (4 * 2 + 4 * 4)
+    baseline = table[table["case"] == "baseline"]
+    assert set(baseline["grouping"]) == {"case1", "case2", "case3", "case4"}
+    assert (baseline[baseline["control"] == "oracle_mask"]["superclass_accuracy"] == 100).all()
+    assert (table["missing"] == "").all()
+    tested = table[table["control"] == "as_tested"].set_index(["case", "seed"])["error"]
+    for result in load_grid(params):
+        errors = np.atleast_1d(tested[(result.cell.case, result.cell.seed)])
+        assert errors == pytest.approx(result.record["test_error"], abs=1e-3)
+
+
+def test_a_new_grouping_needs_no_new_baseline(params):
+    controls.write(params, "mnist")
+    overlay = params.path("overlay.yaml")
+    mine = "\ndatasets: {mnist: {cases: {mine: {superclasses: [[0], [1, 2, 3, 4, 5, 6, 7, 8, 9]]}}}}"
+    overlay.write_text(overlay.read_text() + mine)
+    changed = load(ROOT / "params.yaml", [overlay])
+    before = controls.read(changed, load_grid(changed)).query("grouping == 'mine'").set_index("case")
+    assert before.loc["baseline", "missing"].str.contains("hal controls mnist").all()
+    controls.write(changed, "mnist")
+    after = controls.read(changed, load_grid(changed)).query("grouping == 'mine'").set_index("case")
+    assert after.loc["baseline", "error"].notna().all()
+    assert set(after.loc["mine", "missing"]) == {"missing"}
+
+
+def test_a_grouping_changed_under_its_old_name_keeps_no_old_row(params):
+    controls.write(params, "mnist")
+    overlay = params.path("overlay.yaml")
+    moved = "\ndatasets: {mnist: {cases: {case1: {superclasses: [[5, 6, 7, 8], [0, 1, 2, 3, 4, 9]]}}}}"
+    overlay.write_text(overlay.read_text() + moved)
+    changed = load(ROOT / "params.yaml", [overlay])
+    table = controls.read(changed, load_grid(changed)).query("case == 'baseline'")
+    assert set(table[table["error"].isna()]["grouping"]) == {"case1"}
+
+
+def test_without_predictions_the_rows_of_the_same_cell_stay(params):
+    before = controls.write(params, "mnist").read_bytes()
+    for cell in params.cells():
+        predictions_path(params, cell.name).unlink()
+    assert controls.write(params, "mnist").read_bytes() == before
+
+
+def test_a_cell_without_predictions_and_without_rows_says_what_is_missing(params):
+    predictions_path(params, "mnist/case1/seed0").unlink()
+    table = computed(params)
+    lacking = table[table["error"].isna()]
+    assert set(zip(lacking["case"], lacking["seed"], strict=True)) == {("case1", 0)}
+    assert lacking["missing"].str.endswith("mnist/case1/seed0/predictions.npz: no such file").all()
+
+
+@pytest.mark.parametrize("fault", ["nan", "bytes", "shape", "other"])
+def test_broken_predictions_cost_their_own_cell_only_and_are_named(params, fault):
+    path = predictions_path(params, "mnist/case2/seed1")
+    with np.load(path) as stored:
+        logits, label = stored["logits"].copy(), stored["label"]
+    if fault == "nan":
+        logits[3, 0, 2] = np.nan
+    if fault == "shape":
+        logits = logits[:, :1]
+    if fault == "other":
+        logits = -logits
+    np.savez(path, logits=logits, label=label)
+    if fault == "bytes":
+        path.write_bytes(path.read_bytes()[:100])
+    said = {
+        "nan": "1 logits are not finite",
+        "bytes": "broken",
+        "shape": "are not case2's",
+        "other": "its error is",
+    }
+    table = computed(params)
+    lacking = table[table["error"].isna()]
+    assert set(zip(lacking["case"], lacking["seed"], strict=True)) == {("case2", 1)}
+    assert lacking["missing"].str.contains(said[fault]).all()
+    assert (table[table["error"].notna()]["missing"] == "").all()
+
+
+@pytest.mark.parametrize("state", ["missing", "unfinished", "diverged", "stale", "broken"])
+def test_only_cells_that_are_ok_have_controls(params, state):
+    make_up_cell(params, params.cell("mnist", "case1", 0), state, images=500)
+    table = computed(params)
+    lacking = table[table["error"].isna()]
+    assert set(zip(lacking["case"], lacking["seed"], strict=True)) == {("case1", 0)}
+    assert lacking["missing"].str.startswith(state).all()
+
+
+def test_rows_of_a_cell_trained_again_are_not_kept(params):
+    controls.write(params, "mnist")
+    predictions_path(params, "mnist/case1/seed0").unlink()
+    change_record(params, "mnist/case1/seed0", test_error=50.0)
+    rows = controls.read(params, load_grid(params)).query("case == 'case1' and seed == 0")
+    assert rows["error"].isna().all()
+    assert rows["missing"].str.contains("hal controls mnist").all()
+
+
+def test_a_broken_file_of_controls_says_how_to_make_it_anew(params):
+    path = controls.write(params, "mnist")
+    path.write_text("nonsense")
+    table = controls.read(params, load_grid(params))
+    assert table["error"].isna().all()
+    assert table["missing"].str.contains("hal controls mnist").all()
+
+
+def test_a_data_set_that_is_not_in_the_grid_is_refused(params):
+    with pytest.raises(UserError, match="'svhn': the grid has mnist"):
+        controls.write(params, "svhn")

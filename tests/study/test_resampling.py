@@ -1,0 +1,142 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from hal.study.resampling import (
+    Interval,
+    Moments,
+    bootstrap,
+    detectable,
+    holm,
+    mean_interval,
+    moments,
+    spearman,
+    welch_interval,
+    welch_p,
+)
+
+A, B = np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.array([2.0, 4.0, 6.0, 8.0, 10.0])
+
+
+def test_moments_are_those_worked_by_hand():
+    assert moments([1, 2, 6]) == Moments(3, math.sqrt((4 + 1 + 9) / 2), 3)
+    assert (moments([7]).mean, moments([7]).n) == (7, 1)
+    assert math.isnan(moments([7]).sd)
+    assert math.isnan(moments([]).mean)
+
+
+def test_welch_agrees_with_the_numbers_worked_by_hand():
+    # means 3 and 6; variances 2.5 and 10; se = sqrt(0.5 + 2); t = -3 / 1.5811 = -1.8974;
+    # f = 2.5^2 / (0.5^2 / 4 + 2^2 / 4) = 6.25 / 1.0625 = 5.8824
+    t, f = -3 / math.sqrt(2.5), 6.25 / 1.0625
+    half = stats.t.ppf(0.975, f) * math.sqrt(2.5)
+    found = welch_interval(moments(A), moments(B))
+    assert (found.low, found.high) == (pytest.approx(-3 - half), pytest.approx(-3 + half))
+    assert welch_p(moments(A), moments(B)) == pytest.approx(2 * stats.t.sf(-t, f))
+
+
+def test_welch_agrees_with_scipy_on_the_data():
+    test = stats.ttest_ind(A, B, equal_var=False)
+    interval = test.confidence_interval(0.95)
+    found = welch_interval(moments(A), moments(B))
+    assert welch_p(moments(A), moments(B)) == pytest.approx(test.pvalue)
+    assert (found.low, found.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+
+
+def test_intervals_that_hold_together_are_wider_by_bonferroni():
+    one, four = (welch_interval(moments(A), moments(B), k) for k in (1, 4))
+    wide = stats.ttest_ind(A, B, equal_var=False).confidence_interval(1 - 0.05 / 4)
+    assert (four.low, four.high) == (pytest.approx(wide.low), pytest.approx(wide.high))
+    assert four.low < one.low
+
+
+def test_students_interval_of_a_mean():
+    # t(0.975, 4) = 2.776; sd = 1.5811; / sqrt(5) = 0.7071
+    found = mean_interval(moments(A))
+    assert (found.low, found.high) == (
+        pytest.approx(3 - 1.9633, abs=1e-4),
+        pytest.approx(3 + 1.9633, abs=1e-4),
+    )
+
+
+@pytest.mark.parametrize(("a", "b"), [([1.0], [1.0, 2.0]), ([1.0, 1.0], [2.0, 2.0]), ([], [1.0, 2.0])])
+def test_one_seed_or_no_spread_gives_no_interval_and_no_p(a, b):
+    a, b = np.array(a), np.array(b)
+    assert not welch_interval(moments(a), moments(b)).known
+    assert math.isnan(welch_p(moments(a), moments(b)))
+    assert not bootstrap([a, b], [1, -1]).known
+
+
+def test_one_seed_has_no_interval_of_its_mean_and_seeds_that_agree_have_a_point():
+    assert not mean_interval(moments([1.0])).known
+    assert mean_interval(moments([1.0, 1.0])) == Interval(1.0, 1.0)
+
+
+def test_holm_agrees_with_the_textbook():
+    # Holm's procedure on 0.01, 0.04, 0.03, 0.005: 4 x 0.005, 3 x 0.01, 2 x 0.03, and 0.04 not below 0.06
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_never_exceeds_1_and_keeps_what_is_missing_missing():
+    found = holm([0.9, math.nan, 0.4])
+    assert found[[0, 2]] == pytest.approx([1, 1])
+    assert math.isnan(found[1])
+
+
+def test_holm_counts_comparisons_that_are_still_to_come():
+    assert holm([0.01, math.nan], planned=12) == pytest.approx([0.12, math.nan], nan_ok=True)
+
+
+def test_a_bootstrap_interval_of_a_mean_holds_it_and_is_the_same_every_time():
+    first, second = bootstrap([A], [1]), bootstrap([A], [1])
+    assert first == second
+    assert 1 <= first.low < 3 < first.high <= 5
+
+
+def test_the_bootstrap_of_two_values_is_known_exactly():
+    # resamples of (0, 1): means 0, 0.5, 1 with chances 1/4, 1/2, 1/4
+    found = bootstrap([np.array([0.0, 1.0])], [1])
+    assert (found.low, found.high) == (0, 1)
+
+
+def test_a_pooled_bootstrap_keeps_seeds_in_their_stratum():
+    # no resample of either stratum can change its mean by more than 0.05, though the strata lie 100 apart
+    low, high = np.array([0.0, 0.1]), np.array([100.0, 100.1])
+    found = bootstrap([low, high], [0.5, 0.5])
+    assert 50 <= found.low < found.high <= 50.1
+
+
+def test_what_five_seeds_can_resolve():
+    # sd 1 in both: (t(0.975, 8) + t(0.8, 8)) sqrt(2/5) = (2.3060 + 0.8889) 0.63246
+    assert detectable(Moments(0, 1, 5), Moments(9, 1, 5)) == pytest.approx(2.0207, abs=1e-4)
+    # pooled over unequal samples: variance (1 x 4 + 3 x 1) / 4
+    factor = stats.t.ppf(0.975, 4) + stats.t.ppf(0.8, 4)
+    expected = factor * math.sqrt(7 / 4) * math.sqrt(1 / 2 + 1 / 4)
+    assert detectable(Moments(0, 2, 2), Moments(0, 1, 4)) == pytest.approx(expected)
+    assert math.isnan(detectable(Moments(0, math.nan, 1), Moments(0, 1, 5)))
+
+
+def test_what_is_called_resolvable_is_found_in_80_percent_of_runs():
+    random = np.random.default_rng(1)
+    shift = detectable(Moments(0, 1, 5), Moments(0, 1, 5))
+    a, b = random.standard_normal((2, 4_000, 5))
+    found = (stats.ttest_ind(a, b + shift, axis=1).pvalue < 0.05).mean()
+    assert found == pytest.approx(0.8, abs=0.02)
+
+
+def test_a_rank_correlation_and_its_interval():
+    rho, interval = spearman([1, 2, 3, 4, 5, 6], [1, 4, 9, 16, 25, 36])
+    assert (rho, interval.low, interval.high) == (pytest.approx(1), pytest.approx(1), pytest.approx(1))
+    # ranks 1 2 3 4 against 2 1 4 3: 1 - 6 x 4 / (4 x 15) = 0.6
+    rho, interval = spearman([1, 2, 3, 4], [2, 1, 4, 3])
+    assert rho == pytest.approx(0.6)
+    assert interval.low < 0.6 < interval.high
+
+
+@pytest.mark.parametrize(("x", "y"), [([1, 2, 3], [1, 2, 3]), ([1, 1, 1, 1], [1, 2, 3, 4])])
+def test_three_pairs_or_a_constant_have_no_rank_correlation(x, y):
+    rho, interval = spearman(x, y)
+    assert math.isnan(rho)
+    assert not interval.known

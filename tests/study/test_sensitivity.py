@@ -1,0 +1,74 @@
+"""What an assumption is worth: hand-made errors of a data set and one variant."""
+
+import pytest
+
+from hal.cell_files import record_bytes
+from hal.params import load
+from hal.study import sensitivity
+from hal.study.grid import load_grid
+from tests.tiny import ROOT
+
+OVERLAY = """
+root: {root}
+grid: {{datasets: [digits], seeds: [0, 1]}}
+variants:
+  slow: {{title: a tenth of the rate, train: {{max_lr: 0.1}}}}
+"""
+
+
+@pytest.fixture
+def params(tmp_path):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(OVERLAY.format(root=tmp_path), encoding="utf-8")
+    return load(ROOT / "params.yaml", [overlay])
+
+
+def write(params, dataset: str, case: str, errors: list[float | None]) -> None:
+    """A cell a seed with that test error; None has diverged."""
+    for seed, error in enumerate(errors):
+        cell = params.cell(dataset, case, seed)
+        record = {
+            "hash": cell.hash,
+            "settings": cell.settings,
+            "provenance": {},
+            "epochs": 3,
+            "time": {"wall_s": 1.0},
+        }
+        record |= {
+            "status": "diverged" if error is None else "ok",
+            "diverged_at_step": 5 if error is None else None,
+        }
+        record |= dict.fromkeys(("test_loss", "train_error", "train_loss"), 1.0) | {"test_error": error}
+        folder = params.cell_paths(cell).results
+        folder.mkdir(parents=True)
+        (folder / "cell.json").write_bytes(record_bytes(record))
+
+
+def test_changes_are_from_the_same_case_unvaried_and_gains_from_the_variants_own_baseline(params):
+    write(params, "digits", "baseline", [4.0, 6.0])
+    write(params, "digits", "case1", [3.0, 3.0])
+    write(params, "digits-slow", "baseline", [8.0, 8.0])
+    write(params, "digits-slow", "case1", [2.0, None])
+    table = sensitivity.sensitivity(params, load_grid(params)).set_index(["variant", "case"])
+
+    unvaried, slow = table.loc["as set"], table.loc["a tenth of the rate"]
+    assert unvaried.loc["baseline", "mean"] == 5.0
+    assert unvaried.loc["baseline", "sd"] == pytest.approx(2**0.5)
+    assert unvaried.loc["case1", "gain"] == 2.0
+    assert unvaried.loc["case1", "change"] == 0.0
+    assert slow.loc["baseline", "change"] == 3.0
+    assert slow.loc["case1", "change"] == -1.0
+    assert slow.loc["case1", "gain"] == 6.0
+    assert (slow.loc["case1", "n"], slow.loc["case1", "diverged"]) == (1, 1)
+
+    text = sensitivity.to_markdown(params, table.reset_index())
+    assert "| as set | 5.00 ± 1.41 (2) | 3.00 ± 0.00 (2) | – (0), 2 missing |" in text
+    assert "| a tenth of the rate | 8.00 ± 0.00 (2) | 2.00 (1), 1 diverged |" in text
+
+
+def test_a_run_without_variants_writes_nothing(tmp_path):
+    params = load(ROOT / "params.yaml")
+    object.__setattr__(params, "root", str(tmp_path))
+    assert sensitivity.families(params) == {}
+    assert sensitivity.write(params) == []
+    assert list(tmp_path.iterdir()) == []

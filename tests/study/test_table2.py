@@ -1,0 +1,141 @@
+import math
+
+import pandas as pd
+import pytest
+
+from hal.departures import describe
+from hal.study import table2
+from hal.study.grid import load_grid
+from tests.made_up import ROOT, change_record, made_up_params, make_up_cell, make_up_grid
+
+SMALL = "grid: {datasets: [mnist], seeds: [0, 1, 2]}\ntrain: {epochs: 2}"
+
+
+@pytest.fixture
+def params(tmp_path):
+    """Baseline errors 1, 2 and 4; case1 errors 0.5, 0.6 and 0.7."""
+    params = made_up_params(tmp_path, SMALL)
+    make_up_grid(params, images=200)
+    for seed, (baseline, case1) in enumerate([(1.0, 0.5), (2.0, 0.6), (4.0, 0.7)]):
+        change_record(params, f"mnist/baseline/seed{seed}", test_error=baseline)
+        change_record(params, f"mnist/case1/seed{seed}", test_error=case1)
+    return params
+
+
+def row(params, case):
+    """The table's row of that case."""
+    table = table2.table2(params, load_grid(params))
+    return table[table["case"] == case].iloc[0]
+
+
+def printed(params):
+    """The rows as printed, by case."""
+    return {row.case: row for row in table2.printed_rows(params, table2.table2(params, load_grid(params)))}
+
+
+def markdown(params):
+    """The table in Markdown."""
+    run = describe(params, path=ROOT / "params.yaml")
+    return table2.to_markdown(params, table2.table2(params, load_grid(params)), run)
+
+
+def test_mean_sample_deviation_and_difference_are_those_worked_by_hand(params):
+    baseline, case1 = row(params, "baseline"), row(params, "case1")
+    assert baseline["mean"] == pytest.approx(7 / 3)
+    # deviations -4/3, -1/3, 5/3: squares sum to 42/9; divided by n - 1 = 2
+    assert baseline["sd"] == pytest.approx(math.sqrt(42 / 9 / 2))
+    assert case1["mean"] == pytest.approx(0.6)
+    assert case1["sd"] == pytest.approx(0.1)
+    assert case1["difference"] == pytest.approx(0.6 - 7 / 3)
+    assert math.isnan(baseline["difference"])
+
+
+def test_the_papers_values_stand_beside_ours(params):
+    assert printed(params)["case1"].paper == "0.43 ± 0.03"
+    assert printed(params)["case1"].paper_change == "−0.50"
+    assert printed(params)["baseline"].paper == "0.93"
+    assert printed(params)["case1"].ours == "0.60 ± 0.10"
+    assert printed(params)["case1"].change == "−1.73"
+
+
+def test_one_seed_has_a_mean_and_no_deviation(params):
+    for seed in (1, 2):
+        make_up_cell(params, params.cell("mnist", "case1", seed), "missing")
+    assert math.isnan(row(params, "case1")["sd"])
+    assert printed(params)["case1"].ours == "0.50"
+    assert printed(params)["case1"].n == "1 of 3 †"
+
+
+@pytest.mark.parametrize("state", ["missing", "unfinished", "diverged", "stale", "broken"])
+def test_a_cell_that_is_not_ok_leaves_the_mean_and_is_named(params, state):
+    make_up_cell(params, params.cell("mnist", "case1", 2), state, images=200)
+    case1 = row(params, "case1")
+    assert (case1["n"], case1["planned"]) == (2, 3)
+    assert case1["mean"] == pytest.approx(0.55)
+    assert case1["notes"].startswith(f"seed 2 {state}")
+    assert printed(params)["case1"].n == "2 of 3 †"
+    assert f"- MNIST case1: seed 2 {state}" in markdown(params)
+
+
+def test_without_any_cell_there_is_no_mean_and_no_difference(params):
+    for seed in (0, 1, 2):
+        make_up_cell(params, params.cell("mnist", "baseline", seed), "missing")
+    assert printed(params)["baseline"].ours == "–"
+    assert printed(params)["baseline"].n == "0 of 3 †"
+    assert printed(params)["case1"].change == "–"
+
+
+def test_an_empty_grid_still_lists_every_row(tmp_path):
+    params = made_up_params(tmp_path)
+    table = table2.table2(params, load_grid(params))
+    assert len(table) == 15
+    assert table["n"].sum() == 0
+    assert table["mean"].isna().all()
+    assert "MNIST baseline, case1, case2, case3, case4: seeds 0, 1, 2, 3, 4 missing." in markdown(params)
+
+
+def test_a_grouping_of_the_papers_name_but_not_its_classes_gets_no_value_of_the_paper(tmp_path):
+    changed = "datasets: {mnist: {cases: {case1: {superclasses: [[5, 6, 7, 8], [0, 1, 2, 3, 4, 9]]}}}}"
+    params = made_up_params(tmp_path, changed)
+    table = table2.table2(params, load_grid(params)).set_index(["dataset", "case"])
+    assert math.isnan(table.loc[("mnist", "case1"), "paper_mean"])
+    assert table.loc[("mnist", "case2"), "paper_mean"] == 0.73
+    assert table.loc[("svhn", "case1"), "paper_mean"] == 2.53
+
+
+def test_a_data_set_of_the_papers_name_but_another_source_gets_no_value_of_the_paper(tmp_path):
+    params = made_up_params(tmp_path, "datasets: {mnist: {source: digits}}")
+    table = table2.table2(params, load_grid(params))
+    assert table[table["dataset"] == "mnist"]["paper_mean"].isna().all()
+
+
+def test_the_caption_says_when_this_is_not_the_papers_run(params):
+    assert "not the paper's experiment: epochs 2 (paper: 250); 3 seeds (paper: 5 runs)" in markdown(params)
+
+
+def test_the_full_runs_caption_says_nothing_of_the_kind(tmp_path):
+    assert "experiment" not in markdown(made_up_params(tmp_path))
+
+
+def test_names_cannot_break_markdown_or_latex(tmp_path):
+    weird = r"""
+grid: {datasets: [mnist]}
+datasets: {mnist: {title: '<b>&_%|$#', cases: {case1: {title: 'a|b \frac{ ~^"`'}}}}"""
+    params = made_up_params(tmp_path, weird)
+    table, run = table2.table2(params, load_grid(params)), describe(params, path=ROOT / "params.yaml")
+    rows = [line for line in table2.to_markdown(params, table, run).splitlines() if line.startswith("|")]
+    assert {line.replace(r"\|", "").count("|") for line in rows} == {8}
+    latex = table2.to_latex(params, table, run)
+    assert r"\textless{}b\textgreater{}\&\_\%\textbar{}\$\#" in latex
+    assert r"a\textbar{}b \textbackslash{}frac\{ \textasciitilde{}\textasciicircum{}" in latex
+
+
+def test_write_makes_three_files_that_hold_the_same_numbers(params):
+    overlays = [params.path("overlay.yaml")]
+    paths = table2.write(params, overlays)
+    assert [path.name for path in paths] == ["table2.csv", "table2.md", "table2.tex"]
+    stored = pd.read_csv(paths[0]).set_index("case")
+    assert stored.loc["case1", "mean"] == pytest.approx(0.6)
+    assert stored.loc["case1", "n"] == 3
+    assert "0.60 ± 0.10" in paths[1].read_text()
+    assert r"0.60 $\pm$ 0.10" in paths[2].read_text()

@@ -1,0 +1,172 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hal.departures import describe
+from hal.study import controls, table2b, write_study
+from hal.study.comparisons import comparisons
+from hal.study.grid import load_grid
+from tests.made_up import ROOT, change_record, made_up_params, make_up_cell, make_up_grid
+
+
+@pytest.fixture
+def params(tmp_path):
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0, 1, 2]}\ntrain: {epochs: 2}")
+    make_up_grid(params, images=500)
+    return params
+
+
+def set_errors(params, case, errors):
+    for seed, error in enumerate(errors):
+        change_record(params, f"mnist/{case}/seed{seed}", test_error=error)
+
+
+def masked(params, errors):
+    """Controls by hand: the masked baseline has these errors under every grouping."""
+    table = controls.read(params, load_grid(params))
+    for seed, error in enumerate(errors):
+        of_mask = (table["control"] == "oracle_mask") & (table["seed"] == seed)
+        table.loc[of_mask, ["error", "superclass_accuracy", "missing"]] = [error, 100.0, ""]
+    return table
+
+
+def compared(params, table):
+    return comparisons(params, load_grid(params), table).set_index(["against", "case"])
+
+
+def test_differences_and_their_family_of_tests(params):
+    set_errors(params, "baseline", [2.0, 2.2, 2.4])
+    set_errors(params, "case1", [1.0, 1.2, 1.4])
+    table = compared(params, masked(params, [1.5, 1.5, 1.8]))
+    row = table.loc[("baseline", "case1")]
+    assert row["difference"] == pytest.approx(-1.0)
+    # both sds 0.2: t = -1 / sqrt(2 x 0.04 / 3) = -6.124 with 4 degrees of freedom
+    assert row["p"] == pytest.approx(0.00360, abs=1e-5)
+    assert row["comparisons"] == 4
+    assert row["p_holm"] >= row["p"]
+    assert row["low"] < -1 < row["high"]
+    assert table.loc[("oracle_mask", "case1"), "difference"] == pytest.approx(1.2 - 1.6)
+    assert math.isnan(table.loc[("", "baseline"), "p"])
+
+
+def test_the_pooled_row_weighs_every_case_the_same(params):
+    set_errors(params, "baseline", [2.0, 2.2, 2.4])
+    for case, error in zip(("case1", "case2", "case3", "case4"), (1.0, 1.2, 1.4, 2.0), strict=True):
+        set_errors(params, case, [error, error + 0.1, error - 0.1])
+    make_up_cell(params, params.cell("mnist", "case4", 2), "missing")
+    row = compared(params, masked(params, [1, 1, 1])).loc[("baseline", "all cases")]
+    assert row["n"] == 11
+    assert row["mean"] == pytest.approx((1.0 + 1.2 + 1.4 + 2.05) / 4)
+    assert row["difference"] == pytest.approx(row["mean"] - 2.2)
+    assert row["low"] < row["difference"] < row["high"]
+
+
+def test_one_seed_has_means_and_no_interval(tmp_path):
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}\ntrain: {epochs: 2}")
+    make_up_grid(params, images=500)
+    controls.write(params, "mnist")
+    found = write_study.analyse(params, load_grid(params))
+    row = found.comparisons.set_index(["against", "case"]).loc[("baseline", "case1")]
+    assert not math.isnan(row["difference"])
+    assert row[["low", "high", "welch_low", "welch_high", "p", "p_holm", "detectable"]].isna().all()
+    assert "nothing can be tested" in table2b.findings(params, found.table2b)[0]
+    assert "cannot be told yet" in table2b.summary(found.table2b)
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        ([2.0, 2.1, 2.2], "HAL is better than the mask in case1, case2, case3, case4 (Welch, Holm). The auxiliary block makes more"),
+        ([0.1, 0.2, 0.3], "HAL is worse than the mask in case1, case2, case3, case4 (Welch, Holm). In no grouping"),
+        ([0.9, 1.0, 1.1], "HAL is not distinguishable from it in case1, case2, case3, case4 (Welch, Holm). That the auxiliary"),
+    ],
+)  # fmt: skip
+def test_the_finding_is_chosen_by_the_numbers(params, mask, said):
+    for case in ("case1", "case2", "case3", "case4"):
+        set_errors(params, case, [0.95, 1.0, 1.05])
+    results, table = load_grid(params), masked(params, mask)
+    found = table2b.table2b(params, results, table, comparisons(params, results, table))
+    assert said in table2b.findings(params, found)[0]
+
+
+def test_the_finding_tells_cases_apart(params):
+    for case, error in zip(("case1", "case2", "case3", "case4"), (0.2, 1.0, 1.0, 2.0), strict=True):
+        set_errors(params, case, [error - 0.05, error, error + 0.05])
+    results, table = load_grid(params), masked(params, [0.95, 1.0, 1.05])
+    found = table2b.table2b(params, results, table, comparisons(params, results, table))
+    said = "HAL is better than the mask in case1; worse than the mask in case4; not distinguishable from it in case2, case3"
+    assert said in table2b.findings(params, found)[0]
+    assert table2b.summary(found).endswith(
+        "HAL is better in 1, worse in 1 and not distinguishable in 2 of 4 groupings."
+    )
+
+
+def test_a_row_is_the_mean_of_its_cells_controls(params):
+    controls.write(params, "mnist")
+    stored = controls.read(params, load_grid(params))
+    row = write_study.analyse(params, load_grid(params)).table2b.set_index("case").loc["case4"]
+    mine = stored[(stored["case"] == "case4") & (stored["control"] == "no_oracle")]
+    assert row["no_hint"] == pytest.approx(mine["error"].mean())
+    assert row["no_hint_sd"] == pytest.approx(mine["error"].std(ddof=1))
+    assert row["no_hint_superclass"] == pytest.approx(mine["superclass_accuracy"].mean())
+    assert row["n"] == row["planned"] == 3
+    assert row["wrong_hint_worst"] >= row["wrong_hint"]
+
+
+def test_missing_controls_are_counted_out_and_said(params):
+    params.path("checkpoints/mnist/case2/seed1/predictions.npz").unlink()
+    controls.write(params, "mnist")
+    paths = {path.name: path for path in write_study.write(params, path=ROOT / "params.yaml")}
+    table = pd.read_csv(paths["table2b.csv"]).set_index("case")
+    assert table["n"].to_dict() == {"case1": 3, "case2": 2, "case3": 3, "case4": 3}
+    markdown = paths["table2b.md"].read_text()
+    assert "2 of 3 †" in markdown
+    assert "MNIST case2: case2 seed 1:" in markdown
+
+
+def test_a_lost_baseline_costs_what_needs_it_and_nothing_else(params):
+    for seed in range(3):
+        make_up_cell(params, params.cell("mnist", "baseline", seed), "missing")
+    controls.write(params, "mnist")
+    row = write_study.analyse(params, load_grid(params)).table2b.set_index("case").loc["case1"]
+    assert np.isnan(row[["baseline", "masked", "difference"]].astype(float)).all()
+    assert row["no_hint"] > 0
+
+
+def test_an_empty_grid_is_analysed(tmp_path):
+    params = made_up_params(tmp_path)
+    for path in write_study.write(params, path=ROOT / "params.yaml"):
+        assert path.stat().st_size > 0
+
+
+def test_a_data_set_without_groupings_is_analysed(tmp_path):
+    overlay = """
+grid: {datasets: [mine], seeds: [0, 1]}
+datasets: {mine: {source: digits, layers: 10, classes: [a, b], cases: {}}}
+train: {epochs: 2}"""
+    params = made_up_params(tmp_path, overlay)
+    make_up_grid(params, images=400)
+    controls.write(params, "mine")
+    assert len(write_study.write(params, path=ROOT / "params.yaml")) == 9
+
+
+def test_the_same_cells_give_the_same_files(params):
+    controls.write(params, "mnist")
+    first = [path.read_bytes() for path in write_study.write(params, path=ROOT / "params.yaml")]
+    assert [path.read_bytes() for path in write_study.write(params, path=ROOT / "params.yaml")] == first
+
+
+def test_names_cannot_break_markdown_or_latex(tmp_path):
+    overlay = r"""
+grid: {datasets: [mnist], seeds: [0, 1]}
+datasets: {mnist: {title: '<b>&_%|$#', cases: {case1: {title: 'a|b \frac{ ~^"`'}}}}"""
+    params = made_up_params(tmp_path, overlay + "\ntrain: {epochs: 2}")
+    make_up_grid(params, images=400)
+    controls.write(params, "mnist")
+    found, run = write_study.analyse(params, load_grid(params)), describe(params, path=ROOT / "params.yaml")
+    rows = table2b.to_markdown(params, found.table2b, run).splitlines()
+    bars = {line.replace(r"\|", "").count("|") for line in rows if line.startswith("|")}
+    assert bars == {len(table2b.HEADINGS) + 1, len(table2b.ACCURACIES) + 1}
+    assert r"\textless{}b\textgreater{}\&\_\%\textbar{}\$\#" in table2b.to_latex(params, found.table2b, run)

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+
+from hal.assumptions import read_assumptions
+from hal.departures import departures, describe, note
+from hal.paper import load_paper, same_grouping
+from hal.params import load
+from hal.present.latex import escape
+from tests.made_up import ROOT, made_up_params
+
+PARAMS = ROOT / "params.yaml"
+
+
+def test_params_yaml_is_the_papers_experiment():
+    assert departures(load(PARAMS)) == []
+    assert describe(load(PARAMS), path=PARAMS).statement == ""
+
+
+def test_the_groupings_of_params_yaml_are_those_of_table_1():
+    params = load(PARAMS)
+    for name, printed in load_paper().datasets.items():
+        assert list(printed.errors) == params.cases(name)
+        assert all(same_grouping(printed, params.datasets[name], case) for case in printed.cases)
+        assert params.datasets[name].layers == printed.layers
+    assert params.datasets["cifar10"].classes == load_paper().datasets["cifar10"].classes
+
+
+def test_the_papers_own_contradictions_follow_from_its_table():
+    falls = {}
+    for name, printed in load_paper().datasets.items():
+        baseline = printed.errors["baseline"].mean
+        falls[name] = [round(baseline - printed.errors[case].mean, 2) for case in printed.cases]
+    assert [max(fall) for fall in falls.values()] == [0.50, 1.52, 3.51]
+    assert min(falls["svhn"]) == 1.19
+
+
+def test_a_seed_a_case_or_a_data_set_more_is_no_departure(tmp_path):
+    more = """
+grid: {datasets: [mnist, svhn, cifar10], seeds: [0, 1, 2, 3, 4, 5]}
+datasets: {mnist: {cases: {mine: {superclasses: [[0, 1, 2], [3, 4, 5, 6, 7, 8, 9]]}}}}"""
+    assert departures(made_up_params(tmp_path, more)) == []
+
+
+@pytest.mark.parametrize(
+    ("overlay", "said"),
+    [
+        ("train: {epochs: 3}", "epochs 3 (paper: 250)"),
+        ("grid: {seeds: [0]}", "1 seed (paper: 5 runs)"),
+        ("augment: {flip: false}", "flip false (paper: true)"),
+        ("grid: {datasets: [mnist]}", "without SVHN and CIFAR-10"),
+        ("datasets: {svhn: {layers: 10}}", "SVHN with 10 layers (paper: 28)"),
+    ],
+)
+def test_each_departure_is_said(tmp_path, overlay, said):
+    assert departures(made_up_params(tmp_path, overlay)) == [said]
+
+
+def test_a_change_on_which_the_paper_is_silent_makes_a_variation(tmp_path):
+    params = made_up_params(tmp_path, "train: {momentum: 0.9}")
+    run = describe(params, [tmp_path / "overlay.yaml"], PARAMS)
+    assert run.departures == ()
+    assert run.changes == (("train.momentum", 0.0, 0.9),)
+    assert (
+        "is a variation of params.yaml (whose values are in brackets): train.momentum = 0.9 (0)."
+        in run.statement
+    )
+
+
+def test_figures_of_one_data_set_do_not_blame_another(tmp_path):
+    params = made_up_params(tmp_path, "datasets: {svhn: {layers: 10}}")
+    assert "10 layers" in note(params, "svhn")
+    assert "layers" not in note(params, "mnist")
+
+
+def test_every_assumption_of_params_yaml_is_found_with_its_value():
+    found = {a.key: a for a in read_assumptions(load(PARAMS), PARAMS)}
+    assert len(found) == PARAMS.read_text(encoding="utf-8").count("# Assumed:")
+    assert found["train.momentum"].value == 0.0
+    assert found["grid.seeds"].value == (0, 1, 2, 3, 4)
+    assert found["model.linear_init"].reason.startswith('"weights are initialized')
+    assert not any(a.changed for a in found.values())
+
+
+def test_an_assumption_that_an_overlay_replaces_is_marked(tmp_path):
+    params = made_up_params(tmp_path, "train: {momentum: 0.9}")
+    changed = [a for a in read_assumptions(params, PARAMS) if a.changed]
+    assert [(a.key, a.value, a.assumed) for a in changed] == [("train.momentum", 0.9, 0.0)]
+
+
+def test_only_the_comment_beside_a_key_is_its_assumption(tmp_path):
+    text = PARAMS.read_text(encoding="utf-8").replace(
+        "  epochs: 250\n", "  epochs: 250   # Assumed: here.\n  # Assumed: of nothing.\n"
+    )
+    path = Path(tmp_path, "params.yaml")
+    path.write_text(text, encoding="utf-8")
+    found = {a.key: a.reason for a in read_assumptions(load(path), path)}
+    assert found["train.epochs"] == "Here."
+    assert "Of nothing." not in found.values()
+
+
+def test_latex_sets_signs_and_names_what_it_cannot_set():
+    assert escape("≥ 5 ± 1 − 2") == r"$\geq$ 5 $\pm$ 1 $-$ 2"
+    assert escape("Zürich ł") == "Zürich ł"
+    assert escape("u\u0308") == "ü"
+    assert escape("中\u200b\x07") == "[U+4E2D][U+200B][U+0007]"
+    assert escape("a\nb") == "a b"

@@ -1,0 +1,512 @@
+"""One cell from settings to files: contracts, determinism, resuming, divergence, faults."""
+
+import csv
+import errno
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import hal.train.cell
+from hal.data import store
+from hal.errors import UserError
+from hal.params import load
+from hal.study.check_sums import verify
+from hal.study.grid import curves, load_grid, scores
+from hal.train.cell import build_network, first_not_finite, run
+from hal.train.evaluate import round_mantissa
+from hal.train.loop import Trainer
+from tests.tiny import ROOT, tiny_params
+
+
+def files_of(params, cell) -> dict[str, bytes]:
+    """Every file of a cell but cell.json, which holds times."""
+    paths = params.cell_paths(cell)
+    return {
+        file.name: file.read_bytes()
+        for folder in (paths.results, paths.checkpoints)
+        for file in sorted(folder.iterdir())
+        if file.name != "cell.json"
+    }
+
+
+def test_a_case_writes_the_files_of_the_contract(tmp_path):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "threes", 0)
+    record = run(params, cell)
+    paths = params.cell_paths(cell)
+
+    assert json.loads((paths.results / "cell.json").read_text()) == record
+    assert (record["status"], record["hash"], record["epochs"], record["steps"]) == ("ok", cell.hash, 3, 12)
+    assert record["provenance"]["data_sha256"] == store.load(tmp_path / "data/tiny.npz")[1]["arrays_sha256"]
+
+    rows = list(csv.DictReader((paths.results / "curves.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1]["test_error"]) == record["test_error"]
+    assert float(rows[-1]["train_loss"]) == record["train_loss"]
+
+    images, description = store.load(tmp_path / "data/tiny.npz")
+    with np.load(paths.checkpoints / "predictions.npz") as stored:
+        logits, label = stored["logits"], stored["label"]
+    assert logits.shape == (33, 3, 4)
+    superclass = np.array([0, 1, 1, 2])
+    told = logits[np.arange(33), superclass[label]]
+    assert 100 * (told.argmax(axis=1) != images.test_labels).mean() == pytest.approx(record["test_error"])
+
+    net = build_network(cell, channels=1).eval()
+    net.load_state_dict(load_file(paths.checkpoints / "weights.safetensors"))
+    x = (
+        torch.tensor((images.train_images / 255 - description["mean"]) / description["std"])
+        .permute(0, 3, 1, 2)
+        .float()
+    )
+    x_star = torch.eye(3)[superclass[images.train_labels]]
+    with torch.no_grad():
+        y = net.features(x)
+        score = ((y @ net.auxiliary.linear.weight.T) - x_star).abs().sum(dim=1).numpy()
+    with np.load(paths.results / "scores.npz") as stored:
+        assert np.allclose(stored["score"], score, rtol=2**-10)
+        assert np.array_equal(stored["label"], images.train_labels)
+        assert np.array_equal(stored["superclass"], superclass[images.train_labels])
+    assert not paths.resume.exists()
+
+
+def test_the_baseline_takes_no_superclass_and_has_no_scores(tmp_path):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "baseline", 0)
+    record = run(params, cell)
+    paths = params.cell_paths(cell)
+    assert not (paths.results / "scores.npz").exists()
+    with np.load(paths.checkpoints / "predictions.npz") as stored:
+        assert stored["logits"].shape == (33, 1, 4)
+        wrong = stored["logits"][:, 0].argmax(axis=1) != stored["label"]
+    assert 100 * wrong.mean() == pytest.approx(record["test_error"])
+
+
+def test_training_learns(tmp_path):
+    params = tiny_params(tmp_path, epochs=12)
+    record = run(params, params.cell("tiny", "baseline", 0))
+    assert record["test_error"] < 25  # chance is 75
+
+
+def test_the_same_cell_gives_the_same_bytes_and_another_seed_others(tmp_path):
+    first, again = tiny_params(tmp_path / "a"), tiny_params(tmp_path / "b")
+    cell = first.cell("tiny", "pairs", 0)
+    run(first, cell)
+    run(again, cell)
+    assert files_of(first, cell) == files_of(again, cell)
+    other = first.cell("tiny", "pairs", 1)
+    run(first, other)
+    assert all(files_of(first, cell)[name] != content for name, content in files_of(first, other).items())
+
+
+@pytest.mark.parametrize("train", [{}, {"momentum": 0.9, "weight_decay": 0.001}], ids=["plain", "momentum"])
+def test_a_run_killed_in_any_epoch_ends_with_the_bytes_of_an_undisturbed_one(tmp_path, monkeypatch, train):
+    undisturbed, killed = tiny_params(tmp_path / "a", **train), tiny_params(tmp_path / "b", **train)
+    cell = killed.cell("tiny", "pairs", 0)
+    run(undisturbed, cell)
+
+    monkeypatch.setattr(hal.train.cell, "SAVE_EVERY_S", 0)
+    epoch = Trainer.epoch
+    for fatal in (1, 2, 3):  # die after one, two, three epochs more than last time allowed
+        calls = []
+
+        def dying(*arguments, calls=calls):
+            calls.append(1)
+            epoch(*arguments)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Trainer, "epoch", dying)
+        if fatal < 3:
+            with pytest.raises(KeyboardInterrupt):
+                run(killed, cell)
+            assert (
+                json.loads((killed.cell_paths(cell).resume / "progress.json").read_text())["epoch"] == fatal
+            )
+    record = run(killed, cell)
+    assert record["time"]["resumed"] == 2
+    assert files_of(killed, cell) == files_of(undisturbed, cell)
+
+
+@pytest.mark.slow
+def test_a_process_killed_with_sigkill_goes_on_bit_for_bit(tmp_path):
+    undisturbed, killed = tiny_params(tmp_path / "a", epochs=300), tiny_params(tmp_path / "b", epochs=300)
+    cell = killed.cell("tiny", "threes", 1)
+    run(undisturbed, cell)
+    code = "import hal.train.cell, hal.cli, sys; hal.train.cell.SAVE_EVERY_S = 0; sys.exit(hal.cli.main(sys.argv[1:]))"
+    options = ["--params", str(ROOT / "params.yaml"), "--overlay", str(tmp_path / "b/overlay.yaml")]
+    command = [sys.executable, "-c", code, *options, "train", "tiny", "threes", "1"]
+    progress = killed.cell_paths(cell).resume / "progress.json"
+    kills, reached = 0, 0
+    while kills < 3:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while not progress.exists() or json.loads(progress.read_text())["epoch"] <= reached + 20:
+            assert process.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        kills, reached = kills + 1, json.loads(progress.read_text())["epoch"]
+    assert subprocess.run(command, check=False).returncode == 0
+    record = json.loads((killed.cell_paths(cell).results / "cell.json").read_text())
+    assert record["time"]["resumed"] == 3
+    assert files_of(killed, cell) == files_of(undisturbed, cell)
+
+
+def test_a_loss_that_is_not_finite_stops_the_cell_and_is_a_result(tmp_path, capsys):
+    params = tiny_params(tmp_path, max_lr="1.0e+30", warmup_epochs=0)
+    cell = params.cell("tiny", "pairs", 0)
+    record = run(params, cell)
+    assert record["status"] == "diverged"
+    assert record["test_error"] is None
+    assert record["epochs"] == 1
+    assert 2 <= record["diverged_at_step"] <= 4  # the first step's loss is that of the initial weights
+    assert f"not finite at step {record['diverged_at_step']}" in capsys.readouterr().out
+    assert set(files_of(params, cell)) == {
+        "curves.csv",
+        "scores.npz",
+        "weights.safetensors",
+        "predictions.npz",
+    }
+
+
+def test_the_first_loss_that_is_not_finite_is_counted_from_one():
+    assert first_not_finite(torch.tensor([1.0, 2.0, float("inf"), float("nan")])) == 3
+    assert first_not_finite(torch.tensor([float("nan"), 1.0])) == 1
+    assert first_not_finite(torch.tensor([1.0, 2.0])) == 2  # only the test loss was not: the last step
+
+
+def test_a_finished_cell_is_left_alone_unless_forced(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+    stamp = (params.cell_paths(cell).results / "cell.json").stat().st_mtime_ns
+    run(params, cell)
+    assert "already finished" in capsys.readouterr().out
+    assert (params.cell_paths(cell).results / "cell.json").stat().st_mtime_ns == stamp
+    run(params, cell, force=True)
+    assert (params.cell_paths(cell).results / "cell.json").stat().st_mtime_ns > stamp
+
+
+@pytest.mark.parametrize("lost", ["weights.safetensors", "scores.npz", "cell.json"])
+def test_a_cell_that_lost_a_file_is_trained_again(tmp_path, lost):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+    before = files_of(params, cell)
+    paths = params.cell_paths(cell)
+    for folder in (paths.results, paths.checkpoints):
+        (folder / lost).unlink(missing_ok=True)
+    run(params, cell)
+    assert files_of(params, cell) == before
+
+
+def test_a_full_disk_leaves_the_finished_cell_as_it_was(tmp_path, monkeypatch):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+    path = params.cell_paths(cell).results / "cell.json"
+    before, record = files_of(params, cell), path.read_bytes()
+    written = []
+
+    def full(descriptor):
+        written.append(descriptor)
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("hal.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(params, cell, force=True)
+    assert files_of(params, cell) == before  # and no temporary file beside them
+    assert path.read_bytes() == record
+
+
+def test_cell_json_has_the_sums_of_the_other_files(tmp_path):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    record = run(params, cell)
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files_of(params, cell).items()}
+    assert record["files"] == sums
+    (result,) = [r for r in load_grid(params) if r.cell == cell]
+    assert len(scores(result)) == 70
+    for path, read in ((result.folder / "scores.npz", scores), (result.folder / "curves.csv", curves)):
+        path.write_bytes(path.read_bytes() + b" ")
+        with pytest.raises(UserError, match="not the file that"):
+            read(result)
+
+
+def test_verify_names_the_files_that_are_not_what_was_written(tmp_path):
+    params = tiny_params(tmp_path)
+    run(params, params.cell("tiny", "pairs", 0))
+    run(params, params.cell("tiny", "baseline", 1))
+    assert verify(params) == 4 + 3
+    paths = params.cell_paths(params.cell("tiny", "pairs", 0))
+    (paths.checkpoints / "predictions.npz").unlink()
+    assert verify(params) == 6
+    weights = paths.checkpoints / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    with pytest.raises(UserError, match=r"pairs/seed0/weights\.safetensors: not what was written"):
+        verify(params)
+
+
+def test_replacing_a_cell_of_other_settings_is_said(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    first = params.cell("tiny", "pairs", 0)
+    run(params, first)
+    longer = tiny_params(tmp_path, epochs=4)
+    record = run(longer, longer.cell("tiny", "pairs", 0))
+    assert record["epochs"] == 4
+    assert f"will replace the cell with the hash {first.hash}" in capsys.readouterr().out
+
+
+def test_a_run_killed_while_it_writes_leaves_no_cell_of_two_runs(tmp_path, monkeypatch):
+    """cell.json must not vouch for files of another run."""
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+
+    before = files_of(params, cell)
+    renames = []
+
+    def dying_at_the_second(source, target):
+        renames.append(target)
+        if len(renames) == 2:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    replace = os.replace
+    monkeypatch.setattr("hal.files.os.replace", dying_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run(params, cell, force=True)
+    assert not (params.cell_paths(cell).results / "cell.json").exists()
+    monkeypatch.undo()
+    run(params, cell)
+    assert files_of(params, cell) == before
+
+
+def test_a_second_process_waits_for_the_first_and_takes_what_it_made(tmp_path):
+    """A killed workflow manager leaves its job running; the same job, started again, must not lose or repeat it."""
+    params = tiny_params(tmp_path, epochs=400)
+    cell = params.cell("tiny", "pairs", 0)
+    command = [sys.executable, "-m", "hal", "--params", str(ROOT / "params.yaml")]
+    command += ["--overlay", str(tmp_path / "overlay.yaml"), "train", "tiny", "pairs", "0", "--force"]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    while "epoch 1/" not in first.stdout.readline():
+        assert first.poll() is None
+    second = subprocess.run(command, capture_output=True, text=True, check=True)
+    first.communicate()
+    assert first.returncode == 0
+    assert "another process is training this cell; waiting for it" in second.stdout
+    assert "already finished" in second.stdout
+    assert "epoch 1/" not in second.stdout
+    assert not params.cell_paths(cell).resume.exists()
+
+
+def test_a_kept_state_saves_a_finished_cell_from_being_trained_again(tmp_path, capsys):
+    """Snakemake, killed before it saw a job end, deletes the job's files and starts it again."""
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell, keep_state=True)
+    before = files_of(params, cell)
+    paths = params.cell_paths(cell)
+    shutil.rmtree(paths.results)
+    shutil.rmtree(paths.checkpoints)
+    capsys.readouterr()
+    run(params, cell, keep_state=True)
+    assert "epoch" not in capsys.readouterr().out.replace("going on after epoch 3 of 3", "")
+    assert files_of(params, cell) == before
+    run(params, cell, force=True)  # somebody wants it trained again
+    assert "epoch 3/3" in capsys.readouterr().out
+    assert not paths.resume.exists()
+
+
+def test_a_cell_of_other_data_is_not_finished(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    record = run(params, cell)
+    path = params.cell_paths(cell).results / "cell.json"
+    record["provenance"]["data_sha256"] = "0" * 64
+    path.write_text(json.dumps(record))
+    run(params, cell)
+    assert "epoch 3/3" in capsys.readouterr().out
+
+
+def test_the_state_of_another_cell_is_not_taken(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    cell, other = params.cell("tiny", "pairs", 0), params.cell("tiny", "pairs", 1)
+    run(params, cell)
+    before = files_of(params, cell)
+    run(params, other, keep_state=True)
+    shutil.copytree(params.cell_paths(other).resume, params.cell_paths(cell).resume)
+    (params.cell_paths(cell).resume / "progress.json").unlink()
+    run(params, cell, force=True)
+    assert "it is not this cell's" in capsys.readouterr().out
+    assert files_of(params, cell) == before
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty", "one bit"])
+def test_a_broken_state_is_set_aside_and_the_cell_starts_again(tmp_path, capsys, damage):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell, keep_state=True)
+    before = files_of(params, cell)
+    state = params.cell_paths(cell).resume / "state.safetensors"
+    content = state.read_bytes()
+    flipped = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
+    damaged = {"truncated": content[:-100], "garbage": b"\xff" * 500, "empty": b"", "one bit": flipped}
+    state.write_bytes(damaged[damage])
+    (state.parent / "progress.json").unlink()
+    run(params, cell, force=True)
+    assert "set aside as state.broken" in capsys.readouterr().out
+    assert files_of(params, cell) == before
+
+
+def test_bfloat16_trains_on_the_cpu(tmp_path):
+    params = tiny_params(tmp_path, precision="bfloat16")
+    record = run(params, params.cell("tiny", "pairs", 0))
+    assert record["status"] == "ok"
+    assert (
+        load_file(params.cell_paths(params.cell("tiny", "pairs", 0)).checkpoints / "weights.safetensors")[
+            "output.weight"
+        ].dtype
+        == torch.float32
+    )
+
+
+def test_too_few_images_for_a_batch_are_refused(tmp_path):
+    params = tiny_params(tmp_path, batch_size=71)
+    with pytest.raises(UserError, match=r"train\.batch_size = 71: tiny has only 70 training images"):
+        run(params, params.cell("tiny", "pairs", 0))
+
+
+def test_a_missing_and_a_damaged_data_set_are_said(tmp_path):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    path = tmp_path / "data/tiny.npz"
+    content = bytearray(path.read_bytes())
+    content[2000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"tiny\.npz: "):
+        run(params, cell)
+    path.write_bytes(content[:-500])
+    with pytest.raises(UserError, match=r"tiny\.npz: broken"):
+        run(params, cell)
+    path.unlink()
+    with pytest.raises(UserError, match=r"`hal data tiny` \(after the same --overlay\) makes it"):
+        run(params, cell)
+    assert not params.cell_paths(cell).resume.exists()  # nothing was begun
+
+
+def test_rounding_keeps_eleven_significant_bits():
+    values = np.array([0.0, 1.0, np.pi, 1e-20, 3e30, np.inf, np.nan], np.float32)
+    rounded = round_mantissa(values)
+    assert rounded[2] == 3.140625  # pi in steps of 2**-9
+    assert np.allclose(rounded[:5], values[:5], rtol=2**-11)
+    assert np.isinf(rounded[5])
+    assert np.isnan(rounded[6])
+
+
+def test_training_needs_little_more_than_torch_numpy_yaml_and_safetensors(tmp_path):
+    """A GPU machine often has no more."""
+    tiny_params(tmp_path)
+    blocked = [
+        "tqdm",
+        "pandas",
+        "scipy",
+        "sklearn",
+        "matplotlib",
+        "seaborn",
+        "requests",
+        "torchvision",
+        "snakemake",
+    ]
+    blocked += ["dvc", "jinja2", "pydantic", "ruamel"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import hal.cli; sys.exit(hal.cli.main(sys.argv[1:]))"
+    options = ["--params", str(ROOT / "params.yaml"), "--overlay", str(tmp_path / "overlay.yaml")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *options, "train", "tiny", "pairs", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "test error" in done.stdout
+
+
+def test_a_users_mistake_ends_in_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "hal", "--params", str(ROOT / "params.yaml"), "train", "svhn", "case7", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "hal: case 'case7': svhn has baseline, case1, case2, case3, case4\n"
+
+
+@pytest.mark.cuda
+class TestCuda:
+    def params_on(self, root, device: str, precision: str = "float32"):
+        tiny_params(root, precision=precision)
+        overlay = root / "overlay.yaml"
+        runtime = f"device: {device}, cells_per_gpu: 3"
+        overlay.write_text(overlay.read_text().replace("device: cpu", runtime))
+        return load(ROOT / "params.yaml", [overlay])
+
+    def run_on(self, root, device: str, precision: str = "float32"):
+        params = self.params_on(root, device, precision)
+        cell = params.cell("tiny", "threes", 0)
+        return run(params, cell), files_of(params, cell)
+
+    def test_the_gpu_gives_the_same_bytes_twice(self, tmp_path):
+        assert self.run_on(tmp_path / "a", "cuda")[1] == self.run_on(tmp_path / "b", "cuda")[1]
+
+    def test_the_gpu_follows_the_cpu_in_float32(self, tmp_path):
+        gpu, cpu = self.run_on(tmp_path / "a", "cuda")[0], self.run_on(tmp_path / "b", "cpu")[0]
+        assert gpu["train_loss"] == pytest.approx(cpu["train_loss"], rel=0.02)
+
+    @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+    def test_lower_precision_stays_near_float32(self, tmp_path, precision):
+        low, full = self.run_on(tmp_path / "a", "cuda", precision)[0], self.run_on(tmp_path / "b", "cuda")[0]
+        assert low["train_loss"] == pytest.approx(full["train_loss"], rel=0.1)
+
+    def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(self, tmp_path, monkeypatch):
+        undisturbed = self.run_on(tmp_path / "a", "cuda")[1]
+        params = self.params_on(tmp_path / "b", "cuda")
+        cell = params.cell("tiny", "threes", 0)
+        monkeypatch.setattr(hal.train.cell, "SAVE_EVERY_S", 0)
+        epoch, calls = Trainer.epoch, []
+
+        def dying(*arguments):
+            calls.append(1)
+            epoch(*arguments)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Trainer, "epoch", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(params, cell)
+        monkeypatch.setattr(Trainer, "epoch", epoch)
+        assert run(params, cell)["time"]["resumed"] == 1
+        assert files_of(params, cell) == undisturbed
+
+    @pytest.mark.slow
+    def test_cells_of_several_processes_on_one_gpu_do_not_change_each_other(self, tmp_path):
+        together, alone = (self.params_on(tmp_path / name, "cuda") for name in ("together", "alone"))
+        command = [sys.executable, "-m", "hal", "--params", str(ROOT / "params.yaml")]
+        command += ["--overlay", str(tmp_path / "together/overlay.yaml"), "train", "tiny", "threes"]
+        started = [subprocess.Popen([*command, str(seed)]) for seed in range(3)]
+        assert [process.wait() for process in started] == [0, 0, 0]
+        for seed in range(3):
+            cell = alone.cell("tiny", "threes", seed)
+            run(alone, cell)
+            assert files_of(together, cell) == files_of(alone, cell)
