@@ -22,9 +22,9 @@ from hal.errors import UserError
 from hal.params import load
 from hal.study.check_sums import verify
 from hal.study.grid import curves, load_grid, scores
-from hal.train.cell import build_network, first_not_finite, run
+from hal.train.cell import build_network, run
 from hal.train.evaluate import round_mantissa
-from hal.train.loop import Trainer
+from hal.train.loop import Trainer, first_not_finite
 from tests.tiny import ROOT, tiny_params
 
 
@@ -115,7 +115,7 @@ def test_a_run_killed_in_any_epoch_ends_with_the_bytes_of_an_undisturbed_one(tmp
     cell = killed.cell("tiny", "pairs", 0)
     run(undisturbed, cell)
 
-    monkeypatch.setattr(hal.train.cell, "SAVE_EVERY_S", 0)
+    monkeypatch.setattr(hal.train.loop, "SAVE_EVERY_S", 0)
     epoch = Trainer.epoch
     for fatal in (1, 2, 3):  # die after one, two, three epochs more than last time allowed
         calls = []
@@ -143,7 +143,7 @@ def test_a_process_killed_with_sigkill_goes_on_bit_for_bit(tmp_path):
     undisturbed, killed = tiny_params(tmp_path / "a", epochs=300), tiny_params(tmp_path / "b", epochs=300)
     cell = killed.cell("tiny", "threes", 1)
     run(undisturbed, cell)
-    code = "import hal.train.cell, hal.cli, sys; hal.train.cell.SAVE_EVERY_S = 0; sys.exit(hal.cli.main(sys.argv[1:]))"
+    code = "import hal.train.loop, hal.cli, sys; hal.train.loop.SAVE_EVERY_S = 0; sys.exit(hal.cli.main(sys.argv[1:]))"
     options = ["--params", str(ROOT / "params.yaml"), "--overlay", str(tmp_path / "b/overlay.yaml")]
     command = [sys.executable, "-c", code, *options, "train", "tiny", "threes", "1"]
     progress = killed.cell_paths(cell).resume / "progress.json"
@@ -483,7 +483,7 @@ class TestCuda:
         undisturbed = self.run_on(tmp_path / "a", "cuda")[1]
         params = self.params_on(tmp_path / "b", "cuda")
         cell = params.cell("tiny", "threes", 0)
-        monkeypatch.setattr(hal.train.cell, "SAVE_EVERY_S", 0)
+        monkeypatch.setattr(hal.train.loop, "SAVE_EVERY_S", 0)
         epoch, calls = Trainer.epoch, []
 
         def dying(*arguments):
