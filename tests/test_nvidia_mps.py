@@ -1,6 +1,7 @@
 """Several cells on one GPU: the service that lets them compute side by side, against a stand-in for its control program."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -75,10 +76,49 @@ def test_a_service_that_no_program_can_use_is_ended_and_the_run_goes_on_without(
 def test_a_service_that_does_not_start_is_not_taken_for_one_that_runs(control, tmp_path, monkeypatch):
     """The probe succeeds without a service, too."""
     control.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr(nvidia_mps, "PATIENCE_S", 0.2)
     monkeypatch.setattr(nvidia_mps, "PROBE", "")
     assert nvidia_mps.start(tmp_path / "pipes") is not None
     assert nvidia_mps.PIPES not in os.environ
+
+
+def test_a_daemon_that_keeps_what_it_inherited_holds_nobody_up(control, tmp_path, monkeypatch):
+    """As the real one does: reading its output to the end would last as long as the service."""
+    control.write_text('#!/bin/sh\n[ "$1" != -d ] || sleep 30 &\nexit 0\n', encoding="utf-8")
+    monkeypatch.setattr(nvidia_mps, "PROBE", "")
+    began = time.monotonic()
+    assert nvidia_mps.start(tmp_path / "pipes") is None
+    nvidia_mps.stop(tmp_path / "pipes")
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("script", ["#!/bin/sh\nexec sleep 60\n", "#!/nowhere\n", "no program"])
+def test_a_control_program_that_hangs_or_cannot_run_costs_seconds_and_never_the_run(
+    control, tmp_path, monkeypatch, script
+):
+    control.write_text(script, encoding="utf-8")
+    monkeypatch.setattr(nvidia_mps, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(nvidia_mps, "PROBE", "")
+    assert nvidia_mps.start(tmp_path / "pipes") is not None
+    assert nvidia_mps.PIPES not in os.environ
+
+
+def test_a_folder_that_cannot_be_made_is_said(control, tmp_path):
+    (tmp_path / "file").touch()
+    assert nvidia_mps.start(tmp_path / "file" / "pipes").endswith("pipes: Not a directory")
+    assert nvidia_mps.PIPES not in os.environ
+
+
+def test_the_control_program_is_found_beside_the_drivers_other_programs(tmp_path, monkeypatch):
+    """Distributions put a link to nvidia-smi alone on the PATH."""
+    driver, path = tmp_path / "driver", tmp_path / "path"
+    for folder in (driver, path):
+        folder.mkdir()
+    for name in ("nvidia-smi", nvidia_mps.CONTROL):
+        (driver / name).touch(mode=0o755)
+    (path / "nvidia-smi").symlink_to(driver / "nvidia-smi")
+    monkeypatch.setenv("PATH", str(path))
+    assert nvidia_mps.control_program() == str(driver / nvidia_mps.CONTROL)
 
 
 def test_a_machine_without_the_service_says_so(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The command line: one command a step of the pipeline. Heavy imports wait until a command needs them."""
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
@@ -55,10 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("dataset")
     command.set_defaults(run=_data)
 
-    command = commands.add_parser("train", help="train one cell, or go on with it")
+    command = commands.add_parser(
+        "train", help="train a cell, or go on with it; several seeds one after another"
+    )
     command.add_argument("dataset")
     command.add_argument("case", help="baseline or a superclass grouping of the data set")
-    command.add_argument("seed", type=int)
+    command.add_argument("seeds", type=int, nargs="+", metavar="SEED")
     command.add_argument("--force", action="store_true", help="train it again though it is finished")
     command.add_argument(
         "--keep-state", action="store_true", help="leave the last epoch's state (for Snakemake)"
@@ -106,12 +109,14 @@ def _data(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _train(params: Params, arguments: argparse.Namespace) -> None:
-    cell = params.cell(arguments.dataset, arguments.case, arguments.seed)
+    cells = [params.cell(arguments.dataset, arguments.case, seed) for seed in arguments.seeds]
     from hal.train.cell import run
 
-    record = run(params, cell, arguments.force, arguments.keep_state)
-    if record["status"] == "ok":
-        print(f"{cell.name}: test error {record['test_error']:.2f} % after {record['epochs']} epochs")
+    for cell in cells:
+        record = run(params, cell, arguments.force, arguments.keep_state)
+        if record["status"] == "ok":
+            print(f"{cell.name}: test error {record['test_error']:.2f} % after {record['epochs']} epochs")
+        gc.collect()  # a trainer refers to itself: its data and its graph would wait for the next collection
 
 
 def _status(params: Params, arguments: argparse.Namespace) -> None:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 CONTROL = "nvidia-cuda-mps-control"
 PIPES = "CUDA_MPS_PIPE_DIRECTORY"
+# Where containers find the driver's programs, beside the folder that nvidia-smi really lies in.
+DRIVER_FOLDERS = ("/usr/local/nvidia/bin", "/run/nvidia/driver/usr/bin")
+PATIENCE_S = 10.0  # for any one answer: a service that hangs must not hold up a run
 
 # Takes a GPU as any CUDA program does, and nothing else; PyTorch would need seconds for it.
 PROBE = """
@@ -37,14 +40,18 @@ def start(folder: Path) -> str | None:
     """
     if PIPES in os.environ:
         return None  # of the user's own or of the cluster's
-    if shutil.which(CONTROL) is None:
+    control = control_program()
+    if control is None:
         return f"{CONTROL} is not installed"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
     os.environ |= {PIPES: str(folder), "CUDA_MPS_LOG_DIRECTORY": str(folder)}
     # The service numbers the GPUs that it sees anew, and its clients choose among those numbers: it must see all.
     everything = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-    _run(CONTROL, "-d", environment=everything)
-    if _answers() and _run(sys.executable, "-c", PROBE):
+    _run(control, "-d", environment=everything)
+    if _answers(control) and _run(sys.executable, "-c", PROBE):
         return None
     stop(folder)
     return f"a CUDA program cannot use it here (its log is in {folder})"
@@ -53,25 +60,44 @@ def start(folder: Path) -> str | None:
 def stop(folder: Path) -> None:
     """End the service that `start` started in that folder, if it did."""
     if os.environ.get(PIPES) == str(folder):
-        _run(CONTROL, said="quit\n")
+        _run(control_program() or CONTROL, said="quit\n")
         del os.environ[PIPES], os.environ["CUDA_MPS_LOG_DIRECTORY"]
 
 
-def _answers() -> bool:
-    """Whether the service answers within five seconds of its start."""
-    for _ in range(10):
-        if _run(CONTROL, said="get_server_list\n"):
+def control_program() -> str | None:
+    """The path of the service's control program: on the PATH, or where the driver's other programs lie."""
+    smi = shutil.which("nvidia-smi")
+    folders = [*([str(Path(smi).resolve().parent)] if smi else []), *DRIVER_FOLDERS]
+    return shutil.which(CONTROL) or shutil.which(CONTROL, path=os.pathsep.join(folders))
+
+
+def _answers(control: str) -> bool:
+    """Whether the service answers soon after its start."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        if _run(control, said="get_server_list\n"):
             return True
         time.sleep(0.5)
     return False
 
 
 def _run(*command: str, said: str = "", environment: dict[str, str] | None = None) -> bool:
-    """Whether the command succeeds within a minute; `said` is its standard input."""
+    """Whether the command succeeds in time; `said` is its standard input.
+
+    What it prints goes nowhere: a daemon would inherit a pipe, and whoever reads that waits for the daemon's end.
+    """
+    nowhere = subprocess.DEVNULL
     try:
         done = subprocess.run(
-            command, input=said, text=True, capture_output=True, timeout=60, check=False, env=environment
+            command,
+            input=said,
+            text=True,
+            stdout=nowhere,
+            stderr=nowhere,
+            timeout=PATIENCE_S,
+            check=False,
+            env=environment,
         )
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, OSError):  # OSError: not a program, no rights, or gone
         return False
     return done.returncode == 0

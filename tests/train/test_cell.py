@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import hal.cli
 import hal.train.cell
 from hal.data import store
 from hal.errors import UserError
@@ -25,6 +26,7 @@ from hal.study.grid import curves, load_grid, scores
 from hal.train.cell import build_network, run
 from hal.train.evaluate import round_mantissa
 from hal.train.loop import Trainer, first_not_finite
+from hal.train.provenance import forget_peak_memory, peak_memory
 from tests.tiny import ROOT, tiny_params
 
 
@@ -451,6 +453,27 @@ def test_a_users_mistake_ends_in_one_line(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr == "hal: case 'case7': svhn has baseline, case1, case2, case3, case4\n"
+
+
+def test_seeds_trained_by_one_process_are_those_of_a_process_each(tmp_path):
+    together, alone = tiny_params(tmp_path / "together"), tiny_params(tmp_path / "alone")
+    overlay = str(tmp_path / "together" / "overlay.yaml")
+    arguments = ["--params", str(ROOT / "params.yaml"), "--overlay", overlay]
+    assert hal.cli.main([*arguments, "train", "tiny", "threes", "0", "1"]) == 0
+    for seed in (0, 1):
+        run(alone, alone.cell("tiny", "threes", seed))
+        cells = [params.cell("tiny", "threes", seed) for params in (together, alone)]
+        assert files_of(together, cells[0]) == files_of(alone, cells[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux forgets a peak")
+def test_the_peak_memory_of_a_cell_is_its_own(tmp_path):
+    cpu = torch.device("cpu")
+    held = np.ones(2**27, np.uint8)
+    before = peak_memory(cpu)
+    del held
+    forget_peak_memory(cpu)
+    assert peak_memory(cpu) < before - 2**26
 
 
 @pytest.mark.cuda

@@ -70,6 +70,7 @@ def _run(
     keep_state: bool,
 ) -> dict[str, Any]:
     paths, settings = params.cell_paths(cell), cell.train
+    provenance.forget_peak_memory(device)
     print(f"{cell.name}: on {provenance.device_name(device)}, {settings.precision}", flush=True)
     mean, std = store.statistics(images.train_images)
     data = DeviceData(images, mean, std, cell, device)

@@ -1,5 +1,6 @@
 """What a result was made with: code, libraries, driver, device."""
 
+import contextlib
 import platform
 import resource
 import subprocess
@@ -35,6 +36,15 @@ def code_version() -> str:
     if commit is None:
         return "unknown"
     return commit[:12] + ("-dirty" if _output("git", "-C", here, "status", "--porcelain", "--", here) else "")
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """Let `peak_memory` count from now on, so that a cell is not charged for the one that its process trained before."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):  # Linux has it; elsewhere the peak is that of the whole process
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def peak_memory(device: torch.device) -> int:
