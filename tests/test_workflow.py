@@ -16,7 +16,7 @@ from hal.errors import UserError
 from hal.files import sha256_of
 from hal.params import load
 from hal.workflow import cell_files, digest, figure_inputs, gpus, lock, overlays, prefix
-from tests.test_cell import files_of
+from tests.train.test_cell import files_of
 from tests.tiny import ROOT, save_npz
 
 OVERLAY = """
