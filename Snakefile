@@ -10,6 +10,7 @@ Every rule calls `python -m hal ...`; all computation is there. docs/files.md sa
 
 import shutil
 import sys
+from pathlib import Path
 
 from hal import params, workflow as dag
 from hal.present import figures
@@ -56,12 +57,12 @@ onerror:
 
 
 def cell_of(wildcards):
-    dataset, case = wildcards.network.split("/")
+    dataset, case = Path(wildcards.network).parts
     return P.cell(dataset, case, int(wildcards.seed))
 
 
 def data_of(wildcards):
-    dataset = wildcards.network.split("/")[0]
+    dataset = Path(wildcards.network).parts[0]
     return multiext(f"{ROOT}data/{dataset}", ".npz", ".json")
 
 
@@ -122,7 +123,7 @@ rule train_scored:
     wildcard_constraints:
         network=dag.networks(P, scored=True),
     params:
-        cell=lambda w: f"{w.network.replace('/', ' ')} {w.seed}",
+        cell=lambda w: [*Path(w.network).parts, w.seed],
     log:
         f"{ROOT}logs/train/{{network}}/seed{{seed}}.log",
     benchmark:

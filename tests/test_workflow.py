@@ -16,7 +16,7 @@ from hal.errors import UserError
 from hal.files import sha256_of
 from hal.params import load
 from hal.workflow import cell_files, digest, figure_inputs, gpus, lock, overlays, prefix
-from tests.test_cell import files_of
+from tests.train.test_cell import files_of
 from tests.tiny import ROOT, save_npz
 
 OVERLAY = """
@@ -70,7 +70,7 @@ def planned(project: Path, *arguments: str) -> dict[str, int]:
 
 
 def cells_trained(jobs: dict[str, int]) -> int:
-    return jobs.get("train_baseline", 0) + jobs.get("train_case", 0)
+    return jobs.get("train_unscored", 0) + jobs.get("train_scored", 0)
 
 
 def edit(project: Path, old: str, new: str) -> None:
@@ -82,13 +82,13 @@ def edit(project: Path, old: str, new: str) -> None:
 
 def test_the_papers_grid_is_75_cells_and_its_figures(project):
     jobs = planned(project)
-    assert (jobs["train_baseline"], jobs["train_case"], jobs["data"]) == (15, 60, 3)
+    assert (jobs["train_unscored"], jobs["train_scored"], jobs["data"]) == (15, 60, 3)
     assert jobs["figure"] >= 6
 
 
 def test_one_cell_is_asked_for_by_its_path(project):
-    assert planned(project, "results/svhn/case4/seed3") == {"data": 1, "train_case": 1}
-    assert planned(project, "results/svhn/baseline/seed3") == {"data": 1, "train_baseline": 1}
+    assert planned(project, "results/svhn/case4/seed3") == {"data": 1, "train_scored": 1}
+    assert planned(project, "results/svhn/baseline/seed3") == {"data": 1, "train_unscored": 1}
 
 
 def test_the_workflow_has_nothing_for_the_linter_to_say(project):
@@ -189,10 +189,10 @@ def test_changes_rerun_just_what_they_touch(project):
     # a seed more, and a grouping more
     edit(project, "seeds: [0, 1]", "seeds: [0, 1, 2]")
     jobs = planned(project, *tiny)
-    assert (jobs["train_baseline"], jobs["train_case"]) == (1, 1)
+    assert (jobs["train_unscored"], jobs["train_scored"]) == (1, 1)
     edit(project, "cases:", "cases:\n      mine: {superclasses: [[0, 3], [1, 2]]}")
     jobs = planned(project, *tiny)
-    assert (jobs["train_baseline"], jobs["train_case"]) == (1, 1 + 3)
+    assert (jobs["train_unscored"], jobs["train_scored"]) == (1, 1 + 3)
 
     # a title redraws; runtime settings and a touched data set do nothing; epochs retrain all
     edit(project, "title: Tiny", "title: Tiny squares")
