@@ -16,8 +16,8 @@ from hal.errors import UserError
 from hal.files import sha256_of
 from hal.params import load
 from hal.workflow import cell_files, digest, figure_inputs, gpus, lock, overlays, prefix
-from tests.train.test_cell import files_of
 from tests.tiny import ROOT, save_npz
+from tests.train.test_cell import files_of
 
 OVERLAY = """
 root: runs/tiny
