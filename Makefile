@@ -49,6 +49,7 @@ draw: install
 	$(HAL) metrics
 	$(HAL) figure
 	$(HAL) report
+	-$(HAL) pdf
 
 test: install
 	$(BIN)/python -m pytest
@@ -56,7 +57,6 @@ test: install
 lint: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(SNAKEMAKE) --lint
 
 format: install
 	$(BIN)/ruff check --fix
