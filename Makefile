@@ -41,15 +41,8 @@ GPUS ?= 1
 paper: install
 	$(SNAKEMAKE) --cores all --resources gpu=$(GPUS)
 
-draw: HAL := $(BIN)/python -m hal $(addprefix --overlay ,$(OVERLAYS))
 draw: install
-	$(HAL) table
-	$(HAL) controls
-	$(HAL) analyse
-	$(HAL) metrics
-	$(HAL) figure
-	$(HAL) report
-	-$(HAL) pdf
+	$(BIN)/python -m hal $(addprefix --overlay ,$(OVERLAYS)) draw
 
 test: install
 	$(BIN)/python -m pytest
