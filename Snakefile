@@ -53,7 +53,9 @@ onsuccess:
 onerror:
     dag.stop_mps(P)
     dag.forget_states(P)
-    print(f"Table, figures and report of the cells there are, training nothing: make draw{dag.overlay_variable(OVERLAYS)}")
+    print(
+        f"Table, figures and report of the cells there are, training nothing: make draw{dag.overlay_variable(OVERLAYS)}"
+    )
 
 
 def cell_of(wildcards):
@@ -93,17 +95,21 @@ rule data:
     output:
         f"{ROOT}data/{{dataset}}.npz",
         f"{ROOT}data/{{dataset}}.json",
-    params:
-        source=lambda w: [P.datasets[w.dataset].source, P.datasets[w.dataset].path, P.datasets[w.dataset].sha256],
     log:
         f"{ROOT}logs/data/{{dataset}}.log",
     benchmark:
         f"{ROOT}logs/benchmarks/data/{{dataset}}.tsv"
+    conda:
+        "environment.yml"
     resources:
         mem_mb=4000,
         runtime=120,
-    conda:
-        "environment.yml"
+    params:
+        source=lambda w: [
+            P.datasets[w.dataset].source,
+            P.datasets[w.dataset].path,
+            P.datasets[w.dataset].sha256,
+        ],
     message:
         "{wildcards.dataset}: fetch, check and decode (log: {log})"
     shell:
@@ -119,22 +125,27 @@ rule train_scored:
         directory(f"{ROOT}results/{{network}}/seed{{seed}}"),
         directory(f"{ROOT}checkpoints/{{network}}/seed{{seed}}"),
         multiext(f"{ROOT}results/{{network}}/seed{{seed}}/", "cell.json", "curves.csv", "scores.npz"),
-        multiext(f"{ROOT}checkpoints/{{network}}/seed{{seed}}/", "weights.safetensors", "predictions.npz", "auxiliary.npz"),
-    wildcard_constraints:
-        network=dag.networks(P, scored=True),
-    params:
-        cell=lambda w: [*Path(w.network).parts, w.seed],
+        multiext(
+            f"{ROOT}checkpoints/{{network}}/seed{{seed}}/",
+            "weights.safetensors",
+            "predictions.npz",
+            "auxiliary.npz",
+        ),
     log:
         f"{ROOT}logs/train/{{network}}/seed{{seed}}.log",
     benchmark:
         f"{ROOT}logs/benchmarks/train/{{network}}/seed{{seed}}.tsv"
+    wildcard_constraints:
+        network=dag.networks(P, scored=True),
+    conda:
+        "environment.yml"
     threads: P.runtime.cpu_threads
     resources:
         gpu=dag.gpus(P),
         mem_mb=6000,
         runtime=720,
-    conda:
-        "environment.yml"
+    params:
+        cell=lambda w: [*Path(w.network).parts, w.seed],
     message:
         "{wildcards.network}/seed{wildcards.seed}: train (log: {log})"
     shell:
@@ -159,14 +170,14 @@ rule table:
         multiext(f"{ROOT}results/table2", ".md", ".tex"),
         [f"{ROOT}results/sensitivity{kind}" for kind in (".csv", ".md") if sensitivity.families(P)],
         report(f"{ROOT}results/table2.csv", caption="docs/captions/table2.rst", category="Table 2"),
-    params:
-        settings=dag.digest(P),
     log:
         f"{ROOT}logs/table.log",
     benchmark:
         f"{ROOT}logs/benchmarks/table.tsv"
     conda:
         "environment.yml"
+    params:
+        settings=dag.digest(P),
     message:
         "Table 2"
     shell:
@@ -179,16 +190,16 @@ rule controls:
         lambda w: dag.control_inputs(P, w.dataset),
     output:
         f"{ROOT}results/controls/{{dataset}}.csv",
-    params:
-        settings=dag.digest(P),
     log:
         f"{ROOT}logs/controls/{{dataset}}.log",
     benchmark:
         f"{ROOT}logs/benchmarks/controls/{{dataset}}.tsv"
-    resources:
-        mem_mb=2000,
     conda:
         "environment.yml"
+    resources:
+        mem_mb=2000,
+    params:
+        settings=dag.digest(P),
     message:
         "{wildcards.dataset}: controls"
     shell:
@@ -201,20 +212,22 @@ rule analysis:
         dag.analysis_inputs(P),
     output:
         multiext(f"{ROOT}results/table2b", ".csv", ".tex"),
-        multiext(f"{ROOT}results/", "statistics.csv", "separability.csv", "correlation.csv", "convergence.csv"),
+        multiext(
+            f"{ROOT}results/", "statistics.csv", "separability.csv", "correlation.csv", "convergence.csv"
+        ),
         f"{ROOT}results/verdicts.csv",
         report(f"{ROOT}results/table2b.md", caption="docs/captions/table2b.rst", category="Table 2b"),
         report(f"{ROOT}results/verdicts.md", caption="docs/captions/verdicts.rst", category="Verdicts"),
-    params:
-        settings=dag.digest(P),
     log:
         f"{ROOT}logs/analysis.log",
     benchmark:
         f"{ROOT}logs/benchmarks/analysis.tsv"
-    resources:
-        mem_mb=2000,
     conda:
         "environment.yml"
+    resources:
+        mem_mb=2000,
+    params:
+        settings=dag.digest(P),
     message:
         "controls, statistics and verdicts"
     shell:
@@ -228,14 +241,14 @@ rule metrics:
         dag.cell_files(P, "curves.csv"),
     output:
         multiext(f"{ROOT}results/", "metrics.json", "loss.csv"),
-    params:
-        settings=dag.digest(P),
     log:
         f"{ROOT}logs/metrics.log",
     benchmark:
         f"{ROOT}logs/benchmarks/metrics.tsv"
     conda:
         "environment.yml"
+    params:
+        settings=dag.digest(P),
     message:
         "metrics and loss curves for DVC"
     shell:
@@ -249,16 +262,16 @@ rule figure:
     output:
         multiext(f"{ROOT}figures/{{figure}}", ".pdf", ".png"),
         report(f"{ROOT}figures/{{figure}}.svg", caption="docs/captions/figure.rst", category="Figures"),
-    params:
-        settings=dag.digest(P),
     log:
         f"{ROOT}logs/figures/{{figure}}.log",
     benchmark:
         f"{ROOT}logs/benchmarks/figures/{{figure}}.tsv"
-    resources:
-        mem_mb=2000,
     conda:
         "environment.yml"
+    resources:
+        mem_mb=2000,
+    params:
+        settings=dag.digest(P),
     message:
         "figure {wildcards.figure}"
     shell:
@@ -271,19 +284,21 @@ rule report:
         dag.cell_files(P, "cell.json"),
         rules.table.output,
         rules.analysis.output,
-        expand("{root}figures/{figure}.{kind}", root=ROOT, figure=figures.figure_names(P), kind=["svg", "pdf"]),
+        expand(
+            "{root}figures/{figure}.{kind}", root=ROOT, figure=figures.figure_names(P), kind=["svg", "pdf"]
+        ),
     output:
         expand("{root}report/{file}", root=ROOT, file=REPORT),
-    params:
-        settings=dag.digest(P),
     log:
         f"{ROOT}logs/report.log",
     benchmark:
         f"{ROOT}logs/benchmarks/report.tsv"
-    resources:
-        mem_mb=2000,
     conda:
         "environment.yml"
+    resources:
+        mem_mb=2000,
+    params:
+        settings=dag.digest(P),
     message:
         "report (open {output[0]})"
     shell:
