@@ -3,7 +3,6 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help install hooks demo short paper workflow-report draw test coverage lint format docs lock
@@ -33,19 +32,19 @@ install: .venv/installed
 	@touch $@
 
 demo: install
-	$(SNAKEMAKE) --configfile configs/demo.yaml
+	$(BIN)/snakemake --configfile configs/demo.yaml
 	@echo "Open runs/demo/report/report.html"
 
 short: install
-	$(SNAKEMAKE) --configfile configs/short.yaml
+	$(BIN)/snakemake --configfile configs/short.yaml
 	@echo "Open runs/short/report/report.html"
 
 GPUS ?= 1
 paper: install
-	$(SNAKEMAKE) --cores all --resources gpu=$(GPUS)
+	$(BIN)/snakemake --cores all --resources gpu=$(GPUS)
 
 workflow-report: install
-	$(SNAKEMAKE) --configfile configs/demo.yaml --report runs/demo/workflow.html
+	$(BIN)/snakemake --configfile configs/demo.yaml --report runs/demo/workflow.html
 
 draw: HAL := $(BIN)/python -m hal $(addprefix --overlay ,$(OVERLAYS))
 draw: install
@@ -55,6 +54,7 @@ draw: install
 	$(HAL) metrics
 	$(HAL) figure
 	$(HAL) report
+	-$(HAL) pdf
 
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),-m "not slow")

@@ -4,16 +4,15 @@ import dataclasses
 import json
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import torch
+from setting import Setting
 from torch import nn
-from torch.autograd import DeviceType
-from torch.profiler import ProfilerActivity, profile
-from ways import Setting
 
 from hal.train.graph import captured
-from hal.train.loop import Trainer
 from hal.train.model import BatchNorm
 
 BYTES = {"float32": 4, "tf32": 4, "bfloat16": 2}
@@ -64,20 +63,14 @@ def kernels_per_step(setting: Setting) -> int | None:
 
     Counted in a process of its own: a profiler may slow all that its process does later.
     """
-    command = [sys.executable, __file__, json.dumps(dataclasses.asdict(setting))]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    # A profiler may have spoken before the number.
-    return int(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
-
-
-def _count_kernels(setting: Setting) -> int:
-    setting.configure()
-    trainer = Trainer(setting.net(), setting.data(), setting.cell.train)
-    setting.finish()
-    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
-        trainer.launch()
-        setting.finish()
-    return sum(event.device_type == DeviceType.CUDA for event in profiled.events())
+    script = str(Path(__file__).with_name("profile_step.py"))
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        command = [sys.executable, script, setting.network, setting.precision, "--json", file.name]
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            return None
+        seen = json.load(file)
+    return round(seen["count"]) if seen["device"] == "cuda" else None
 
 
 def launch_floor(setting: Setting, kernels: int) -> float:
@@ -96,7 +89,3 @@ def launch_floor(setting: Setting, kernels: int) -> float:
         launch()
     setting.finish()
     return (time.perf_counter() - began) / 50
-
-
-if __name__ == "__main__":
-    print(_count_kernels(Setting(**json.loads(sys.argv[1]))))

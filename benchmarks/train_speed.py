@@ -1,12 +1,15 @@
-"""How fast networks train: two usual ways, ours, several cells at once, and what the hardware allows.
+"""How fast networks train: a usual script, ours, candidates for ours, several cells at once, and what the hardware allows.
 
-    PYTHONPATH=src python benchmarks/train_speed.py                     on a GPU: both networks, all ways
-    PYTHONPATH=src python benchmarks/train_speed.py --networks mnist    one of them
-    python benchmarks/train_speed.py                                    on a CPU: the demo's network, a minute
+    PYTHONPATH=src python benchmarks/train_speed.py            on a GPU: both networks, in eight minutes
+    PYTHONPATH=src python benchmarks/train_speed.py --full     everything, for as long as it takes
+    PYTHONPATH=src python benchmarks/train_speed.py            on a CPU: the demo's network, a minute or two
 
-It needs torch, numpy, pyyaml and safetensors; torchvision for the way `plain`, a C++ compiler or Triton for `compiled`.
-Prints a table and writes JSON. All figures of one table are of one run, so their ratios hold where the machine's
-speed does not. ways.py says what each way is, floors.py what the floors are.
+It needs torch, numpy, pyyaml and safetensors; torchvision for the way `plain`, Triton for `triton` and `compiled`.
+
+Each measurement is a process of its own with a time limit, and the JSON is written anew after each: one that hangs or
+fails costs its own row alone. The same command goes on after the rows that the JSON has, so what eight minutes could
+not hold is measured the next time. The rows that decide most come first, both networks in turn. ways.py says what each
+way is, setting.py what a candidate changes, floors.py what the floors are.
 """
 
 import argparse
@@ -15,266 +18,308 @@ import dataclasses
 import datetime
 import json
 import os
-import statistics
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import floors
 import torch
-import ways
-from ways import Setting
+from setting import SHAPES, Setting, cpu_cores
 
-from hal.train import evaluate, provenance
-from hal.train.loop import Trainer, autocast
+from hal import nvidia_mps
+from hal.files import write_text
 
-ALONE = ("plain", "resident", "bare", "engine", "not_deterministic")
-TOGETHER = ("streams", "processes", "mps", "vmap")
-SIZES = {
-    "mnist": (60_000, 10_000),
-    "cifar10": (50_000, 10_000),
-    "digits": (1_437, 360),
-}  # training and test images
-PLAIN_STEPS = 60  # of the slowest way, enough to keep its loader busy
+WAYS = ("plain", "resident", "engine", "streams", "processes", "mps")
+LIMIT_S = 60.0  # of one measurement; the compiler may take three times as long
 # The paper's grid: 5 networks x 5 seeds x 250 epochs of each data set; SVHN's network is CIFAR-10's.
 GRID_STEPS = {"mnist": 25 * 250 * 468, "cifar10": 25 * 250 * (390 + 572)}
+BATCH = 128
 
-HEAD = f"{'way':20}{'cells':>6}{'images/s':>12}{'per cell':>12}{'ms/step':>9}{'x plain':>9}{'x resident':>12}"
-
-Row = dict[str, Any]
-
-
-def main() -> None:
-    """Measure, print the tables, write the JSON anew after each of them."""
-    arguments = _arguments()
-    result: dict[str, Any] = {
-        "date": datetime.date.today().isoformat(),
-        "provenance": provenance.describe(torch.device(arguments.device)),
-        "cpu_cores": os.cpu_count(),
-        "loader_workers": ways.LOADER_WORKERS,
-        "rows": [],
-        "floors": [],
-        "beside_the_epochs": [],
-    }
-    for network in arguments.networks:
-        for precision in arguments.precisions:
-            setting = Setting(
-                network, precision, arguments.device, arguments.steps or SIZES[network][0] // 128
-            )
-            print(
-                f"\n{network}, {precision}, {setting.steps} steps of 128 images an epoch\n{HEAD}", flush=True
-            )
-            table: list[Row] = []
-            for row in measurements(setting, arguments):
-                table.append(row)
-                print(_line(row, table), flush=True)
-            result["rows"] += table
-            _write(result, arguments.json)
-            result["floors"].append(floor(setting, arguments.copy_mib))
-            print(_floor_line(result["floors"][-1]), flush=True)
-            _write(result, arguments.json)
-        result["beside_the_epochs"].append(beside_the_epochs(setting))
-        print(f"\n{_fixed_line(result['beside_the_epochs'][-1])}", flush=True)
-        _write(result, arguments.json)
-    print("", *grid_lines(result["rows"]), arguments.json, sep="\n")
+Job = dict[str, Any]
+HEAD = (
+    f"{'network':9}{'precision':10}{'way':10}{'cells':>5} {'differs in':22}{'images/s':>11}{'ms/step':>9}"
+    f"{'x plain':>9}{'x resident':>11}{'grid h':>8}{'loss':>9}"
+)
 
 
-def _write(result: dict[str, Any], path: str) -> None:
-    Path(path).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure what is missing in the JSON until the time is over; print a line a measurement and the projection."""
+    arguments = _arguments(argv)
+    until = time.monotonic() + 60 * arguments.minutes if arguments.minutes else float("inf")
+    path = Path(arguments.json)
+    result = begun(path, measured({"what": "machine", "device": arguments.device}, LIMIT_S))
+    done = {key(job) for job in result["measured"] if not job.get("no_time")}
+    result["measured"] = [job for job in result["measured"] if not job.get("no_time")]
+    print(HEAD, flush=True)
+    for job in result["measured"]:
+        _say(job, result["measured"])
+    for job in jobs(arguments):
+        if key(job) in done:
+            continue
+        limit = min(until - time.monotonic(), LIMIT_S * (3 if job["setting"]["compiled"] else 1))
+        if arguments.full:
+            limit *= 10
+        result["measured"].append(job | (measured(job, limit) if limit > 5 else NO_TIME))
+        write_text(path, json.dumps(result, indent=2) + "\n")
+        _say(result["measured"][-1], result["measured"])
+    print("", *projections(result["measured"]), path, sep="\n", flush=True)
 
 
-def _arguments() -> argparse.Namespace:
+NO_TIME = {"why_not": "no time was left: the same command measures it", "no_time": True}
+
+
+def begun(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
+    """What the JSON has so far.
+
+    Raises:
+        SystemExit: its figures are another machine's, or another version's of the code: they are kept.
+    """
+    if "why_not" in machine:
+        raise SystemExit(f"this machine trains nothing: {machine['why_not']}")
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        head = {"date": datetime.date.today().isoformat(), "machine": machine, "cpu_cores": cpu_cores()}
+        return head | {"measured": []}
+    result = json.loads(path.read_text(encoding="utf-8"))
+    if result["machine"] != machine:
+        raise SystemExit(
+            f"{path} holds figures of {result['machine']}, this is {machine}; give another --json"
+        )
+    return result
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     cuda = torch.cuda.is_available()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    default = ["mnist", "cifar10"] if cuda else ["digits"]
-    parser.add_argument("--networks", nargs="+", choices=ways.SHAPES, default=default)
-    default = ["float32", "tf32", "bfloat16"] if cuda else ["float32", "bfloat16"]
-    parser.add_argument("--precisions", nargs="+", choices=floors.BYTES, default=default)
-    # `compiled` last: a capture that fails may leave the process in a state that slows what follows.
-    default = [*ALONE, *TOGETHER, "compiled"] if cuda else [*ALONE, *TOGETHER]
-    parser.add_argument("--ways", nargs="+", choices=[*ALONE, *TOGETHER, "compiled"], default=default)
-    parser.add_argument("--cells", nargs="+", type=int, default=[2, 4, 8, 16] if cuda else [2])
-    parser.add_argument(
-        "--steps", type=int, default=None if cuda else 11, help="of an epoch (default: the data set's)"
-    )
-    parser.add_argument("--rounds", type=int, default=5, help="epochs timed; the median counts")
-    parser.add_argument("--json", default="train_speed.json", metavar="FILE")
-    arguments = parser.parse_args()
+    add = parser.add_argument
+    add("--networks", nargs="+", choices=SHAPES, default=["mnist", "cifar10"] if cuda else ["digits"])
+    add("--ways", nargs="+", choices=WAYS, default=WAYS)
+    add("--cells", nargs="+", type=int, help="at once (default: 4 and 8 on a GPU, 2 on a CPU)")
+    add("--steps", type=int, help="of an epoch (default: 100 on a GPU, 11 on a CPU)")
+    add("--rounds", type=int, default=3, help="epochs timed; the median counts")
+    add("--minutes", type=float, default=8.0, help="after which nothing more is begun or goes on")
+    add("--full", action="store_true", help="every combination, whole epochs, without a time limit")
+    add("--json", default="train_speed.json", metavar="FILE")
+    arguments = parser.parse_args(argv)
     arguments.device = "cuda" if cuda else "cpu"
-    arguments.copy_mib = 1024 if cuda else 64
+    if arguments.full:
+        arguments.minutes = 0
+    arguments.cells = arguments.cells or ([2] if not cuda else [1, 2, 4, 8, 16] if arguments.full else [4, 8])
     return arguments
 
 
-def measurements(setting: Setting, arguments: argparse.Namespace) -> Iterator[Row]:
-    """Every way that was asked for, one after another.
-
-    One that this machine cannot go is a row that says why; it must not cost the figures of the others.
-    """
-    for way in arguments.ways:
-        if way in ("processes", "mps"):
-            yield from _in_processes(setting, way, arguments)
-        else:
-            for k in arguments.cells if way in TOGETHER else [1]:
-                yield _in_this_process(setting, way, k, arguments.rounds)
+# --- what is measured ----------------------------------------------------------------------------------------------
 
 
-def _in_this_process(setting: Setting, way: str, k: int, rounds: int) -> Row:
-    if way == "plain":
-        setting = dataclasses.replace(setting, steps=min(setting.steps, PLAIN_STEPS))
-    try:
-        with getattr(ways, way)(setting, *([k] if way in TOGETHER else [])) as epoch:
-            return _row(setting, way, k, _timed(epoch, rounds))
-    except (ImportError, RuntimeError) as error:
-        return _row(setting, way, k, why_not=f"{type(error).__name__}: {str(error).splitlines()[0]}")
-    finally:
-        if setting.device == "cuda":
-            torch.cuda.empty_cache()
-
-
-def _in_processes(setting: Setting, way: str, arguments: argparse.Namespace) -> Iterator[Row]:
-    most, rounds = max(arguments.cells), arguments.rounds
-    with ways.served() if way == "mps" else contextlib.nullcontext() as reason:
-        try:
-            if reason:
-                raise RuntimeError(reason)
-            with ways.processes(setting, most) as epoch:
-                for k in arguments.cells:
-                    yield _row(setting, way, k, _timed(lambda k=k: epoch(k), rounds))
-        except (RuntimeError, OSError) as error:
-            yield _row(setting, way, most, why_not=str(error))
-
-
-def _timed(epoch: Callable[[], object], rounds: int) -> list[float]:
-    """Seconds of each round, after one that does not count."""
-    epoch()
-    seconds = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        epoch()
-        seconds.append(time.perf_counter() - began)
-    return seconds
-
-
-def _row(setting: Setting, way: str, k: int, seconds: Sequence[float] = (), why_not: str = "") -> Row:
-    median = statistics.median(seconds) if seconds else None
-    return {
-        "network": setting.network,
-        "precision": setting.precision,
-        "way": way,
-        "cells": k,
-        "steps": setting.steps,
-        "seconds": [round(s, 6) for s in seconds],
-        "images_per_s": median and round(k * setting.steps * 128 / median, 1),
-        "ms_per_step": median and round(1000 * median / setting.steps, 4),
-        "why_not": why_not,
-    }
-
-
-def floor(setting: Setting, mib: int) -> Row:
-    """The floors of one network in one precision; those of kernels and their launches on a GPU only."""
-    setting.configure()
-    bandwidth, moved = floors.copy_bandwidth(setting, mib), floors.bytes_per_step(setting)
-    kernels = floors.kernels_per_step(setting) if setting.device == "cuda" else None
-    launch = floors.launch_floor(setting, kernels) if kernels else None
-    return {
-        "network": setting.network,
-        "precision": setting.precision,
-        "copy_gb_per_s": round(bandwidth / 1e9, 1),
-        "mb_per_step": round(moved / 1e6, 2),
-        "memory_ms_per_step": round(1000 * moved / bandwidth, 4),
-        "kernels_per_step": kernels,
-        "launch_ms_per_step": launch and round(1000 * launch, 4),
-    }
-
-
-def beside_the_epochs(setting: Setting) -> Row:
-    """Seconds that a cell of the data set's real size spends on other things than its training steps."""
-    images = setting.images(*SIZES[setting.network])
-    command = [sys.executable, "-c", "import hal.train.cell"]
-    spent = {"network": setting.network, "precision": setting.precision}
-
-    def timed(what: str, done: Callable[[], Any]) -> Any:
-        began = time.perf_counter()
-        result = done()
-        setting.finish()
-        spent[what] = round(time.perf_counter() - began, 3)
-        return result
-
-    setting.configure()
-    cell = setting.cell
-    timed("start_python_s", lambda: subprocess.run(command, check=True))
-    data = timed("data_s", lambda: setting.data(images))
-    net, precision = setting.net(), autocast(cell.train, data.device)
-    timed("capture_s", lambda: Trainer(net, data, cell.train))
-    evaluation = timed("capture_evaluation_s", lambda: evaluate.Evaluation(net, data, precision))
-    evaluation.error_and_loss()
-    timed("test_each_epoch_s", evaluation.error_and_loss)
-    timed("predictions_s", lambda: evaluate.hypothesised_logits(net, data, precision))
-    timed("scores_s", lambda: evaluate.auxiliary(net, data, "train", precision))
-    return spent
-
-
-def _line(row: Row, rows: list[Row]) -> str:
-    name = f"{row['way'].replace('_', ' '):20}{row['cells']:6}"
-    if not row["images_per_s"]:
-        return f"{name}  not measured: {row['why_not']}"
-    speed = row["images_per_s"]
-    return (
-        f"{name}{speed:12,.0f}{speed / row['cells']:12,.0f}{row['ms_per_step']:9.3f}"
-        f"{_times(speed, rows, 'plain'):>9}{_times(speed, rows, 'resident'):>12}"
-    )
-
-
-def _times(speed: float, rows: list[Row], way: str) -> str:
-    """How many times as fast as another way of the same table, for the whole device."""
-    other = [row["images_per_s"] for row in rows if row["way"] == way and row["images_per_s"]]
-    return f"{speed / other[0]:.2f}" if other else "-"
-
-
-def _floor_line(row: Row) -> str:
-    text = (
-        f"floor: {row['mb_per_step']:,.0f} MB a step at {row['copy_gb_per_s']:,.0f} GB/s = "
-        f"{row['memory_ms_per_step']:.3f} ms a step and cell"
-    )
-    if row["kernels_per_step"]:
-        text += f"; {row['kernels_per_step']} launches in one graph = {row['launch_ms_per_step']:.3f} ms"
-    return text
-
-
-def _fixed_line(row: Row) -> str:
-    parts = [
-        f"{name[:-2].replace('_', ' ')} {value:.2f}" for name, value in row.items() if name.endswith("_s")
+def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
+    """The measurements in their order: what decides most first, the networks in turn."""
+    cuda = arguments.device == "cuda"
+    plan = _full(arguments.cells, cuda) if arguments.full else _short(arguments.cells, cuda)
+    rows = [
+        (way, cells, changes) for way, cells, changes in plan if way in (*arguments.ways, "floor", "fixed")
     ]
-    return f"{row['network']}, {row['precision']}, seconds of a cell beside its steps: {', '.join(parts)}"
+    for way, cells, changes in rows:
+        for network in arguments.networks:
+            steps = arguments.steps or (100 if cuda else 11)
+            if arguments.full and not arguments.steps:
+                steps = {"mnist": 468, "cifar10": 390, "digits": 11}[network]
+            usual = "tf32" if cuda else "float32"  # what PyTorch's convolutions do by themselves
+            setting = Setting(
+                network, **{"precision": usual, "device": arguments.device, "steps": steps} | changes
+            )
+            job: Job = {"what": way, "setting": dataclasses.asdict(setting)}
+            if way in WAYS:
+                job |= {"what": "row", "way": way, "cells": cells, "rounds": arguments.rounds}
+            yield job
 
 
-def grid_lines(rows: list[Row]) -> list[str]:
-    """The paper's 75 cells at the best speeds measured, for each precision in which both of its networks were."""
+Plan = list[tuple[str, int, dict[str, Any]]]
+
+
+def _short(cells: list[int], cuda: bool) -> Plan:
+    """Ways, cells and what differs from the pipeline's setting: on a GPU what eight minutes should hold."""
+    ours: Plan = [("plain", 1, {}), ("engine", 1, {}), ("resident", 1, {})]
+    if not cuda:
+        candidates = [{"norm": "native"}, {"layout": "nchw"}, {"precision": "bfloat16"}]
+        together = [(way, k, {}) for k in cells for way in ("streams", "processes")]
+        return [*ours, *(("engine", 1, c) for c in candidates), *together, ("floor", 1, {}), ("fixed", 1, {})]
+    brief, whole = {"precision": "bfloat16"}, {"precision": "float32"}
+    candidates = [
+        {"norm": "triton"}, brief, brief | {"norm": "triton", "weights": "copies"}, {"norm": "native"},
+        whole, whole | {"layout": "nchw"}, {"layout": "nchw", "norm": "native"},
+    ]  # fmt: skip
+    later = [
+        brief | {"norm": "triton"},
+        brief | {"norm": "native"},
+        brief | {"compiled": True},
+        {"deterministic": False},
+    ]
+    first, *more = cells
+    # cuDNN's normalisation needs the whole GPU for itself: beside others PyTorch's own is measured.
+    shared = {"norm": "native"}
+    return [
+        *ours,
+        *(("engine", 1, candidate) for candidate in candidates),
+        *((way, first, shared) for way in ("mps", "streams", "processes")),
+        ("engine", 1, {"compiled": True}),
+        ("fixed", 1, {}),
+        *((way, k, shared) for k in more for way in ("mps", "streams", "processes")),
+        ("mps", first, {"norm": "triton"}),
+        ("mps", first, {}),
+        *(("engine", 1, candidate) for candidate in later),
+        ("floor", 1, {}),
+    ]  # fmt: skip
+
+
+def _full(cells: list[int], cuda: bool) -> Plan:
+    """Every candidate in every precision, alone and together."""
+    plan: Plan = []
+    for precision in ("tf32", "bfloat16", "float32") if cuda else ("float32", "bfloat16"):
+        common = {"precision": precision}
+        plan += [("plain", 1, common), ("resident", 1, common)]
+        for layout in ("channels_last", "nchw"):
+            for norm in ("torch", "native", *(["triton"] if cuda and layout == "channels_last" else [])):
+                for weights in ("cast", "copies") if precision == "bfloat16" else ("cast",):
+                    chosen = common | {"layout": layout, "norm": norm, "weights": weights}
+                    plan.append(("engine", 1, chosen))
+                    if layout == "channels_last" and weights == "cast":
+                        ways = ("streams", "processes", *(["mps"] if cuda else []))
+                        plan += [(way, k, chosen) for way in ways for k in cells]
+        plan += [("engine", 1, common | {"compiled": True}), ("engine", 1, common | {"deterministic": False})]
+        plan += [("floor", 1, common), ("fixed", 1, common)]
+    return plan
+
+
+def key(job: Job) -> str:
+    """What a measurement is, without what it gave."""
+    return json.dumps({name: job.get(name) for name in ("what", "setting", "way", "cells", "rounds")})
+
+
+# --- one measurement -----------------------------------------------------------------------------------------------
+
+
+def measured(job: Job, limit_s: float) -> dict[str, Any]:
+    """The figures of a job, or why there are none; its processes have ended when this returns."""
+    asked = {
+        name: value
+        for name, value in job.items()
+        if name in ("what", "setting", "way", "cells", "rounds", "device")
+    }
+    with _served() if job.get("way") == "mps" else contextlib.nullcontext() as reason:
+        if reason:
+            return {"why_not": reason}
+        command = [sys.executable, str(Path(__file__).with_name("measure.py")), json.dumps(asked)]
+        with tempfile.TemporaryFile("w+") as said:
+            # A session of its own, so that its loaders and workers can be ended with it.
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True
+            )
+            try:
+                out, _ = process.communicate(timeout=limit_s)
+            except subprocess.TimeoutExpired:
+                return {"why_not": f"stopped after {limit_s:.3g} s"}
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+            if process.returncode == 0:
+                return json.loads(out.splitlines()[-1])
+            said.seek(0)
+            lines = said.read().split("\n")
+            reasons = [line for line in lines if line and not line.startswith((" ", "\t"))]
+            return {"why_not": (reasons or [f"ended with status {process.returncode}"])[-1][:300]}
+
+
+@contextlib.contextmanager
+def _served() -> Iterator[str | None]:
+    """MPS for the processes started meanwhile; yields why there is none."""
+    with tempfile.TemporaryDirectory(prefix="hal-mps-", ignore_cleanup_errors=True) as folder:
+        reason = nvidia_mps.start(Path(folder))
+        try:
+            yield reason
+        finally:
+            nvidia_mps.stop(Path(folder))
+
+
+# --- what a person sees --------------------------------------------------------------------------------------------
+
+
+def _say(job: Job, so_far: list[Job]) -> None:
+    print(line(job, so_far), flush=True)
+
+
+def line(job: Job, so_far: list[Job]) -> str:
+    """One measurement as a line of the table, compared with what was measured before."""
+    setting = job["setting"]
+    usual = {field.name: field.default for field in dataclasses.fields(Setting)}
+    changed = [
+        name
+        if value is True
+        else f"not {name}"
+        if value is False
+        else f"{name} {value}"
+        if name == "weights"
+        else str(value)
+        for name, value in setting.items()
+        if usual[name] is not dataclasses.MISSING and value != usual[name]
+    ]
+    name = f"{setting['network']:9}{setting['precision']:10}{job.get('way', job['what']):10}{job.get('cells', ''):>5} {', '.join(changed):22}"
+    if "why_not" in job:
+        return f"{name}  not measured: {job['why_not']}"
+    if job["what"] != "row":
+        figures = {k: v for k, v in job.items() if k not in ("what", "setting") and v is not None}
+        return name + "  " + ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in figures.items())
+    speed, hours = job["images_per_s"], grid_hours(job)
+    return (
+        f"{name}{speed:11,.0f}{job['ms_per_step']:9.3f}{_times(job, so_far, 'plain'):>9}"
+        f"{_times(job, so_far, 'resident'):>11}{'' if hours is None else f'{hours:.2f}':>8}{job['loss']:9.4f}"
+    )
+
+
+def _times(job: Job, so_far: list[Job], way: str) -> str:
+    """How many times as fast, for the whole device, as the network's first measurement of another way."""
+    network = job["setting"]["network"]
+    others = [
+        other["images_per_s"]
+        for other in so_far
+        if other.get("way") == way and other["setting"]["network"] == network and "images_per_s" in other
+    ]
+    return f"{job['images_per_s'] / others[0]:.2f}" if others else "-"
+
+
+def grid_hours(job: Job) -> float | None:
+    """Hours that the training steps of the network's part of the paper's 75 cells take at this speed."""
+    network = job["setting"]["network"]
+    return GRID_STEPS[network] * BATCH / job["images_per_s"] / 3600 if network in GRID_STEPS else None
+
+
+def projections(done: list[Job]) -> list[str]:
+    """The grid's training steps at the best speed of each network in each precision; what is missing is said."""
     lines = []
-    for precision in dict.fromkeys(row["precision"] for row in rows):
-        best = {
-            network: max(
-                (
-                    row["images_per_s"] or 0
-                    for row in rows
-                    if (row["network"], row["precision"]) == (network, precision)
-                ),
-                default=0,
-            )
-            for network in GRID_STEPS
-        }
-        if all(best.values()):
-            hours = sum(steps * 128 / best[network] for network, steps in GRID_STEPS.items()) / 3600
-            lines.append(
-                f"the training steps of the paper's 75 cells at the best {precision} speeds: {hours:.2f} h"
-            )
+    rows = [job for job in done if "images_per_s" in job]
+    for precision in dict.fromkeys(row["setting"]["precision"] for row in rows):
+        parts, total = [], 0.0
+        for network, what in (("mnist", "MNIST"), ("cifar10", "SVHN and CIFAR-10")):
+            hours = [
+                grid_hours(row)
+                for row in rows
+                if (row["setting"]["network"], row["setting"]["precision"]) == (network, precision)
+            ]
+            total += min(hours, default=float("nan"))
+            parts.append(f"{what} {min(hours):.2f} h" if hours else f"{what} not measured")
+        sum_of_both = "" if total != total else f", all {total:.2f} h"
+        lines.append(
+            f"training steps of the paper's 75 cells at the best {precision} speeds: {', '.join(parts)}{sum_of_both}"
+        )
     return lines
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     main()

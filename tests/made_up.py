@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from hal.cell_files import record_bytes
-from hal.params import BASELINE, Cell, Params, load
+from hal.params import Cell, Params, load
+from hal.settings import BASELINE
 
 ROOT = Path(__file__).parent.parent
 TRAIN_IMAGES = {"mnist": 60_000, "svhn": 73_257, "cifar10": 50_000, "digits": 1_437, "npz": 1_000}

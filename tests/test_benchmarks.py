@@ -3,11 +3,12 @@
 import importlib
 import json
 import sys
+import time
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
 
 from tests.tiny import ROOT
 
@@ -23,67 +24,108 @@ def benchmark(monkeypatch):
     return imported
 
 
+def options(path: Path, *more: str) -> list[str]:
+    """The smallest run on this machine's CPU."""
+    size = ["--networks", "digits", "--cells", "2", "--steps", "2", "--rounds", "2"]
+    return [*size, "--json", str(path), *more]
+
+
 @pytest.mark.slow
-def test_every_way_is_measured_or_says_why_not(benchmark, tmp_path, monkeypatch, capsys):
-    path = tmp_path / "speed.json"
-    size = [
-        "--networks",
-        "digits",
-        "--precisions",
-        "float32",
-        "--cells",
-        "2",
-        "--steps",
-        "2",
-        "--rounds",
-        "2",
-    ]
-    monkeypatch.setattr(sys, "argv", ["train_speed.py", *size, "--json", str(path)])
-    monkeypatch.setattr("hal.nvidia_mps.shutil.which", lambda program: None)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+def test_every_way_is_measured_or_says_why_not_and_the_same_command_goes_on(
+    benchmark, tmp_path, monkeypatch, capsys
+):
+    path = tmp_path / "new" / "speed.json"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     train_speed = benchmark("train_speed")
-    train_speed.main()
-    result = json.loads(path.read_text(encoding="utf-8"))
-    rows = {row["way"]: row for row in result["rows"]}
-    assert list(rows) == [*train_speed.ALONE, "streams", "processes", "mps", "vmap"]
-    assert rows.pop("mps")["why_not"] == "nvidia-cuda-mps-control is not installed"
-    for row in rows.values():
-        assert not row["why_not"]
-        assert len(row["seconds"]) == 2
-        images = row["cells"] * 2 * 128
-        assert row["images_per_s"] == pytest.approx(images / np.median(row["seconds"]), rel=1e-3)
-        assert row["cells"] == (2 if row["way"] in train_speed.TOGETHER else 1)
-    (floor,) = result["floors"]
+    train_speed.main(options(path, "--ways", "engine", "processes", "--minutes", "0.01"))
+    assert {job["why_not"] for job in json.loads(path.read_text())["measured"]} == {
+        "no time was left: the same command measures it"
+    }
+    train_speed.main(options(path, "--ways", "plain", "engine", "processes"))
+    measured = json.loads(path.read_text())["measured"]
+    rows = [job for job in measured if job["what"] == "row"]
+    assert [row["way"] for row in rows] == ["plain", *4 * ["engine"], "processes"]
+    for row in rows:
+        assert "why_not" not in row
+        assert row["images_per_s"] == pytest.approx(
+            row["cells"] * 2 * 128 / np.median(row["seconds"]), rel=1e-3
+        )
+    assert all(row["loss"] == pytest.approx(rows[1]["loss"], rel=2e-3) for row in rows[2:])
+    assert rows[-1]["loss"] == rows[1]["loss"]  # a cell beside another is the same cell
+    (floor,) = [job for job in measured if job["what"] == "floor"]
     assert floor["memory_ms_per_step"] == pytest.approx(
         floor["mb_per_step"] / floor["copy_gb_per_s"], rel=0.01
     )
     assert floor["kernels_per_step"] is None  # a GPU's
-    assert result["beside_the_epochs"][0]["start_python_s"] > 0.1
-    said = capsys.readouterr().out
-    assert "mps                      2  not measured: nvidia-cuda-mps-control is not installed" in said
+    (fixed,) = [job for job in measured if job["what"] == "fixed"]
+    assert fixed["start_python_s"] > 0.1
+
+    before = path.read_bytes()
+    train_speed.main(options(path, "--ways", "plain", "engine", "processes"))
+    assert path.read_bytes() == before
+    assert "digits   float32   processes     2 " in capsys.readouterr().out
 
 
-def test_fused_seeds_train_as_they_do_alone(benchmark):
-    ways = benchmark("ways")
-    setting = ways.Setting("digits", "float32", "cpu", 3)
-    setting.configure()
-    together = ways.Fused(setting, 2)
-    losses = []
-    for _ in range(3):
-        together.launch()
-        losses.append(together.losses.tolist())
-    for seed in range(2):
-        trainer = ways.Trainer(setting.net(seed), setting.data(), setting.cell.train)
-        trainer.epoch(setting.draw(seed), setting.rates, lambda: None)
-        assert [both[seed] for both in losses] == pytest.approx(trainer.losses.tolist(), rel=1e-5)
-        weights = trainer.net.state_dict()
-        for name, stacked in (together.parameters | together.buffers).items():
-            assert torch.allclose(stacked[seed], weights[name], atol=1e-5), name
+def test_figures_of_another_machine_are_kept(benchmark, tmp_path):
+    path = tmp_path / "speed.json"
+    path.write_text('{"machine": {"device": "another"}, "measured": []}', encoding="utf-8")
+    with pytest.raises(SystemExit, match="give another --json"):
+        benchmark("train_speed").begun(path, {"device": "this"})
+    assert "another" in path.read_text(encoding="utf-8")
+
+
+def test_a_measurement_that_hangs_or_fails_costs_its_own_row_and_leaves_no_process(
+    benchmark, tmp_path, monkeypatch
+):
+    train_speed = benchmark("train_speed")
+    setting = {"network": "digits", "precision": "float32", "device": "cpu", "steps": 2}
+    job = {"what": "row", "setting": setting, "way": "engine", "cells": 1, "rounds": 1}
+    assert "has no attribute 'nonsense'" in train_speed.measured(job | {"way": "nonsense"}, 60)["why_not"]
+    beat = tmp_path / "beat"
+    script = f"while true; do date >> {beat}; sleep 0.05; done"
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    (tmp_path / "python").write_text(f"#!/bin/sh\nsh -c '{script}' &\nwait\n", encoding="utf-8")
+    (tmp_path / "python").chmod(0o755)
+    assert train_speed.measured(job, 0.5) == {"why_not": "stopped after 0.5 s"}
+    size = beat.stat().st_size
+    time.sleep(0.3)
+    assert beat.stat().st_size == size > 0
+
+
+def test_mps_is_measured_only_where_it_can_be_served(benchmark, monkeypatch):
+    monkeypatch.setattr("hal.nvidia_mps.control_program", lambda: None)
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
+    job = {"what": "row", "way": "mps", "setting": {}, "cells": 2, "rounds": 1}
+    assert benchmark("train_speed").measured(job, 60) == {
+        "why_not": "nvidia-cuda-mps-control is not installed"
+    }
+
+
+@pytest.mark.parametrize("full", [[], ["--full"]], ids=["short", "full"])
+def test_on_a_gpu_no_measurement_is_planned_twice_and_the_networks_take_turns(benchmark, monkeypatch, full):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    train_speed, setting = benchmark("train_speed"), benchmark("setting")
+    planned = list(train_speed.jobs(train_speed._arguments(full)))
+    assert len({train_speed.key(job) for job in planned}) == len(planned)
+    assert [(job["setting"]["network"], job["way"]) for job in planned[:4]] == [
+        ("mnist", "plain"), ("cifar10", "plain"), ("mnist", "engine" if not full else "resident"),
+        ("cifar10", "engine" if not full else "resident"),
+    ]  # fmt: skip
+    assert {job.get("way") for job in planned} == {*train_speed.WAYS, None}
+    for job in planned:
+        chosen = setting.Setting(**job["setting"])
+        assert chosen.device == "cuda"
+        assert chosen.weights == "cast" or chosen.precision == "bfloat16"
+        assert chosen.norm != "triton" or chosen.layout == "channels_last"
+    if not full:
+        assert all(job["setting"]["steps"] == 100 for job in planned)
+        assert {job["cells"] for job in planned if job["what"] == "row"} == {1, 4, 8}
+    assert train_speed._arguments(full).minutes == (0 if full else 8)
 
 
 def test_the_bytes_of_a_step_by_hand(benchmark):
     """10 layers on 8x8x1: of each layer the numbers read and written for an image, three times read, twice written."""
-    floors, ways = benchmark("floors"), benchmark("ways")
+    floors, setting = benchmark("floors"), benchmark("setting")
     convolutions = [
         *[
             (64 * 1, 64 * 16),
@@ -96,26 +138,47 @@ def test_the_bytes_of_a_step_by_hand(benchmark):
     ]
     normalisations = [64 * 16, 64 * 16, 64 * 16, 16 * 32, 16 * 32, 4 * 64, 4 * 64]
     numbers = sum(3 * read + 2 * written for read, written in convolutions) + 5 * sum(normalisations)
-    assert floors.bytes_per_step(ways.Setting("digits", "float32", "cpu", 1)) == 128 * 4 * numbers
-    assert floors.bytes_per_step(ways.Setting("digits", "bfloat16", "cpu", 1)) == 128 * 2 * numbers
+    assert floors.bytes_per_step(setting.Setting("digits", "float32", "cpu", 1)) == 128 * 4 * numbers
+    assert floors.bytes_per_step(setting.Setting("digits", "bfloat16", "cpu", 1)) == 128 * 2 * numbers
 
 
 def test_a_step_whose_kernels_cannot_be_counted_costs_no_other_figure(benchmark, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    floors, ways = benchmark("floors"), benchmark("ways")
-    assert floors.kernels_per_step(ways.Setting("digits", "float32", "cpu", 1)) is None
+    floors, setting = benchmark("floors"), benchmark("setting")
+    assert floors.kernels_per_step(setting.Setting("digits", "float32", "cpu", 1)) is None
 
 
 def test_the_papers_grid_is_projected_from_the_best_speed_of_each_network(benchmark):
     train_speed = benchmark("train_speed")
 
-    def row(network: str, images_per_s: float | None) -> dict:
-        return {"network": network, "precision": "tf32", "images_per_s": images_per_s}
+    def row(network: str, figures: dict) -> dict:
+        return {"setting": {"network": network, "precision": "tf32"}} | figures
 
-    rows = [row("mnist", None), row("mnist", 1e5), row("mnist", 1e6), row("cifar10", 5e5)]
-    steps = 25 * 250 * np.array([60_000 // 128, (50_000 // 128) + (73_257 // 128)])
-    hours = (steps * 128 / [1e6, 5e5]).sum() / 3600
-    assert train_speed.grid_lines(rows) == [
-        f"the training steps of the paper's 75 cells at the best tf32 speeds: {hours:.2f} h"
+    rows = [
+        row("mnist", {"why_not": "no reason"}),
+        *(row("mnist", {"images_per_s": speed}) for speed in (1e5, 1e6)),
+        row("cifar10", {"images_per_s": 5e5}),
     ]
-    assert train_speed.grid_lines(rows[:3]) == []  # not without the other network
+    mnist, others = 60_000 // 128, (50_000 // 128) + (73_257 // 128)
+    first, second = (25 * 250 * steps * 128 / speed / 3600 for steps, speed in [(mnist, 1e6), (others, 5e5)])
+    said = "training steps of the paper's 75 cells at the best tf32 speeds:"
+    assert train_speed.projections(rows) == [
+        f"{said} MNIST {first:.2f} h, SVHN and CIFAR-10 {second:.2f} h, all {first + second:.2f} h"
+    ]
+    assert train_speed.projections(rows[:3]) == [
+        f"{said} MNIST {first:.2f} h, SVHN and CIFAR-10 not measured"
+    ]
+
+
+def test_time_that_two_kernels_share_counts_once(benchmark):
+    assert benchmark("profile_step").covered([(5, 6), (0, 2), (1, 3), (1, 1.5)]) == 4
+
+
+def test_the_profile_of_a_step_lists_what_ran(benchmark):
+    profile_step, setting = benchmark("profile_step"), benchmark("setting")
+    result = profile_step.profiled(setting.Setting("digits", "float32", "cpu", 2))
+    counts = {kernel["name"]: kernel["count"] for kernel in result["kernels"]}
+    assert counts["aten::mkldnn_convolution"] == counts["aten::convolution_backward"] == 10
+    assert counts["aten::native_batch_norm"] == 7
+    assert 0 <= result["waiting_us"] < result["span_us"]
+    assert "10 x  aten::convolution_backward" in profile_step.table(result)

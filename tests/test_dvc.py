@@ -57,7 +57,8 @@ def built(tmp_path_factory, environment) -> Path:
     for name in (*PIPELINE, ".dvc/config", ".dvc/.gitignore", ".dvc/plots"):
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, project / name)
     (project / "src/hal").mkdir(parents=True)
-    shutil.copy(ROOT / "src/hal/params.py", project / "src/hal")
+    for name in ("params.py", "settings.py"):
+        shutil.copy(ROOT / "src/hal" / name, project / "src/hal")
     save_npz(project / "tiny-source.npz")
     overlay = yaml.safe_load(OVERLAY.format(sha256=sha256_of(project / "tiny-source.npz")))
     overlay |= {"root": ".", "grid": {"datasets": ["tiny"], "seeds": [0]}}

@@ -1,5 +1,6 @@
 """params.yaml: the paper's experiment, what is refused and how, and what identifies a cell."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,21 @@ def test_every_overlay_is_valid_and_has_a_root_of_its_own(overlay):
     assert load(PARAMS, [overlay]).root == f"runs/{overlay.stem}"
 
 
+def test_what_identifies_a_cell_is_pinned():
+    """Networks of weeks are known by these: where this fails, every cell there is would be trained again."""
+    params = load(PARAMS, [ROOT / "configs" / "cpu-mnist.yaml"])
+    assert params.cell("mnist", "baseline", 0).hash == "2b33d86e6917c094"
+    assert params.cell("mnist", "case1", 0).hash == "6b90250cba0aa703"
+    assert json.dumps(params.cell("mnist", "case1", 0).settings) == (
+        '{"seed": 0, "data": "mnist", "classes": 10, "superclasses": [[5, 6, 7, 8, 9], [0, 1, 2, 3, 4]], "block": '
+        '"auxiliary", "hint": "superclass", "loss": "softmax", "layers": 10, "model": {"widths": [16, 32, 64], '
+        '"batch_norm_momentum": 0.003, "batch_norm_eps": 1e-05, "linear_init": "he", "output_bias": true}, "train": '
+        '{"epochs": 20, "batch_size": 128, "max_lr": 1.0, "cosine": "step", "warmup_epochs": 1.0, "momentum": 0.0, '
+        '"weight_decay": 0.0, "precision": "float32"}, "augment": {"pad": 4, "crop": "image", "flip": true}, '
+        '"mathematics": 2}'
+    )
+
+
 def test_the_settings_that_the_paper_states():
     params = load(PARAMS)
     assert (params.train.epochs, params.train.batch_size, params.train.max_lr) == (250, 128, 1.0)
@@ -48,7 +64,10 @@ def test_the_settings_that_the_paper_states():
         ("train: {epochs: }", r"train\.epochs = None: must be a whole number"),
         ("train: {max_lr: .nan}", r"train\.max_lr = nan: must be greater than 0"),
         ("train: {max_lr: .inf}", r"train\.max_lr = inf"),
-        ("train: {weight_decay: 1e-4}", r"train\.weight_decay = '1e-4': .*1\.0e-5"),
+        ("train: {weight_decay: 1:30}", r"train\.weight_decay = '1:30': must be a number"),
+        ("augment: {flip: yes}", r"augment\.flip = 'yes': must be true or false"),
+        ("grid: {seeds: [010, 011]}", r"overlay\.yaml:2:16: 010 is read differently .*write 10 for a number"),
+        ("train: {epochs: 0100}", r"overlay\.yaml:2:17: 0100 is read differently .*write 100 for a number"),
         ("train: {precision: half}", r"train\.precision = 'half': must be one of float32, tf32, bfloat16"),
         ("augment: {flip: 1}", r"augment\.flip = 1: must be true or false"),
         ("train: 3", r"train = 3: must be a mapping"),
@@ -62,11 +81,14 @@ def test_the_settings_that_the_paper_states():
             "datasets: {mine: {source: npz, layers: 10, classes: [a, b], cases: {}}}",
             r"datasets\.mine: source npz needs",
         ),
-        ("datasets: {mnist: {cases: {a b: {superclasses: [[0],[1]]}}}}", r"cases\.a b: a case's name"),
+        (
+            "datasets: {mnist: {cases: {a b: {superclasses: [[0],[1]]}}}}",
+            r"cases\.a b \(key\) = 'a b': must be a folder's",
+        ),
         ("datasets: {mnist: {cases: {baseline: {superclasses: [[0],[1]]}}}}", r"cases\.baseline"),
-        ("model: {widths: [16, 32]}", r"model\.widths = \[16, 32\]: must hold three"),
+        ("model: {widths: [16, 32]}", r"model\.widths = \[16, 32\]: must hold exactly 3 entries"),
         ("train: {epochs: 1, epochs: 2}", r"key 'epochs' appears twice"),
-        ("train: [", r"not valid YAML"),
+        ("train: [", r"overlay\.yaml:2:9: expected the node content"),
         ("- 1", r"top level must be a mapping"),
         (
             "root: .",
@@ -75,7 +97,7 @@ def test_the_settings_that_the_paper_states():
         ("root: runs/a b", r"root = 'runs/a b': must be a path of letters"),
         (
             "datasets: {mnist: {model: {widths: [4, 4, 4, 4]}}}",
-            r"model\.widths = \[4, 4, 4, 4\]: must hold three",
+            r"model\.widths = \[4, 4, 4, 4\]: must hold exactly 3 entries",
         ),
         (
             f"train: {{max_lr: 1{'0' * 400}}}",
@@ -103,8 +125,8 @@ def test_a_wrong_value_is_refused_with_its_place(tmp_path, text, message):
             "[[0, 1, 2, 3, 4], [5, 6, 7, 8, 9, 10]]",
             r"superclasses\[1\]: label 10 is out of range; labels run from 0 to 9",
         ),
-        ("[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], []]", r"superclasses\[1\] = \[\]"),
-        ("[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]]", r"at least two superclasses"),
+        ("[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], []]", r"superclasses\[1\] = \[\]: must hold at least 1 entry"),
+        ("[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]]", r"superclasses = .*: must hold at least 2 entries"),
         ("[[0, 1, 2, 3, 4], [5, 6, 7, 8, cat]]", r"superclasses\[1\]\[4\] = 'cat': must be a whole number"),
         ("{a: 1}", r"superclasses = .*: must be a list"),
     ],
@@ -112,6 +134,127 @@ def test_a_wrong_value_is_refused_with_its_place(tmp_path, text, message):
 def test_a_grouping_must_hold_every_class_once(tmp_path, superclasses, message):
     with pytest.raises(UserError, match=message):
         overlaid(tmp_path, f"datasets: {{svhn: {{cases: {{mine: {{superclasses: {superclasses}}}}}}}}}")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (r"a\x07b", r"U\+0007"),
+        (r"a\nb", r"U\+000A"),
+        (r"a\ud800", r"U\+D800"),
+        (r"\ufeff", r"U\+FEFF"),
+        (r"a\u202eb", r"U\+202E"),
+        (r"a\uffff", r"U\+FFFF"),
+        ("=1+1", "must not begin with ="),
+        ("+1", r"must not begin with \+"),
+        ("-1", "must not begin with -"),
+        ("@A1", "must not begin with @"),
+        (" a", "must begin and end"),
+        (r"\u3000", "must begin and end"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("place", "key"),
+    [
+        ("datasets: {{digits: {{title: {}}}}}", r"digits\.title"),
+        ("datasets: {{digits: {{classes: [{}, b]}}}}", r"digits\.classes\[0\]"),
+        ("datasets: {{digits: {{cases: {{case1: {{title: {}}}}}}}}}", r"case1\.title"),
+        ("datasets: {{digits: {{cases: {{case1: {{names: [a, {}]}}}}}}}}", r"names\[1\]"),
+        ("variants: {{a: {{title: {}}}}}", r"variants\.a\.title"),
+        ("data: {{mirrors: [{}]}}", r"data\.mirrors\[0\]"),
+    ],
+)
+def test_a_name_that_breaks_a_format_is_refused_before_anything_runs(tmp_path, name, why, place, key):
+    with pytest.raises(UserError, match=f"{key} = .*{why}") as caught:
+        overlaid(tmp_path, place.format(f'"{name}"'))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("place", ["title: ''", "cases: {case1: {title: ''}}"])
+def test_a_title_may_be_empty(tmp_path, place):
+    assert overlaid(tmp_path, f"datasets: {{digits: {{{place}}}}}")
+
+
+def test_other_names_are_welcome(tmp_path):
+    for name in ("≥ 5", "漢字", "é", "👩‍🔬", "a=b", "R&D <1>", "50 %", "{x}", 'say "so"', "yes", "1:30"):
+        params = overlaid(
+            tmp_path, f"datasets: {{digits: {{title: {json.dumps(name, ensure_ascii=False)}}}}}"
+        )
+        assert params.datasets["digits"].title == name
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder that stands for a checkout, the working directory."""
+    folder = tmp_path / "hal"
+    (folder / "results").mkdir(parents=True)
+    (folder / "runs").mkdir()
+    (folder / "params.yaml").write_bytes(PARAMS.read_bytes())
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def with_root(root: str):
+    Path("overlay.yaml").write_text(f"root: {root}\n")
+    return load("params.yaml", ["overlay.yaml"])
+
+
+ROOTS = (
+    *(".", "./", "../hal", "runs/..", "runs/../../hal", "../hal/results", "..", "../..", "/"),
+    *(
+        "src",
+        ".git",
+        "data",
+        "results",
+        "data/raw",
+        "runs",
+        "./runs/",
+        "Runs/a",
+        "mine",
+        "results/mnist",
+        "configs",
+    ),
+)
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_an_overlay_cannot_reach_the_run_of_params_yaml(checkout, root):
+    with pytest.raises(UserError, match="needs a root of its own, such as `root: runs/overlay`"):
+        with_root(root)
+    with pytest.raises(UserError, match="needs a root of its own"):
+        with_root(str((checkout / root).resolve()))
+
+
+def test_nor_through_a_link(checkout):
+    (checkout / "runs" / "all").symlink_to(checkout)
+    (checkout / "runs" / "part").mkdir()
+    (checkout / "runs" / "part" / "results").symlink_to(checkout / "results")
+    (checkout.parent / "elsewhere").symlink_to(checkout / "results")
+    for root in ("runs/all", "runs/part", "../elsewhere"):
+        with pytest.raises(UserError, match="needs a root of its own"):
+            with_root(root)
+
+
+def test_nor_the_run_of_a_params_yaml_with_another_root(checkout):
+    text = PARAMS.read_text(encoding="utf-8").replace("root: . ", "root: ../big")
+    (checkout / "params.yaml").write_text(text, encoding="utf-8")
+    for root in ("../big", "../big/results", "..", "src"):
+        with pytest.raises(UserError, match="needs a root of its own"):
+            with_root(root)
+    assert with_root("runs/mine").root == "runs/mine"
+
+
+def test_a_root_below_runs_or_outside_is_an_overlays_own(checkout):
+    for root in ("runs/mine", "runs/a/b", "../mine", str(checkout.parent / "other"), "../hal2"):
+        assert with_root(root).root == root
+
+
+def test_an_overlay_drops_a_case_with_null(tmp_path):
+    params = overlaid(tmp_path, "datasets: {mnist: {cases: {case1: null, case3: ~}}}")
+    assert params.cases("mnist") == ["baseline", "case2", "case4"]
+    assert params.cases("svhn") == ["baseline", "case1", "case2", "case3", "case4"]
+    with pytest.raises(UserError, match=r"overlay\.yaml: datasets\.mnist\.cases\.case9: null drops a case"):
+        overlaid(tmp_path, "datasets: {mnist: {cases: {case9: null}}}")
 
 
 def test_a_missing_file_and_a_missing_key_are_said(tmp_path):
@@ -194,6 +337,7 @@ def test_variants_become_data_sets_that_differ_in_what_they_name(tmp_path):
     assert slow.superclasses == base.superclasses
     assert base.hash == load(PARAMS).cell("svhn", "case4", 3).hash
     assert params.datasets["svhn-slow"].variant_of == "svhn"
+    assert params.datasets["svhn-slow"].variant_title == "slower"
     assert params.datasets["svhn-slow"].title == "SVHN, slower"
     own = overlaid(
         tmp_path,

@@ -96,9 +96,20 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_figure)
 
     command = commands.add_parser(
-        "report", help="write the HTML and LaTeX report, and the PDF where latexmk is installed"
+        "report", help="write the HTML and LaTeX report from the tables and figures there are"
     )
     command.set_defaults(run=_report)
+
+    command = commands.add_parser("pdf", help="make a PDF of the LaTeX report; needs latexmk")
+    command.add_argument(
+        "--note", type=Path, metavar="FILE", help="write what became of it here, and never fail"
+    )
+    command.set_defaults(run=_pdf)
+
+    command = commands.add_parser(
+        "drawn", help="note from which cells and settings everything was drawn (for Snakemake)"
+    )
+    command.set_defaults(run=_drawn)
     return parser
 
 
@@ -169,10 +180,19 @@ def _figure(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _report(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.present.pdf import build_pdf
     from hal.present.render import render
 
     for path in render(params, arguments.overlays, Path(arguments.params)):
         print(path)
-    if (pdf := build_pdf(params)) is not None:
-        print(pdf)
+
+
+def _pdf(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.present.pdf import write_pdf
+
+    print(write_pdf(params, arguments.note))
+
+
+def _drawn(params: Params, arguments: argparse.Namespace) -> None:
+    from hal import current, workflow
+
+    print(current.write_stamp(params, map(Path, workflow.drawn_files(params))))

@@ -5,8 +5,10 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from hal.params import BASELINE, Dataset, Params
-from hal.schema import build, read_yaml
+from hal.params import Params
+from hal.schema import build
+from hal.settings import BASELINE, Dataset
+from hal.yaml12 import read_yaml
 
 
 @dataclasses.dataclass(frozen=True)

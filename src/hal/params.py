@@ -1,4 +1,4 @@
-"""params.yaml (and overlays) as validated, typed objects, and the hash that identifies a cell.
+"""params.yaml and its overlays: how they are read and laid over each other, and what identifies a cell.
 
 A **cell** is one trained network: (data set, case, seed), where the case is `baseline` or a superclass grouping.
 """
@@ -7,142 +7,32 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from hal.errors import UserError
-from hal.schema import Range, build, read_yaml
-
-BASELINE = "baseline"
+from hal.schema import Pattern, build
+from hal.settings import (
+    BASELINE,
+    NO_GROUPING,
+    AugmentSettings,
+    Dataset,
+    DatasetName,
+    DataSettings,
+    Grid,
+    ModelSettings,
+    RuntimeSettings,
+    TrainSettings,
+    Variant,
+)
+from hal.yaml12 import read_yaml
 
 # Part of every cell's identity. Raise it when a change of the code changes what a cell computes.
 MATHEMATICS = 2
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_ROOT = re.compile(r"[A-Za-z0-9._/-]+")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Grid:
-    """Which cells are trained: every data set x (baseline and its cases) x seed."""
-
-    datasets: tuple[str, ...]
-    seeds: tuple[Annotated[int, Range(0, 2**32 - 1)], ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class DataSettings:
-    """Where files are looked for before the official servers: folders or URLs."""
-
-    mirrors: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """A superclass grouping: `superclasses[j]` holds the classes whose one-hot vector has its 1 at j.
-
-    The last three make a control of it, a network that differs from the paper's in one thing:
-
-    - `block`, what the superclass goes into: `concat` puts its one-hot vector beside the features, into the output layer;
-      `none` leaves it out;
-    - `hint`, what the block is told of it: `zero`, nothing (x* = 0); `random`, a superclass drawn anew for every image
-      and epoch, and for every test image;
-    - `loss`: `masked` trains and tests with the classes of the true superclass alone.
-    """
-
-    superclasses: tuple[tuple[int, ...], ...]
-    title: str = ""
-    names: tuple[str, ...] = ()
-    block: Literal["auxiliary", "concat", "none"] = "auxiliary"
-    hint: Literal["superclass", "zero", "random"] = "superclass"
-    loss: Literal["softmax", "masked"] = "softmax"
-
-    @property
-    def control(self) -> bool:
-        """Whether this is a control, and not the paper's network under some grouping."""
-        return (self.block, self.hint, self.loss) != ("auxiliary", "superclass", "softmax")
-
-
-NO_GROUPING = Case(superclasses=(), block="none")  # the baseline
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """A data set of the catalogue, its network's depth and its superclass groupings.
-
-    `model`, `train` and `augment` hold what differs from the common settings, for this data set alone.
-    `variant_of` names the data set that a variant was made from (see `_with_variants`).
-    """
-
-    source: Literal["mnist", "svhn", "cifar10", "digits", "npz"]
-    layers: Annotated[int, Range(10, 1000)]
-    classes: tuple[str, ...]
-    cases: dict[str, Case]
-    title: str = ""
-    sha256: str | None = None
-    path: str | None = None
-    model: dict[str, Any] = dataclasses.field(default_factory=dict)
-    train: dict[str, Any] = dataclasses.field(default_factory=dict)
-    augment: dict[str, Any] = dataclasses.field(default_factory=dict)
-    variant_of: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """A few settings that differ from the common ones, to see what they are worth."""
-
-    title: str
-    model: dict[str, Any] = dataclasses.field(default_factory=dict)
-    train: dict[str, Any] = dataclasses.field(default_factory=dict)
-    augment: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelSettings:
-    """Everything about the network that is the same for all data sets."""
-
-    widths: tuple[Annotated[int, Range(1, 4096)], ...]
-    batch_norm_momentum: Annotated[float, Range(0, 1, above=True)]
-    batch_norm_eps: Annotated[float, Range(0, 1, above=True)]
-    linear_init: Literal["he", "uniform"]
-    output_bias: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainSettings:
-    """Optimizer, schedule and arithmetic."""
-
-    epochs: Annotated[int, Range(1, 10**6)]
-    batch_size: Annotated[int, Range(2, 10**6)]
-    max_lr: Annotated[float, Range(0, 1e30, above=True)]
-    cosine: Literal["step", "epoch"]
-    warmup_epochs: Annotated[float, Range(0)]
-    momentum: Annotated[float, Range(0, 1)]
-    weight_decay: Annotated[float, Range(0)]
-    precision: Literal["float32", "tf32", "bfloat16"]
-
-
-@dataclasses.dataclass(frozen=True)
-class AugmentSettings:
-    """What happens to training images."""
-
-    pad: Annotated[int, Range(0, 64)]
-    crop: Literal["image", "batch"]
-    flip: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class RuntimeSettings:
-    """How a cell is run; never part of its identity."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    deterministic: bool = True
-    cpu_threads: Annotated[int, Range(1, 1024)] = 1
-    cells_per_gpu: Annotated[int, Range(1, 48)] = 1
+# The folders that a run writes below its root.
+FOLDERS = ("data", "results", "checkpoints", "figures", "report", "logs", ".resume")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,16 +92,34 @@ class CellPaths:
 
 @dataclasses.dataclass(frozen=True)
 class Params:
-    """params.yaml with its overlays, checked."""
+    """params.yaml with its overlays, checked.
 
-    root: str
+    Attributes:
+        root: everything the pipeline makes is written below this folder.
+        grid: which cells are trained.
+        datasets: a catalogue; `grid.datasets` names those that are trained.
+        model: the network.
+        train: the optimizer and its schedule.
+        augment: what happens to training images.
+        data: where files are looked for.
+        runtime: how a cell is run.
+        variants: settings to try on every data set of the grid; `load` makes data sets of them.
+    """
+
+    root: Annotated[
+        str,
+        Pattern(
+            r"(?!-)[A-Za-z0-9._/-]+", "a path of letters, digits, . _ - and / alone, not beginning with -"
+        ),
+    ]
     grid: Grid
-    datasets: dict[str, Dataset]
+    datasets: dict[DatasetName, Dataset]
     model: ModelSettings
     train: TrainSettings
     augment: AugmentSettings
-    data: DataSettings = DataSettings()
-    runtime: RuntimeSettings = RuntimeSettings()
+    data: DataSettings = dataclasses.field(default_factory=DataSettings)
+    runtime: RuntimeSettings = dataclasses.field(default_factory=RuntimeSettings)
+    variants: dict[DatasetName, Variant] = dataclasses.field(default_factory=dict)
 
     def cell(self, dataset: str, case: str, seed: int) -> Cell:
         """The cell of that name; its seed need not be in the grid.
@@ -236,9 +144,9 @@ class Params:
             hint="none" if grouping.block == "none" else grouping.hint,
             loss=grouping.loss,
             layers=entry.layers,
-            model=self._settings("model", dataset),
-            train=self._settings("train", dataset),
-            augment=self._settings("augment", dataset),
+            model=self.settings_of("model", dataset),
+            train=self.settings_of("train", dataset),
+            augment=self.settings_of("augment", dataset),
         )
 
     def cases(self, dataset: str) -> list[str]:
@@ -266,7 +174,7 @@ class Params:
             resume=self.path(".resume", f"{cell.name.replace('/', '-')}-{cell.hash}"),
         )
 
-    def _settings(self, section: str, dataset: str) -> Any:
+    def settings_of(self, section: str, dataset: str) -> Any:
         """A section's common settings with what the data set changes, checked."""
         common, changed = getattr(self, section), getattr(self.datasets[dataset], section)
         return build(type(common), dataclasses.asdict(common) | changed, f"datasets.{dataset}.{section}")
@@ -280,50 +188,24 @@ class Params:
 def load(path: Path | str = "params.yaml", overlays: Sequence[Path | str] = ()) -> Params:
     """Read params.yaml, lay each overlay over it key by key, and check the whole.
 
+    In an overlay, a case that is null is dropped.
+
     Raises:
         UserError: names the file, the key's full path, the value, and what is allowed.
     """
     base = content = read_yaml(Path(path))
     where = str(path)
     for overlay in overlays:
-        content = _merge(content, read_yaml(Path(overlay)))
+        content = _without_dropped_cases(content, _merge(content, read_yaml(Path(overlay))), str(overlay))
         where += f" + {overlay}"
-    variants = build(dict[str, Variant], content.pop("variants", {}), f"{where}: variants")
     params = build(Params, content, f"{where}:")
-    if overlays and os.path.normpath(params.root) == os.path.normpath(str(base.get("root", "."))):
-        raise UserError(
-            f"{where}: root = {params.root!r}: an overlay is another experiment and needs a root of its own, "
-            f"such as `root: runs/{Path(overlays[-1]).stem}`, so that it cannot replace the results of {path}"
+    if overlays:
+        _check_place(
+            params.root, Path(str(base.get("root", "."))), Path(path).resolve().parent, where, overlays[-1]
         )
-    params = _with_variants(params, variants, where)
+    params = _with_variants(params, where)
     _check(params, where)
     return params
-
-
-def _with_variants(params: Params, variants: dict[str, Variant], where: str) -> Params:
-    """Make `variants` into data sets of their own, so that all that follows knows nothing of them.
-
-    The variant `v` of data set `d` is a data set `d-v` that differs from `d` in a few settings.
-    """
-    added: dict[str, Dataset] = {}
-    for name in params.grid.datasets:
-        for variant, change in variants.items():
-            if name not in params.datasets:
-                continue  # said by _check
-            if f"{name}-{variant}" in params.datasets:
-                raise UserError(
-                    f"{where}: variants.{variant}: there is a data set {name}-{variant} already; rename one"
-                )
-            dataset = params.datasets[name]
-            sections = {
-                part: getattr(dataset, part) | getattr(change, part) for part in ("model", "train", "augment")
-            }
-            title = f"{dataset.title or name}, {change.title}"
-            added[f"{name}-{variant}"] = dataclasses.replace(
-                dataset, title=title, variant_of=name, **sections
-            )
-    grid = dataclasses.replace(params.grid, datasets=(*params.grid.datasets, *added))
-    return dataclasses.replace(params, grid=grid, datasets=params.datasets | added)
 
 
 def _merge(below: dict, above: dict) -> dict:
@@ -335,92 +217,88 @@ def _merge(below: dict, above: dict) -> dict:
     return merged
 
 
-def _check(params: Params, where: str) -> None:
-    """What no single value can show: names that must exist, groupings that must cover the classes once."""
-    if not _ROOT.fullmatch(params.root):
-        raise UserError(
-            f"{where}: root = {params.root!r}: must be a path of letters, digits, . _ - and / alone"
-        )
-    for field in ("datasets", "seeds"):
-        values = getattr(params.grid, field)
-        if not values or len(set(values)) < len(values):
+def _without_dropped_cases(below: dict, merged: dict, where: str) -> dict:
+    """What an overlay made of the content below it, without the cases that it set to null."""
+
+    def cases(content: Any, dataset: str) -> dict:
+        for key in ("datasets", dataset, "cases"):
+            content = content.get(key) if isinstance(content, dict) else None
+        return content if isinstance(content, dict) else {}
+
+    datasets = merged.get("datasets")
+    for name in datasets if isinstance(datasets, dict) else ():
+        dropped = [case for case, content in cases(merged, name).items() if content is None]
+        if unknown := [case for case in dropped if case not in cases(below, name)]:
             raise UserError(
-                f"{where}: grid.{field} = {list(values)}: must hold at least one entry, and none twice"
+                f"{where}: datasets.{name}.cases.{unknown[0]}: null drops a case, and there is none"
             )
+        if dropped:
+            kept = {case: content for case, content in cases(merged, name).items() if case not in dropped}
+            datasets[name] = datasets[name] | {"cases": kept}
+    return merged
+
+
+def _check_place(root: str, base_root: Path, checkout: Path, where: str, overlay: Path | str) -> None:
+    """Refuse a root with which an overlay could write into the run of params.yaml, or into the checkout's own files.
+
+    What counts is where the folders are, whatever their names and links: inside the checkout and inside the run of
+    params.yaml, a folder below runs/; outside, one that holds neither of them.
+    """
+    for folder in ("", *FOLDERS):
+        place = Path(root, folder).resolve()
+        for kept in {base_root.resolve(), checkout}:
+            inside = place.is_relative_to(kept) and not _is_below(place, kept / "runs")
+            if inside or (not folder and kept.is_relative_to(place)):
+                it = f"its {folder}/ lies at {place}; an" if folder else "an"
+                raise UserError(
+                    f"{where}: root = {root!r}: {it} overlay is another experiment and needs a root of its own, such as "
+                    f"`root: runs/{Path(overlay).stem}`, so that it cannot replace anything in {kept}"
+                )
+
+
+def _is_below(place: Path, folder: Path) -> bool:
+    return place != folder and place.is_relative_to(folder)
+
+
+def _with_variants(params: Params, where: str) -> Params:
+    """Make `variants` into data sets of their own, so that all that follows knows nothing of them.
+
+    The variant `v` of data set `d` is a data set `d-v` that differs from `d` in a few settings.
+    """
+    added: dict[str, Dataset] = {}
+    for name in params.grid.datasets:
+        for variant, change in params.variants.items():
+            if name not in params.datasets:
+                continue  # said by _check
+            if f"{name}-{variant}" in params.datasets:
+                raise UserError(
+                    f"{where}: variants.{variant}: there is a data set {name}-{variant} already; rename one"
+                )
+            dataset = params.datasets[name]
+            added[f"{name}-{variant}"] = dataclasses.replace(
+                dataset,
+                title=f"{dataset.title or name}, {change.title}",
+                variant_of=name,
+                variant_title=change.title,
+                model=dataset.model | change.model,
+                train=dataset.train | change.train,
+                augment=dataset.augment | change.augment,
+            )
+    grid = dataclasses.replace(params.grid, datasets=(*params.grid.datasets, *added))
+    return dataclasses.replace(params, grid=grid, datasets=params.datasets | added, variants={})
+
+
+def _check(params: Params, where: str) -> None:
+    """What no single section can show: names that must exist, and each data set's settings as a whole."""
     for name in params.grid.datasets:
         if name not in params.datasets:
             raise UserError(
                 f"{where}: grid.datasets: {name!r} is not defined under datasets ({', '.join(params.datasets)})"
             )
     for name, dataset in params.datasets.items():
-        _check_dataset(f"{where}: datasets.{name}", name, dataset)
+        dataset.check(f"{where}: datasets.{name}")
         for section in ("model", "train", "augment"):
-            _check_settings(params, name, section, where)
-
-
-def _check_settings(params: Params, dataset: str, section: str, where: str) -> None:
-    try:
-        settings = params._settings(section, dataset)
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-    if section == "model" and len(settings.widths) != 3:
-        raise UserError(
-            f"{where}: model.widths = {list(settings.widths)}: must hold three numbers, one a stage"
-        )
-
-
-def _check_dataset(where: str, name: str, dataset: Dataset) -> None:
-    if not _NAME.fullmatch(name):
-        raise UserError(f"{where}: a data set's name is a folder's name: lower-case letters, digits, _ and -")
-    if (dataset.layers - 4) % 6:
-        raise UserError(f"{where}.layers = {dataset.layers}: must be 6 n + 4, such as 10, 16, 22 or 28")
-    if len(dataset.classes) < 2 or len(set(dataset.classes)) < len(dataset.classes):
-        raise UserError(
-            f"{where}.classes = {list(dataset.classes)}: must name at least two classes, and none twice"
-        )
-    if dataset.sha256 is not None and not _SHA256.fullmatch(dataset.sha256):
-        raise UserError(f"{where}.sha256 = {dataset.sha256!r}: must be 64 lower-case hexadecimal digits")
-    if dataset.source == "npz" and (dataset.path is None or dataset.sha256 is None):
-        raise UserError(
-            f"{where}: source npz needs `path` and `sha256` (of the file; `sha256sum FILE` prints it)"
-        )
-    if dataset.source != "npz" and dataset.path is not None:
-        raise UserError(f"{where}.path = {dataset.path!r}: only source npz takes a path")
-    for case_name, case in dataset.cases.items():
-        if not _NAME.fullmatch(case_name) or case_name == BASELINE:
-            raise UserError(
-                f"{where}.cases.{case_name}: a case's name is a folder's name: lower-case letters, digits, _ and -, "
-                f"and not {BASELINE!r}"
-            )
-        _check_case(f"{where}.cases.{case_name}", case, len(dataset.classes))
-
-
-def _check_case(where: str, case: Case, n_classes: int) -> None:
-    if len(case.superclasses) < 2:
-        raise UserError(f"{where}.superclasses: must hold at least two superclasses")
-    owner: dict[int, int] = {}
-    for j, classes in enumerate(case.superclasses):
-        if not classes:
-            raise UserError(f"{where}.superclasses[{j}] = []: a superclass needs at least one class")
-        for label in classes:
-            if not 0 <= label < n_classes:
-                raise UserError(
-                    f"{where}.superclasses[{j}]: label {label} is out of range; labels run from 0 to {n_classes - 1}"
-                )
-            if label in owner:
-                raise UserError(
-                    f"{where}.superclasses[{j}]: class {label} is already in superclass {owner[label]}"
-                )
-            owner[label] = j
-    missing = sorted(set(range(n_classes)) - set(owner))
-    if missing:
-        raise UserError(f"{where}.superclasses: class {missing[0]} is in no superclass (missing: {missing})")
-    if case.block == "none" and case.hint != "superclass":
-        raise UserError(f"{where}.hint = {case.hint!r}: without a block nothing is told; leave `hint` out")
-    if case.block == "none" and case.loss != "masked":
-        raise UserError(
-            f"{where}.block = 'none': without a block and with the loss of all classes this is the baseline; "
-            "add `loss: masked`, or leave the case out"
-        )
-    if case.names and len(case.names) != len(case.superclasses):
-        raise UserError(f"{where}.names: {len(case.names)} names for {len(case.superclasses)} superclasses")
+            try:
+                params.settings_of(section, name)
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from None

@@ -1,6 +1,7 @@
 """What data sets, cases and superclasses are called where people read."""
 
-from hal.params import BASELINE, Params
+from hal.params import Params
+from hal.settings import BASELINE
 
 
 def dataset_title(params: Params, dataset: str) -> str:

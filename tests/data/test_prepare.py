@@ -23,7 +23,7 @@ from hal.data import decode, store
 from hal.data.prepare import prepare
 from hal.data.sources import SOURCES
 from hal.errors import UserError
-from hal.params import Dataset, DataSettings
+from hal.settings import Dataset, DataSettings
 
 TEN = tuple("0123456789")
 FILES = small_mnist()

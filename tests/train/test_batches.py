@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hal.params import AugmentSettings, Cell, load
+from hal.params import Cell, load
+from hal.settings import AugmentSettings
 from hal.train.batches import DeviceData, draw_epoch, superclass_of
 from tests.tiny import ROOT, tiny_images
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hal.errors import UserError
-from hal.params import RuntimeSettings
+from hal.settings import RuntimeSettings
 from hal.train.device import claimed_device, claimed_slot, visible_gpus
 
 

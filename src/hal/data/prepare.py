@@ -13,7 +13,8 @@ from hal.data.sources import SOURCES, Source
 from hal.data.store import Images, statistics
 from hal.errors import UserError
 from hal.files import sha256_of
-from hal.params import Dataset, Params
+from hal.params import Params
+from hal.settings import Dataset
 
 _DECODERS: dict[str, Callable[[Path], Images]] = {
     "mnist": decode.mnist,

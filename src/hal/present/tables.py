@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from hal.departures import Run
-from hal.params import BASELINE, Params
+from hal.params import Params
 from hal.present.numbers import NONE, counted, interval, number, probability, signed, with_deviation
+from hal.settings import BASELINE
 from hal.study import table2b
 from hal.study.grid import CellResult
 from hal.study.resampling import Interval, moments

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from hal.params import BASELINE, Params
+from hal.params import Params
+from hal.settings import BASELINE
 from hal.study.grid import CellResult, select
 from hal.study.resampling import (
     NO_INTERVAL,

@@ -27,7 +27,8 @@ from scipy.special import log_softmax
 
 from hal.errors import UserError
 from hal.files import write_text
-from hal.params import BASELINE, Params
+from hal.params import Params
+from hal.settings import BASELINE
 from hal.study.grid import CellResult, check_file, load_grid, read_npz, select
 
 Superclasses = Sequence[Sequence[int]]

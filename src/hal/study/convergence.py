@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from hal.errors import UserError
-from hal.params import BASELINE, Params
+from hal.params import Params
+from hal.settings import BASELINE
 from hal.study.grid import CellResult, curves, select
 from hal.study.resampling import NO_INTERVAL, bootstrap, moments, welch_interval
 

@@ -23,13 +23,8 @@ def families(params: Params) -> dict[str, list[str]]:
 
 
 def variant_title(params: Params, dataset: str) -> str:
-    """What is different about a variant: its title without that of the data set it was made from."""
-    base = params.datasets[dataset].variant_of
-    return (
-        UNVARIED
-        if base is None
-        else params.datasets[dataset].title.removeprefix(f"{dataset_title(params, base)}, ")
-    )
+    """What is different about a variant."""
+    return params.datasets[dataset].variant_title or UNVARIED
 
 
 def sensitivity(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:

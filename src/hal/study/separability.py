@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from hal.errors import UserError
-from hal.params import BASELINE, Params
+from hal.params import Params
+from hal.settings import BASELINE
 from hal.study.comparisons import errors
 from hal.study.grid import CellResult, scores
 from hal.study.resampling import spearman

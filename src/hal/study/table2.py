@@ -10,9 +10,10 @@ import pandas as pd
 from hal.departures import PARAMS, Run, describe
 from hal.files import write_text
 from hal.paper import load_paper
-from hal.params import BASELINE, Params
+from hal.params import Params
 from hal.present.latex import escape
 from hal.present.numbers import PARTIAL, counted, markdown_cell, signed, with_deviation
+from hal.settings import BASELINE
 from hal.study.grid import CellResult, load_grid, select, summary
 from hal.titles import dataset_title
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from hal.departures import Run
-from hal.params import BASELINE, Params
+from hal.params import Params
 from hal.present.latex import escape
 from hal.present.numbers import (
     PARTIAL,
@@ -17,6 +17,7 @@ from hal.present.numbers import (
     signed,
     with_deviation,
 )
+from hal.settings import BASELINE
 from hal.study.comparisons import control, errors
 from hal.study.grid import CellResult, select
 from hal.study.resampling import LEVEL, Interval, moments

@@ -25,7 +25,8 @@ import pandas as pd
 
 from hal.departures import departures
 from hal.paper import Claim, load_paper
-from hal.params import BASELINE, Params
+from hal.params import Params
+from hal.settings import BASELINE
 from hal.study import separability
 from hal.study.comparisons import errors
 from hal.study.grid import CellResult, select

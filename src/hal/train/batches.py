@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hal.data.store import Images
-from hal.params import AugmentSettings, Cell
+from hal.params import Cell
+from hal.settings import AugmentSettings
 
 # What a random hint is drawn for beside the epochs, as the third number of its seed.
 TEST, TRAIN = 1, 2

@@ -12,7 +12,7 @@ import torch
 
 from hal import nvidia_mps
 from hal.errors import UserError
-from hal.params import RuntimeSettings
+from hal.settings import RuntimeSettings
 
 
 @contextlib.contextmanager

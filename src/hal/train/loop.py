@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from torch.optim.sgd import sgd  # the class SGD imports the compiler: a second for every cell
 
 from hal.cell_files import CURVES
-from hal.params import Cell, TrainSettings
+from hal.params import Cell
+from hal.settings import TrainSettings
 from hal.train.batches import DeviceData, EpochDraw, draw_epoch
 from hal.train.evaluate import Evaluation
 from hal.train.graph import captured

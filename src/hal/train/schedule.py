@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hal.params import TrainSettings
+from hal.settings import TrainSettings
 
 
 def learning_rates(settings: TrainSettings, steps_per_epoch: int) -> np.ndarray:

@@ -12,8 +12,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from hal.departures import note
 from hal.errors import UserError
-from hal.params import BASELINE, Params
+from hal.params import Params
 from hal.present.figures import style
+from hal.settings import BASELINE
 from hal.study.grid import CellResult, curves, select
 from hal.titles import case_title, dataset_title
 

@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from hal.departures import note
-from hal.params import BASELINE, Params
+from hal.params import Params
 from hal.present.figures import style
+from hal.settings import BASELINE
 from hal.study.grid import CellResult, select
 from hal.study.sensitivity import families, variant_title
 from hal.titles import case_title, dataset_title
