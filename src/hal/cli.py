@@ -2,18 +2,24 @@
 
 import argparse
 import gc
+import io
 import sys
 from pathlib import Path
 
-from hal.errors import UserError
+from hal.errors import UserError, sentence
 from hal.params import Params, load
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; a user's mistake ends in one line on stderr and exit status 1."""
     arguments = _parser().parse_args(argv)
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a terminal that lacks a character shows its code, as stderr does
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments.run(load(arguments.params, arguments.overlays), arguments)
+        sys.stdout.flush()  # here, where a full disk behind it is said
     except UserError as error:
         print(f"hal: {error}", file=sys.stderr)
         return 1
@@ -21,10 +27,10 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.close()
         return 141
     except OSError as error:
-        print(
-            f"hal: {error.filename or 'writing'}: {error.strerror}; what was finished is kept",
-            file=sys.stderr,
-        )
+        print(f"hal: {sentence(error)}; what was finished is kept", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("hal: the memory of this machine is not enough; what was finished is kept", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(
