@@ -8,14 +8,12 @@
 Every rule calls `python -m hal ...`; all computation is there. docs/files.md says what is in each file.
 """
 
-import shutil
 import sys
 from pathlib import Path
 
-from hal import params, workflow as dag
-from hal.present import figures
-from hal.study import sensitivity
+from hal import current, params, workflow as dag
 from hal.errors import UserError
+from hal.present import figures
 
 try:
     OVERLAYS = dag.overlays(workflow.overwrite_configfiles, workflow.config_settings.config)
@@ -23,7 +21,7 @@ try:
 except UserError as error:
     sys.exit(f"hal: {error}")
 ROOT = dag.prefix(P)  # nothing for the paper's run, else such as runs/demo/
-REPORT = ["report.html", "report.tex"] + (["report.pdf"] if shutil.which("latexmk") else [])
+OUTDATED = {str(path) for path in current.outdated(P, map(Path, dag.drawn_files(P)))}
 
 shell.prefix(dag.shell_function(sys.executable, OVERLAYS))  # `hal` below
 dag.share_gpus(workflow, P)
@@ -31,7 +29,7 @@ dag.share_gpus(workflow, P)
 
 wildcard_constraints:
     dataset="|".join(P.datasets),
-    seed="[0-9]+",
+    seed="0|[1-9][0-9]*",
     figure="|".join(figures.figure_names(P)),
 
 
@@ -44,16 +42,27 @@ onstart:
         dag.start_mps(P)
 
 
-# Not before: a cell that finished while Snakemake was being killed is then taken up again, not trained again.
 onsuccess:
     dag.stop_mps(P)
-    dag.forget_states(P)
+    dag.forget_states(workflow, P)
 
 
 onerror:
     dag.stop_mps(P)
-    dag.forget_states(P)
-    print(f"Table, figures and report of the cells there are, training nothing: make draw{dag.overlay_variable(OVERLAYS)}")
+    dag.forget_states(workflow, P)
+    print(
+        f"Table, figures and report of the cells there are, training nothing: make draw{dag.overlay_variable(OVERLAYS)}"
+    )
+
+
+def drawn(rule):
+    """An input function without files that has the rule's outputs drawn again if they are not what they should be."""
+
+    def check(wildcards):
+        name = "/".join([rule, *wildcards])
+        return dag.force_if_outdated(workflow, OUTDATED, dag.drawn_by(P, name))
+
+    return check
 
 
 def cell_of(wildcards):
@@ -67,13 +76,14 @@ def data_of(wildcards):
 
 
 rule all:
-    """The report and what DVC compares, and so everything."""
+    """Every cell, whole and of the settings in force, and all that is drawn from them: Snakemake would not miss a file between."""
     input:
-        expand("{root}report/{file}", root=ROOT, file=REPORT),
-        expand("{root}results/{file}", root=ROOT, file=["metrics.json", "loss.csv"]),
+        [dag.all_cell_files(P, dataset) for dataset in P.grid.datasets],
+        dag.drawn_files(P),
+        f"{ROOT}report/drawn.json",
     localrule: True
     message:
-        "finished: open {input[0]}"
+        f"finished: open {ROOT}report/report.html"
 
 
 for DATASET in P.grid.datasets:
@@ -93,8 +103,6 @@ rule data:
     output:
         f"{ROOT}data/{{dataset}}.npz",
         f"{ROOT}data/{{dataset}}.json",
-    params:
-        source=lambda w: [P.datasets[w.dataset].source, P.datasets[w.dataset].path, P.datasets[w.dataset].sha256],
     log:
         f"{ROOT}logs/data/{{dataset}}.log",
     benchmark:
@@ -102,8 +110,12 @@ rule data:
     resources:
         mem_mb=4000,
         runtime=120,
-    conda:
-        "environment.yml"
+    params:
+        source=lambda w: [
+            P.datasets[w.dataset].source,
+            P.datasets[w.dataset].path,
+            P.datasets[w.dataset].sha256,
+        ],
     message:
         "{wildcards.dataset}: fetch, check and decode (log: {log})"
     shell:
@@ -114,27 +126,30 @@ rule train_scored:
     """Train one network with an auxiliary block."""
     input:
         ancient(data_of),  # the cell's hash holds what the data is; when it was written does not matter
-        lambda w: dag.force_if_stale(workflow.dag.forcefiles, P, cell_of(w)),
+        lambda w: dag.force_if_stale(workflow, P, cell_of(w)),
     output:
         directory(f"{ROOT}results/{{network}}/seed{{seed}}"),
         directory(f"{ROOT}checkpoints/{{network}}/seed{{seed}}"),
         multiext(f"{ROOT}results/{{network}}/seed{{seed}}/", "cell.json", "curves.csv", "scores.npz"),
-        multiext(f"{ROOT}checkpoints/{{network}}/seed{{seed}}/", "weights.safetensors", "predictions.npz", "auxiliary.npz"),
-    wildcard_constraints:
-        network=dag.networks(P, scored=True),
-    params:
-        cell=lambda w: [*Path(w.network).parts, w.seed],
+        multiext(
+            f"{ROOT}checkpoints/{{network}}/seed{{seed}}/",
+            "weights.safetensors",
+            "predictions.npz",
+            "auxiliary.npz",
+        ),
     log:
         f"{ROOT}logs/train/{{network}}/seed{{seed}}.log",
     benchmark:
         f"{ROOT}logs/benchmarks/train/{{network}}/seed{{seed}}.tsv"
+    wildcard_constraints:
+        network=dag.networks(P, scored=True),
     threads: P.runtime.cpu_threads
     resources:
         gpu=dag.gpus(P),
         mem_mb=6000,
         runtime=720,
-    conda:
-        "environment.yml"
+    params:
+        cell=lambda w: [*Path(w.network).parts, w.seed],
     message:
         "{wildcards.network}/seed{wildcards.seed}: train (log: {log})"
     shell:
@@ -155,18 +170,16 @@ rule table:
     """Table 2 beside the paper's."""
     input:
         dag.cell_files(P, "cell.json"),
+        drawn("table"),
     output:
-        multiext(f"{ROOT}results/table2", ".md", ".tex"),
-        [f"{ROOT}results/sensitivity{kind}" for kind in (".csv", ".md") if sensitivity.families(P)],
+        dag.drawn_by(P, "table")[:-1],
         report(f"{ROOT}results/table2.csv", caption="docs/captions/table2.rst", category="Table 2"),
-    params:
-        settings=dag.digest(P),
     log:
         f"{ROOT}logs/table.log",
     benchmark:
         f"{ROOT}logs/benchmarks/table.tsv"
-    conda:
-        "environment.yml"
+    params:
+        settings=current.settings_sum(P),
     message:
         "Table 2"
     shell:
@@ -177,18 +190,18 @@ rule controls:
     """What the hint is worth: the test logits of a data set's networks under every superclass."""
     input:
         lambda w: dag.control_inputs(P, w.dataset),
+        drawn("controls"),
     output:
         f"{ROOT}results/controls/{{dataset}}.csv",
-    params:
-        settings=dag.digest(P),
     log:
         f"{ROOT}logs/controls/{{dataset}}.log",
     benchmark:
         f"{ROOT}logs/benchmarks/controls/{{dataset}}.tsv"
     resources:
         mem_mb=2000,
-    conda:
-        "environment.yml"
+        runtime=30,
+    params:
+        settings=current.settings_sum(P),
     message:
         "{wildcards.dataset}: controls"
     shell:
@@ -199,22 +212,20 @@ rule analysis:
     """Table 2b, statistics, separability, convergence and the verdicts."""
     input:
         dag.analysis_inputs(P),
+        drawn("analysis"),
     output:
-        multiext(f"{ROOT}results/table2b", ".csv", ".tex"),
-        multiext(f"{ROOT}results/", "statistics.csv", "separability.csv", "correlation.csv", "convergence.csv"),
-        f"{ROOT}results/verdicts.csv",
+        dag.drawn_by(P, "analysis")[:-2],
         report(f"{ROOT}results/table2b.md", caption="docs/captions/table2b.rst", category="Table 2b"),
         report(f"{ROOT}results/verdicts.md", caption="docs/captions/verdicts.rst", category="Verdicts"),
-    params:
-        settings=dag.digest(P),
     log:
         f"{ROOT}logs/analysis.log",
     benchmark:
         f"{ROOT}logs/benchmarks/analysis.tsv"
     resources:
         mem_mb=2000,
-    conda:
-        "environment.yml"
+        runtime=30,
+    params:
+        settings=current.settings_sum(P),
     message:
         "controls, statistics and verdicts"
     shell:
@@ -226,16 +237,15 @@ rule metrics:
     input:
         dag.cell_files(P, "cell.json"),
         dag.cell_files(P, "curves.csv"),
+        drawn("metrics"),
     output:
-        multiext(f"{ROOT}results/", "metrics.json", "loss.csv"),
-    params:
-        settings=dag.digest(P),
+        dag.drawn_by(P, "metrics"),
     log:
         f"{ROOT}logs/metrics.log",
     benchmark:
         f"{ROOT}logs/benchmarks/metrics.tsv"
-    conda:
-        "environment.yml"
+    params:
+        settings=current.settings_sum(P),
     message:
         "metrics and loss curves for DVC"
     shell:
@@ -246,19 +256,19 @@ rule figure:
     """One of Figures 2-7, a data set's of your own, or `separability`."""
     input:
         lambda w: dag.figure_inputs(P, w.figure),
+        drawn("figure"),
     output:
         multiext(f"{ROOT}figures/{{figure}}", ".pdf", ".png"),
         report(f"{ROOT}figures/{{figure}}.svg", caption="docs/captions/figure.rst", category="Figures"),
-    params:
-        settings=dag.digest(P),
     log:
         f"{ROOT}logs/figures/{{figure}}.log",
     benchmark:
         f"{ROOT}logs/benchmarks/figures/{{figure}}.tsv"
     resources:
         mem_mb=2000,
-    conda:
-        "environment.yml"
+        runtime=30,
+    params:
+        settings=current.settings_sum(P),
     message:
         "figure {wildcards.figure}"
     shell:
@@ -266,25 +276,68 @@ rule figure:
 
 
 rule report:
-    """The report: HTML, LaTeX, and PDF where latexmk is installed."""
+    """The report as HTML and as LaTeX."""
     input:
         dag.cell_files(P, "cell.json"),
         rules.table.output,
         rules.analysis.output,
-        expand("{root}figures/{figure}.{kind}", root=ROOT, figure=figures.figure_names(P), kind=["svg", "pdf"]),
+        expand(
+            "{root}figures/{figure}.{kind}", root=ROOT, figure=figures.figure_names(P), kind=["svg", "pdf"]
+        ),
+        drawn("report"),
     output:
-        expand("{root}report/{file}", root=ROOT, file=REPORT),
-    params:
-        settings=dag.digest(P),
+        dag.drawn_by(P, "report"),
     log:
         f"{ROOT}logs/report.log",
     benchmark:
         f"{ROOT}logs/benchmarks/report.tsv"
     resources:
         mem_mb=2000,
-    conda:
-        "environment.yml"
+        runtime=30,
+    params:
+        settings=current.settings_sum(P),
     message:
         "report (open {output[0]})"
     shell:
         "hal report > {log} 2>&1"
+
+
+rule pdf:
+    """The report as PDF, where there is a TeX that can make it; if not, a line that says why."""
+    input:
+        f"{ROOT}report/report.tex",
+        rules.report.output,
+        lambda w: dag.force_if_outdated(workflow, dag.pdf_outdated(P), dag.drawn_by(P, "pdf")),
+    output:
+        dag.drawn_by(P, "pdf"),
+    log:
+        f"{ROOT}logs/pdf.log",
+    benchmark:
+        f"{ROOT}logs/benchmarks/pdf.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "report as PDF (see {output})"
+    shell:
+        "hal pdf --note {output} > {log} 2>&1 && cat {output}"
+
+
+rule drawn:
+    """Note from what everything was drawn, so that a later run can tell whether it still stands."""
+    input:
+        dag.drawn_files(P),
+        [dag.cell_files(P, "cell.json", dataset) for dataset in P.grid.datasets],
+    output:
+        f"{ROOT}report/drawn.json",
+    log:
+        f"{ROOT}logs/drawn.log",
+    benchmark:
+        f"{ROOT}logs/benchmarks/drawn.tsv"
+    localrule: True
+    params:
+        settings=current.settings_sum(P),
+    message:
+        "all is drawn"
+    shell:
+        "hal drawn > {log} 2>&1"

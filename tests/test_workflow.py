@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from hal.current import settings_sum
 from hal.errors import UserError
 from hal.files import sha256_of
 from hal.params import load
-from hal.workflow import cell_files, digest, figure_inputs, gpus, lock, overlays, prefix
+from hal.workflow import cell_files, figure_inputs, gpus, lock, overlays, prefix
 from tests.tiny import ROOT, save_npz
 from tests.train.test_cell import files_of
 
@@ -91,10 +92,10 @@ def test_one_cell_is_asked_for_by_its_path(project):
     assert planned(project, "results/svhn/baseline/seed3") == {"data": 1, "train_unscored": 1}
 
 
-def test_the_workflow_has_nothing_for_the_linter_to_say(project):
-    done = snakemake(project, "--lint")
-    assert done.returncode == 0
-    assert "Congratulations" in done.stdout
+def test_the_workflow_has_nothing_for_the_linter_to_say_but_that_it_names_no_conda_environment(project):
+    """It runs in the environment that runs Snakemake: the lock file's, whose hashes conda would not check."""
+    said = re.findall(r"^    \* (.*)$", snakemake(project, "--lint").stdout, re.MULTILINE)
+    assert set(said) == {"Specify a conda environment or container for each rule.:"}
 
 
 def test_an_overlay_writes_below_its_own_root():
@@ -150,7 +151,7 @@ def test_what_shows_in_a_report_changes_its_digest_and_how_a_cell_is_run_does_no
     def of(text: str) -> str:
         path = tmp_path / "overlay.yaml"
         path.write_text(f"root: runs/mine\n{text}", encoding="utf-8")
-        return digest(load(ROOT / "params.yaml", [path]))
+        return settings_sum(load(ROOT / "params.yaml", [path]))
 
     assert of("runtime: {cpu_threads: 7}") == of("")
     assert of("datasets: {mnist: {title: Digits}}") != of("")
@@ -213,6 +214,70 @@ def test_changes_rerun_just_what_they_touch(project):
 
 
 @pytest.mark.slow
+def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memory(project):
+    """A clone has no .snakemake/: what is there to be seen in the files must be enough."""
+    tiny = ("--configfile", "configs/tiny.yaml")
+    hal = [sys.executable, "-m", "hal", "--overlay", "configs/tiny.yaml"]
+    for command in ("table", "controls", "analyse", "metrics", "figure", "report"):  # of no cell at all
+        assert subprocess.run([*hal, command], cwd=project, capture_output=True).returncode == 0
+    assert cells_trained(planned(project, *tiny)) == 4
+    done = snakemake(project, *tiny)
+    assert done.returncode == 0, done.stdout
+    root = project / "runs/tiny"
+
+    def without_memory() -> dict[str, int]:
+        shutil.rmtree(project / ".snakemake")
+        return planned(project, *tiny)
+
+    assert without_memory() == {}
+    kept = root.with_name("kept")
+    shutil.copytree(root, kept, copy_function=shutil.copy2)
+
+    def restore() -> None:
+        shutil.rmtree(root)
+        shutil.copytree(kept, root, copy_function=shutil.copy2)
+
+    for cell_file in (
+        "results/tiny/pairs/seed1/cell.json",
+        "checkpoints/tiny/baseline/seed0/predictions.npz",
+        "checkpoints/tiny/pairs/seed0/auxiliary.npz",
+    ):
+        (root / cell_file).unlink()
+        assert cells_trained(planned(project, *tiny)) == 1, cell_file
+        restore()
+    shutil.rmtree(root / "results/tiny/pairs/seed1")
+    assert cells_trained(without_memory()) == 1
+    restore()
+    record = root / "results/tiny/pairs/seed1/cell.json"
+    record.write_text(record.read_text().replace('"test_error": ', '"test_error": 1'))
+    assert cells_trained(without_memory()) == 1  # a number that was not measured
+    restore()
+
+    for drawn, rule in (
+        ("results/controls/tiny.csv", "controls"),
+        ("results/table2.csv", "table"),
+        ("results/statistics.csv", "analysis"),
+        ("figures/tiny_loss.svg", "figure"),
+        ("report/report.html", "report"),
+    ):
+        path = root / drawn
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        for damage in (path.unlink, lambda path=path, content=content: path.write_bytes(content)):
+            damage()
+            os.utime(path.parent)
+            jobs = without_memory()
+            assert rule in jobs, drawn
+            assert cells_trained(jobs) == 0
+            restore()
+
+    edit(project, "seeds: [0, 1]", "seeds: [0]")  # everything is there already, and shows too much
+    jobs = without_memory()
+    assert cells_trained(jobs) == 0
+    assert {"table", "analysis", "figure", "report"} <= jobs.keys()
+
+
+@pytest.mark.slow
 def test_a_killed_snakemake_goes_on_and_ends_with_the_same_bytes(project):
     edit(project, "epochs: 2", "epochs: 150")
     tiny = ("runs/tiny/results/tiny/pairs/seed0", "--configfile", "configs/tiny.yaml")
@@ -243,6 +308,38 @@ def test_a_killed_snakemake_goes_on_and_ends_with_the_same_bytes(project):
         == 0
     )
     assert files_of(params, cell) == killed
+
+
+@pytest.mark.slow
+def test_a_cell_that_finishes_while_snakemake_is_stopped_is_not_trained_again(project):
+    """SIGINT to snakemake alone, as a scheduler sends it: it waits for its jobs, and forgets that they ended well."""
+    edit(project, "epochs: 2", "epochs: 60")
+    edit(project, "seeds: [0, 1]", "seeds: [0]")
+    tiny = ("--configfile", "configs/tiny.yaml")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *tiny],
+        cwd=project,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    logs = [project / f"runs/tiny/logs/train/tiny/{case}/seed0.log" for case in ("pairs", "baseline")]
+    while not any(log.exists() and "epoch 1/" in log.read_text(encoding="utf-8") for log in logs):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    finished = {path: path.read_bytes() for path in project.glob("runs/tiny/results/tiny/*/*/cell.json")}
+    assert finished
+    unrelated = snakemake(project, "runs/tiny/data/tiny.npz", *tiny)
+    assert unrelated.returncode == 0, unrelated.stdout
+    done = snakemake(project, *tiny)
+    assert done.returncode == 0, done.stdout
+    for path, record in finished.items():
+        before, after = json.loads(record), json.loads(path.read_text())
+        assert after["time"]["started"] == before["time"]["started"]
+        assert after["files"] == before["files"]
 
 
 @pytest.mark.slow

@@ -2,18 +2,24 @@
 
 import argparse
 import gc
+import io
 import sys
 from pathlib import Path
 
-from hal.errors import UserError
+from hal.errors import UserError, sentence
 from hal.params import Params, load
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; a user's mistake ends in one line on stderr and exit status 1."""
     arguments = _parser().parse_args(argv)
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a terminal that lacks a character shows its code, as stderr does
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments.run(load(arguments.params, arguments.overlays), arguments)
+        sys.stdout.flush()  # here, where a full disk behind it is said
     except UserError as error:
         print(f"hal: {error}", file=sys.stderr)
         return 1
@@ -21,10 +27,10 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.close()
         return 141
     except OSError as error:
-        print(
-            f"hal: {error.filename or 'writing'}: {error.strerror}; what was finished is kept",
-            file=sys.stderr,
-        )
+        print(f"hal: {sentence(error)}; what was finished is kept", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("hal: the memory of this machine is not enough; what was finished is kept", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(
@@ -96,9 +102,20 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_figure)
 
     command = commands.add_parser(
-        "report", help="write the HTML and LaTeX report, and the PDF where latexmk is installed"
+        "report", help="write the HTML and LaTeX report from the tables and figures there are"
     )
     command.set_defaults(run=_report)
+
+    command = commands.add_parser("pdf", help="make a PDF of the LaTeX report; needs latexmk")
+    command.add_argument(
+        "--note", type=Path, metavar="FILE", help="write what became of it here, and never fail"
+    )
+    command.set_defaults(run=_pdf)
+
+    command = commands.add_parser(
+        "drawn", help="note from which cells and settings everything was drawn (for Snakemake)"
+    )
+    command.set_defaults(run=_drawn)
     return parser
 
 
@@ -169,10 +186,19 @@ def _figure(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _report(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.present.pdf import build_pdf
     from hal.present.render import render
 
     for path in render(params, arguments.overlays, Path(arguments.params)):
         print(path)
-    if (pdf := build_pdf(params)) is not None:
-        print(pdf)
+
+
+def _pdf(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.present.pdf import write_pdf
+
+    print(write_pdf(params, arguments.note))
+
+
+def _drawn(params: Params, arguments: argparse.Namespace) -> None:
+    from hal import current, workflow
+
+    print(current.write_stamp(params, map(Path, workflow.drawn_files(params))))

@@ -1,21 +1,27 @@
 """Files that are either whole or absent, and the sums that identify them."""
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Let `write` fill a temporary neighbour of `path`, flush it to the disk, and rename it into place."""
+    """Let `write` fill a temporary neighbour of `path`, flush it to the disk, and rename it into place.
+
+    Raises:
+        OSError: it names `path`, never the neighbour.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
-    try:
-        _write_flushed(temporary, write)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _errors_name(path):
+        try:
+            _write_flushed(temporary, write)
+            os.replace(temporary, path)
+        finally:
+            _remove(temporary)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -28,18 +34,23 @@ def replace_together(contents: dict[Path, bytes]) -> None:
 
     All are written beside their places first, so that a full disk leaves the old ones as they were. Then the old last
     one goes first and the new one comes last: where it lies, all files are of one write.
+
+    Raises:
+        OSError: it names the file that could not be written.
     """
     temporary = {path: _beside(path) for path in contents}
     try:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_flushed(temporary[path], lambda file, content=content: file.write(content))
+            with _errors_name(path):
+                _write_flushed(temporary[path], lambda file, content=content: file.write(content))
         list(contents)[-1].unlink(missing_ok=True)
         for path in contents:
-            os.replace(temporary[path], path)
+            with _errors_name(path):
+                os.replace(temporary[path], path)
     finally:
         for path in temporary.values():
-            path.unlink(missing_ok=True)
+            _remove(path)
 
 
 def sha256_of(path: Path) -> str:
@@ -51,6 +62,22 @@ def sha256_of(path: Path) -> str:
 def _beside(path: Path) -> Path:
     """A temporary neighbour, this process's own."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _remove(temporary: Path) -> None:
+    with contextlib.suppress(
+        OSError
+    ):  # where it could not be written it cannot be removed; the first error counts
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _errors_name(path: Path) -> Iterator[None]:
+    """Say the file that a person knows: not its temporary neighbour, nor nothing, as a full disk does."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _write_flushed(path: Path, write: Callable[[BinaryIO], Any]) -> None:

@@ -198,6 +198,7 @@ class Dataset:
         title: what it is called where people read.
         sha256: for `npz` that of the file, else that of the decoded arrays, to pin them.
         path: of the `npz` file.
+        channels: of an `npz` file's images; needed where there are more than 4.
         model: what differs from the common `model`, for this data set alone.
         train: what differs from the common `train`.
         augment: what differs from the common `augment`.
@@ -212,6 +213,7 @@ class Dataset:
     title: Title = ""
     sha256: Annotated[str, Pattern(r"[0-9a-f]{64}", "64 lower-case hexadecimal digits")] | None = None
     path: Name | None = None
+    channels: Annotated[int, Range(1, 4096)] | None = None
     model: Annotated[dict[str, Any], PartOf(ModelSettings)] = dataclasses.field(default_factory=dict)
     train: Annotated[dict[str, Any], PartOf(TrainSettings)] = dataclasses.field(default_factory=dict)
     augment: Annotated[dict[str, Any], PartOf(AugmentSettings)] = dataclasses.field(default_factory=dict)

@@ -1,25 +1,24 @@
 """What the Snakefile needs beside its rules: the parameters in force, commands, and which file needs which."""
 
-import dataclasses
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from safetensors import SafetensorError, safe_open
 
-from hal import nvidia_mps
+from hal import nvidia_mps, snakemake_internals
 from hal.cell_files import read_record
 from hal.errors import UserError
 from hal.params import Cell, Params
-from hal.present import figures
+from hal.present import figures, pdf
+from hal.study.sensitivity import families
 
 
 def overlays(configfiles: Sequence[Path], config: Mapping[str, Any]) -> list[str]:
@@ -46,16 +45,13 @@ def shell_function(python: str, files: Sequence[str]) -> str:
     return f'set -euo pipefail; hal() {{{{ {words} "$@"; }}}}; '
 
 
+ANALYSES = ("table2b", "statistics", "separability", "correlation", "convergence", "verdicts")
+
+
 def prefix(params: Params) -> str:
     """What every path of the DAG begins with: nothing for the paper's run, else `runs/<name>/`."""
     root = os.path.normpath(params.root)
     return "" if root == "." else f"{root}/"
-
-
-def digest(params: Params) -> str:
-    """Changes with any setting that shows in a table, a figure or the report."""
-    shown = dataclasses.asdict(params) | {"runtime": None, "data": None}
-    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def lock(params: Params) -> IO[str]:
@@ -83,12 +79,17 @@ def lock(params: Params) -> IO[str]:
     return held
 
 
-def forget_states(params: Params) -> None:
-    """Delete what `hal train --keep-state` left of the cells of the grid that are finished."""
-    for cell in params.cells():
-        paths = params.cell_paths(cell)
-        if (paths.results / "cell.json").exists():
-            shutil.rmtree(paths.resume, ignore_errors=True)
+def forget_states(workflow: Any, params: Params) -> None:
+    """Delete what `hal train --keep-state` left of cells of the grid that are finished under the settings in force.
+
+    Not of a cell that finished unseen, while Snakemake was being stopped: it will start that cell again, having deleted
+    its files, and the state then saves the training.
+    """
+    records = {f"{prefix(params)}results/{cell.name}/cell.json": cell for cell in params.cells()}
+    unseen = snakemake_internals.marked_incomplete(workflow, records)
+    for record, cell in records.items():
+        if record not in unseen and Path(record).exists() and not is_stale(params, cell):
+            shutil.rmtree(params.cell_paths(cell).resume, ignore_errors=True)
 
 
 def overlay_variable(files: Sequence[str]) -> str:
@@ -146,8 +147,8 @@ def all_cell_files(params: Params, dataset: str) -> list[str]:
     ]
 
 
-def force_if_stale(forced: set[str], params: Params, cell: Cell) -> list[str]:
-    """Have a cell trained again, by adding to Snakemake's `forced` files, if its files are of other settings.
+def force_if_stale(workflow: Any, params: Params, cell: Cell) -> list[str]:
+    """Have a cell trained again, if its files are of other settings.
 
     What Snakemake remembers of settings lies in .snakemake/, which a fresh clone lacks, and which is wrong
     after `git checkout && dvc checkout`. The cell's own files are right in both.
@@ -156,8 +157,54 @@ def force_if_stale(forced: set[str], params: Params, cell: Cell) -> list[str]:
         No file: this is an input function, because Snakemake calls those for just the cells that it plans with.
     """
     if is_stale(params, cell):
-        forced.add(f"{prefix(params)}results/{cell.name}/cell.json")
+        snakemake_internals.force(workflow, f"{prefix(params)}results/{cell.name}/cell.json")
     return []
+
+
+def force_if_outdated(workflow: Any, outdated: Container[str], files: Sequence[str]) -> list[str]:
+    """Have files drawn again if one of them is among the outdated ones (see `hal.current`); returns no file, as above."""
+    if any(file in outdated for file in files):
+        snakemake_internals.force(workflow, files[0])
+    return []
+
+
+def drawn_files(params: Params) -> list[str]:
+    """Every table, figure and page that is drawn from the cells, in the order of the rules that draw them."""
+    return [file for files in _drawn(params).values() for file in files]
+
+
+def drawn_by(params: Params, rule: str) -> list[str]:
+    """The files that a rule draws: `controls/<data set>`, `table`, `analysis`, `metrics`, `figure/<name>` or `report`."""
+    return _drawn(params)[rule]
+
+
+def pdf_outdated(params: Params) -> list[str]:
+    """report/pdf.txt, if it speaks of another PDF than the one there is, or of a TeX that was missing and is here now."""
+    (note,) = drawn_by(params, "pdf")
+    return [] if pdf.note_holds(params, Path(note)) else [note]
+
+
+def _drawn(params: Params) -> dict[str, list[str]]:
+    root = prefix(params)
+
+    def results(*names: str) -> list[str]:
+        return [f"{root}results/{name}" for name in names]
+
+    varied = [f"sensitivity{kind}" for kind in (".csv", ".md") if families(params)]
+    return {
+        **{f"controls/{dataset}": results(f"controls/{dataset}.csv") for dataset in params.grid.datasets},
+        "table": results("table2.md", "table2.tex", *varied, "table2.csv"),
+        "analysis": results(
+            *(f"{name}.csv" for name in ANALYSES), "table2b.tex", "table2b.md", "verdicts.md"
+        ),
+        "metrics": results("metrics.json", "loss.csv"),
+        **{
+            f"figure/{name}": [str(path) for path in figures.figure_paths(params, name)]
+            for name in figures.figure_names(params)
+        },
+        "report": [f"{root}report/report.html", f"{root}report/report.tex"],
+        "pdf": [f"{root}report/pdf.txt"],
+    }
 
 
 def is_stale(params: Params, cell: Cell) -> bool:
@@ -196,9 +243,7 @@ def share_gpus(workflow: Any, params: Params) -> None:
 
     A cell takes one of the resource, so that a cluster gives it a GPU; what is multiplied is how many there are.
     """
-    devices = workflow.global_resources.get("gpu").value
-    if devices:
-        workflow.register_resource("gpu", devices * params.runtime.cells_per_gpu)
+    snakemake_internals.multiply_resource(workflow, "gpu", params.runtime.cells_per_gpu)
 
 
 def start_mps(params: Params) -> None:

@@ -179,6 +179,11 @@ def user_arrays(**changed) -> dict[str, np.ndarray]:
         ({"train_images": np.zeros((6, 16), np.uint8)}, "train_images is uint8"),
         ({"train_images": np.zeros((6, 4, 0), np.uint8)}, "train_images is uint8"),
         ({"train_images": np.zeros((6, 4, 4, 3), np.uint8)}, "must have one shape"),
+        (
+            {"train_images": np.zeros((6, 3, 32, 32), np.uint8)},
+            r"train_images is \(6, 3, 32, 32\), which would be images of 3 x 32 pixels with 32 channels\. "
+            r"If it is \(N, C, H, W\), store images\.transpose\(0, 2, 3, 1\); .*`channels: 32`",
+        ),
         ({"test_images": np.zeros((0, 4, 4), np.uint8), "test_labels": np.zeros(0, int)}, "no test image"),
         ({"train_images": np.zeros((0, 4, 4), np.uint8), "train_labels": np.zeros(0, int)}, "no train image"),
     ],
@@ -188,6 +193,21 @@ def test_an_npz_with_a_wrong_array_is_refused(tmp_path, changed, complaint):
     np.savez(path, **user_arrays(**changed))
     with pytest.raises(UserError, match=rf"mine\.npz: .*{complaint}"):
         decode.check(decode.npz(path), 3, str(path))
+
+
+def test_a_setting_says_that_there_are_many_channels(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = user_arrays(
+        train_images=rng.integers(0, 256, (6, 4, 4, 7), dtype=np.uint8),
+        test_images=rng.integers(0, 256, (3, 4, 4, 7), dtype=np.uint8),
+    )
+    np.savez(tmp_path / "mine.npz", **arrays)
+    images = decode.npz(tmp_path / "mine.npz")
+    decode.check(images, 3, "mine.npz", channels=7)
+    with pytest.raises(UserError, match="`channels: 7`"):
+        decode.check(images, 3, "mine.npz")
+    with pytest.raises(UserError, match=r"train_images has 7 channels, but params\.yaml says 3"):
+        decode.check(images, 3, "mine.npz", channels=3)
 
 
 def test_a_broken_npz_is_refused(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -54,6 +55,17 @@ def test_no_changed_byte_changes_a_pixel(path):
         else:
             assert after.sha256() == before.sha256()
     assert refused > 50
+
+
+def test_a_changed_header_whose_sums_are_right_is_refused(path):
+    """`hal data` makes anew what is refused here; a traceback would stop it too."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content.replace(b"(2, 3", b"(2, (") if "test_images" in name else content)
+    with pytest.raises(UserError, match=r"toy\.npz: broken"):
+        store.load(path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '"text"', "\udcff"])

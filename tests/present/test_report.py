@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -6,7 +7,7 @@ import pytest
 
 from hal.errors import UserError
 from hal.present import content, figures
-from hal.present.pdf import build_pdf
+from hal.present.pdf import note_holds, write_pdf
 from hal.present.render import render
 from hal.study import controls
 from tests.made_up import ROOT, made_up_params, make_up_grid
@@ -272,34 +273,56 @@ def test_the_same_cells_give_the_same_report(demo):
 def test_weird_names_and_missing_figures_compile_to_a_pdf(demo):
     figures.draw(demo, "digits_loss")
     build(demo, demo.path("overlay.yaml"))
-    pdf = build_pdf(demo)
-    assert pdf == demo.path("report", "report.pdf")
+    write_pdf(demo)
+    pdf = demo.path("report", "report.pdf")
     assert pdf.read_bytes().startswith(b"%PDF")
     assert sorted(path.name for path in pdf.parent.iterdir()) == ["report.html", "report.pdf", "report.tex"]
 
 
 @pytest.mark.skipif(shutil.which("latexmk") is None, reason="latexmk is not installed")
-def test_a_tex_error_is_shown_with_its_line_and_the_old_pdf_stays(demo):
+def test_a_tex_error_costs_the_pdf_alone_and_is_shown_with_its_line(demo):
     folder = demo.path("report")
     folder.mkdir()
-    (folder / "report.pdf").write_bytes(b"old")
+    (folder / "report.html").write_text("whole")
+    (folder / "report.pdf").write_bytes(b"of an older report")
     (folder / "report.tex").write_text(
         "\\documentclass{article}\n\\begin{document}\n\\nonsense\n\\end{document}\n"
     )
-    with pytest.raises(UserError, match=r"(?s)report\.tex:3: Undefined control sequence.*report\.log"):
-        build_pdf(demo)
-    assert (folder / "report.pdf").read_bytes() == b"old"
+    message = r"report\.tex:3: Undefined control sequence.*report\.log"
+    with pytest.raises(UserError, match=message):
+        write_pdf(demo)
+    note = folder / "pdf.txt"
+    assert re.search(message, write_pdf(demo, note))
+    assert re.search(message, note.read_text())
+    assert note_holds(demo, note)
+    assert (folder / "report.html").read_text() == "whole"
+    assert not (folder / "report.pdf").exists()
 
 
-def test_without_latexmk_there_is_no_pdf(demo, monkeypatch, tmp_path):
+@pytest.mark.skipif(shutil.which("latexmk") is None, reason="latexmk is not installed")
+def test_nobodys_own_configuration_of_tex_has_a_part_in_the_build(demo, monkeypatch, tmp_path):
     build(demo)
+    (tmp_path / ".latexmkrc").write_text("$preview_continuous_mode = 1; $jobname = 'mine'; $pdf_mode = 4;")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TEXINPUTS", str(tmp_path))
+    write_pdf(demo)
+    assert demo.path("report", "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_without_latexmk_there_is_a_line_that_says_so_until_there_is_one(demo, monkeypatch, tmp_path):
+    build(demo)
+    path, note = os.environ["PATH"], tmp_path / "pdf.txt"
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert build_pdf(demo) is None
+    assert "latexmk is not installed" in write_pdf(demo, note)
+    assert note_holds(demo, note)
+    (tmp_path / "latexmk").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{path}")
+    assert not note_holds(demo, note)
 
 
 def test_without_a_report_there_is_no_pdf_to_build(demo):
     with pytest.raises(UserError, match=r"report\.tex: no such file"):
-        build_pdf(demo)
+        write_pdf(demo)
 
 
 def test_what_assumptions_are_worth_is_in_a_run_that_varies_them(tmp_path, demo):

@@ -9,12 +9,12 @@ import math
 import pickle
 import struct
 import tarfile
-import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from hal.arrays import read_arrays
 from hal.data.store import Images
 from hal.errors import UserError
 
@@ -163,14 +163,13 @@ def npz(path: Path) -> Images:
 
     Images are uint8 (N, H, W, C) or (N, H, W), labels are integers.
     """
-    arrays = {}
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            for name in ("train_images", "train_labels", "test_images", "test_labels"):
-                arrays[name] = stored[name]
-    except KeyError:
-        raise UserError(f"{path}: holds no array {name!r}; add it") from None
-    except (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_arrays(path, ("train_images", "train_labels", "test_images", "test_labels"))
+    except KeyError as error:
+        raise UserError(f"{path}: holds no array {error}; add it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
         raise UserError(f"{path}: not an .npz file of plain arrays ({error}); make it anew") from None
     for name in ("train_images", "test_images"):
         if arrays[name].ndim == 3:
@@ -178,6 +177,21 @@ def npz(path: Path) -> Images:
     for name in ("train_labels", "test_labels"):
         arrays[name] = _labels(arrays[name], f"{path}: {name}")
     return Images(**arrays)
+
+
+def _check_layout(shape: tuple[int, ...], where: str, split: str, channels: int | None) -> None:
+    """Channels come last; what is there may be (N, C, H, W), and would train, as images of C x H pixels."""
+    _, height, width, last = shape
+    if channels is not None and last != channels:
+        raise UserError(
+            f"{where}: {split}_images has {last} channels, but params.yaml says {channels}; correct one"
+        )
+    if channels is None and last > 4:
+        raise UserError(
+            f"{where}: {split}_images is {shape}, which would be images of {height} x {width} pixels with {last} "
+            "channels. If it is (N, C, H, W), store images.transpose(0, 2, 3, 1); if there are that many channels, "
+            f"say so with `channels: {last}` beside the data set's `path`"
+        )
 
 
 def _labels(values: object, where: str) -> np.ndarray:
@@ -190,8 +204,15 @@ def _labels(values: object, where: str) -> np.ndarray:
     return labels.astype(np.uint8)
 
 
-def check(images: Images, classes: int, where: str) -> None:
+def check(images: Images, classes: int, where: str, channels: int | None = None) -> None:
     """What holds for every data set, whatever it was made from.
+
+    Args:
+        images: both splits.
+        classes: how many params.yaml names.
+        where: the files that they are from, for messages.
+        channels: how many there must be; None for any number up to 4, beyond which an array is probably of
+            another layout.
 
     Raises:
         UserError: `where`, the split, and what is wrong: shapes, types, labels outside 0..classes-1, an empty
@@ -203,6 +224,7 @@ def check(images: Images, classes: int, where: str) -> None:
             raise UserError(
                 f"{where}: {split}_images is {pixels.dtype} {pixels.shape}, must be uint8 (N, H, W, C)"
             )
+        _check_layout(pixels.shape, where, split, channels)
         if len(pixels) != len(labels):
             raise UserError(
                 f"{where}: {len(pixels)} {split} images have {len(labels)} labels; give one an image"

@@ -53,14 +53,11 @@ def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) 
         folder = params.path("data", "raw", source.name)
         where, files = str(folder), _fetched_files(source, folder, params.data.mirrors)
         images = _DECODERS[entry.source](folder)
-    decode.check(images, len(entry.classes), where)
+    decode.check(images, len(entry.classes), where, entry.channels)
     description = _describe(name, entry, images, images.sha256(), files)
     if trouble := _not_as_pinned(name, entry, source, description["arrays_sha256"]):
         raise UserError(trouble)
-    try:
-        store.save(images, path, description)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error}); make room or change `root`") from None
+    store.save(images, path, description)
     say(
         f"{path}: {len(images.train_images):,} training and {len(images.test_images):,} test images of "
         + "x".join(str(size) for size in description["shape"])
@@ -120,7 +117,7 @@ def _is_right(path: Path, name: str, entry: Dataset, source: Source | None) -> b
     """Whether what is there is whole, and is what params.yaml asks for; says why not."""
     try:
         images, found = store.load(path)
-        decode.check(images, len(entry.classes), str(path))
+        decode.check(images, len(entry.classes), str(path), entry.channels)
     except UserError as error:
         say(f"made anew: {error}")
         return False

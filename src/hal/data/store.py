@@ -4,12 +4,12 @@ import dataclasses
 import hashlib
 import json
 import math
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hal.arrays import read_arrays
 from hal.errors import UserError
 from hal.files import write_atomically, write_text
 
@@ -67,15 +67,14 @@ def load(path: Path) -> tuple[Images, dict[str, Any]]:
     """
     again = f"delete it and run `hal data {path.stem}` again"
     try:
-        with np.load(path) as stored:
-            images = Images(**{field.name: stored[field.name] for field in dataclasses.fields(Images)})
+        images = Images(**read_arrays(path, [field.name for field in dataclasses.fields(Images)]))
         description = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         described = description["arrays_sha256"]
     except FileNotFoundError as error:
         raise UserError(
             f"{error.filename}: no such file; `hal data {path.stem}` (after the same --overlay) makes it"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: broken ({error}); {again}") from None
     if images.sha256() != described:
         raise UserError(f"{path}: its arrays are not those that {path.stem}.json describes; {again}")

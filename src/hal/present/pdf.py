@@ -1,33 +1,77 @@
 """report.tex to report.pdf."""
 
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from hal.errors import UserError
-from hal.files import write_atomically
+from hal.files import sha256_of, write_atomically, write_text
 from hal.params import Params
 
+_ABSENT = "latexmk is not installed"
+_TEX_VARIABLE = re.compile(r"LATEXMK|TEXMF|TEXINPUTS|BIBINPUTS|TEXFORMATS|max_print_line")
 _LIMIT = 300  # seconds; a TeX that waits for something would wait forever
 
 
-def build_pdf(params: Params) -> Path | None:
-    """Run latexmk on report/report.tex and return the path of report.pdf, or None where there is no latexmk.
+def write_pdf(params: Params, note: Path | None = None) -> str:
+    """Make report/report.pdf of report/report.tex and say so in a line, or say why there is none.
+
+    Args:
+        params: where the report lies.
+        note: a file for that line. With it, a PDF that cannot be made is no error: the HTML says the same.
 
     Raises:
-        UserError: there is no report.tex, or TeX fails; then the log's error lines are shown.
+        UserError: there is no report.tex; or, without a note, no PDF could be made.
     """
+    try:
+        path = _build(params)
+        line = f"{path}: made (SHA-256 {sha256_of(path)})"
+    except _NoPDFError as error:
+        params.path("report", "report.pdf").unlink(missing_ok=True)  # it would be of an older report
+        line = f"{params.path('report', 'report.pdf')}: not made: {error}"
+        if note is None:
+            raise UserError(line) from None
+    if note is not None:
+        write_text(note, line + "\n")
+    return line
+
+
+def note_holds(params: Params, note: Path) -> bool:
+    """Whether the line that `write_pdf` left is still true."""
+    try:
+        line = note.read_text(encoding="utf-8")
+        pdf = params.path("report", "report.pdf")
+        return (
+            sha256_of(pdf) in line if pdf.exists() else "made (SHA-256" not in line and _latexmk_as_in(line)
+        )
+    except OSError:
+        return False
+
+
+def _latexmk_as_in(line: str) -> bool:
+    return (shutil.which("latexmk") is None) == (_ABSENT in line)
+
+
+class _NoPDFError(Exception):
+    """Why there is no PDF."""
+
+
+def _build(params: Params) -> Path:
     folder = params.path("report")
     if not (folder / "report.tex").exists():
         raise UserError(f"{folder / 'report.tex'}: no such file; `hal report` makes it")
     if shutil.which("latexmk") is None:
-        return None
+        raise _NoPDFError(_ABSENT)
     build = folder / ".tex"
-    command = ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error"]
+    # -norc, and no variables that TeX reads: nobody's own configuration has a part in the build.
+    command = ["latexmk", "-norc", "-pdf", "-pvc-", "-interaction=nonstopmode", "-halt-on-error"]
     try:
         done = subprocess.run(
-            [*command, f"-outdir={build.name}", "report.tex"],
+            [*command, "-file-line-error", f"-outdir={build.name}", "report.tex"],
             cwd=folder,
+            env={name: value for name, value in os.environ.items() if not _TEX_VARIABLE.match(name)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -35,14 +79,10 @@ def build_pdf(params: Params) -> Path | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise UserError(
-            f"latexmk did not finish {folder / 'report.tex'} within {_LIMIT} s; see {build}/report.log"
-        ) from None
+        raise _NoPDFError(f"latexmk did not finish within {_LIMIT} s; see {build}/report.log") from None
     if done.returncode != 0:
         log = build / "report.log"
-        raise UserError(
-            f"latexmk could not make a PDF of {folder / 'report.tex'}:\n{_errors(log, done.stdout)}\nsee {log}"
-        )
+        raise _NoPDFError(f"latexmk: {_errors(log, done.stdout)}; see {log}")
     content = (build / "report.pdf").read_bytes()
     write_atomically(folder / "report.pdf", lambda file: file.write(content))
     shutil.rmtree(build)
@@ -54,4 +94,4 @@ def _errors(log: Path, output: bytes) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     found = [i for i, line in enumerate(lines) if line.startswith(("!", "./report.tex:", "report.tex:"))]
     shown = [line for i in found[:5] for line in lines[i : i + 3]]
-    return "\n".join(shown or output.decode(errors="replace").splitlines()[-10:])
+    return " / ".join(shown or output.decode(errors="replace").splitlines()[-10:])

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import math
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from hal.arrays import read_arrays
 from hal.cell_files import read_record
 from hal.errors import UserError
 from hal.files import sha256_of
@@ -141,11 +140,10 @@ def read_npz(path: Path, wanted: dict[str, tuple[str, int]]) -> list[np.ndarray]
         UserError: the file is missing or broken, or an array is missing or of another kind.
     """
     try:
-        with open(path, "rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
-            arrays = [stored[name] for name in wanted]
+        arrays = list(read_arrays(path, wanted).values())
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, OSError) as error:
         raise UserError(f"{path}: broken ({_first_line(error)})") from None
     for (name, (kind, dimensions)), array in zip(wanted.items(), arrays, strict=True):
         if array.dtype.kind != kind or array.ndim != dimensions:

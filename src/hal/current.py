@@ -1,0 +1,69 @@
+"""Whether tables, figures and report are drawn from the cells there are, under the settings in force.
+
+Snakemake remembers such things in .snakemake/, which a fresh clone lacks and a deleted or damaged file does not change.
+So what was drawn is noted in report/drawn.json, from the bytes of the files themselves: from which settings, sources and
+cells, and the SHA-256 of every file drawn.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hal.files import sha256_of, write_text
+from hal.params import Params
+
+_SOURCES = ("*.py", "*.yaml", "*.j2", "*.css", "*.js", "*.svg")
+
+
+def stamp_path(params: Params) -> Path:
+    """Where it is noted what was drawn."""
+    return params.path("report", "drawn.json")
+
+
+def settings_sum(params: Params) -> str:
+    """Changes with any setting that shows in a table, a figure or the report."""
+    shown = dataclasses.asdict(params) | {"runtime": None, "data": None}
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_stamp(params: Params, files: Iterable[Path]) -> Path:
+    """Note what the files were drawn from, and their sums."""
+    drawn = {"from": _basis(params), "files": {str(_within(params, path)): sha256_of(path) for path in files}}
+    write_text(stamp_path(params), json.dumps(drawn, indent=1) + "\n")
+    return stamp_path(params)
+
+
+def outdated(params: Params, files: Iterable[Path]) -> set[Path]:
+    """Those of the files that are missing, damaged or drawn from something else than what is there now."""
+    files = list(files)
+    try:
+        drawn = json.loads(stamp_path(params).read_text(encoding="utf-8"))
+        sums = drawn["files"] if drawn["from"] == _basis(params) else {}
+        return {path for path in files if sums.get(str(_within(params, path))) != _sum(path)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set(files)
+
+
+def _basis(params: Params) -> dict[str, Any]:
+    """What tables, figures and report depend on: settings, sources, the cells and the data sets' descriptions."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(path for kind in _SOURCES for path in here.rglob(kind)):
+        digest.update(f"{path.relative_to(here)} {sha256_of(path)}\n".encode())
+    cells = {cell.name: _sum(params.cell_paths(cell).results / "cell.json") for cell in params.cells()}
+    return {"settings": settings_sum(params), "sources": digest.hexdigest()[:16], "cells": cells}
+
+
+def _sum(path: Path) -> str | None:
+    """None for a file that is not there, which no noted sum equals."""
+    try:
+        return sha256_of(path)
+    except OSError:
+        return None
+
+
+def _within(params: Params, path: Path) -> Path:
+    return path.relative_to(params.root) if params.root != "." else path

@@ -1,0 +1,21 @@
+"""The three things that Snakemake has no public way for, in one place (tested with 9.27; pyproject.toml pins < 10)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def force(workflow: Any, file: str) -> None:
+    """Have a file made again, as `--forcerun` would, from within an input function: before its job is planned."""
+    workflow.dag.forcefiles.add(file)
+
+
+def marked_incomplete(workflow: Any, files: Iterable[str]) -> set[str]:
+    """Those of the files whose jobs Snakemake started and did not see end, and will therefore start again."""
+    return set(workflow.persistence._filter_incomplete_keys(list(files)))
+
+
+def multiply_resource(workflow: Any, name: str, factor: int) -> None:
+    """Let a global resource that is limited count for `factor` times as much."""
+    limit = workflow.global_resources.get(name).value
+    if limit:
+        workflow.register_resource(name, limit * factor)

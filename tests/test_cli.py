@@ -1,0 +1,68 @@
+"""The command line says what went wrong in one line, and shows what it can on any terminal."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hal import cli
+from hal.cli import main
+
+ROOT = Path(__file__).parent.parent
+
+
+def hal(*words: str, cwd: Path = ROOT, **more) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")} | more.pop("env", {})
+    return subprocess.run(
+        [sys.executable, "-m", "hal", *words],
+        cwd=cwd,
+        env=environment,
+        text=True,
+        stderr=subprocess.PIPE,
+        **more,
+    )
+
+
+def test_a_missing_params_yaml_says_where_it_was_looked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["status"]) == 1
+    error = capsys.readouterr().err
+    assert (
+        error
+        == f"hal: params.yaml: no such file in {tmp_path}; change to the folder of the checkout, or correct the name\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError(28, "No space left on device", "/x/data/mnist.npz")]
+)
+def test_what_a_machine_lacks_is_one_line(error, monkeypatch, capsys):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(cli, "load", fail)
+    assert main(["status"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("hal: ")
+    assert said.count("\n") == 1
+    assert "what was finished is kept" in said
+
+
+def test_a_full_disk_behind_the_output_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = hal("status", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0].startswith("hal: the output: No space left on device; make room")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_ascii_terminal_gets_a_status(tmp_path):
+    (tmp_path / "o.yaml").write_text(
+        f'root: {tmp_path}/run\ngrid: {{datasets: [digits]}}\ndatasets: {{digits: {{title: "≥ 漢"}}}}\n'
+    )
+    done = hal(
+        "--overlay", f"{tmp_path}/o.yaml", "status", stdout=subprocess.PIPE, env={"PYTHONIOENCODING": "ascii"}
+    )
+    assert done.returncode == 0, done.stderr
