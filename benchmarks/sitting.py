@@ -10,12 +10,13 @@ some rows of the benchmark). In this order, each with its log in the folder (run
 3. a training step of each network, kernel by kernel (profile-*.json);
 4. as many cells of the paper as fit into `--minutes`: MNIST's, then the others whose data are there or can be fetched.
 
-It may be stopped anywhere, also with `kill -9`; the same command goes on: finished steps are not repeated (delete
-sitting.json to repeat them), the benchmark goes on after its last row and a cell after its last saved epoch.
+It may be stopped anywhere; the same command goes on: finished steps are not repeated (delete sitting.json to repeat
+them), the benchmark goes on after its last row and a cell after its last saved epoch.
 """
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -47,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     record = folder / "sitting.json"
     done: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     for name, command in steps(folder, arguments.rehearse).items():
+        if name == "tests" and importlib.util.find_spec("pytest") is None:
+            print("tests: left out, pytest is not installed", flush=True)
+            continue
         if name not in done:
             print(f"{name}: at work, see {folder / name}.log", flush=True)
             done[name] = step(command, folder / f"{name}.log", LIMITS_S[name.split("-")[0]])
@@ -100,6 +104,7 @@ def steps(folder: Path, rehearse: bool) -> dict[str, list[str]]:
         "-v",
         "--continue-on-collection-errors",
         "tests/train",
+        "tests/test_candidates.py",
     ]
     return {
         "tests": tests,
@@ -225,5 +230,9 @@ def finished(params: Params) -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    for number in (
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # so that what was started is ended, also with a lost connection
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     main()
