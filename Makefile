@@ -13,6 +13,7 @@ help:
 	@echo "make paper    the paper: 75 cells of 250 epochs; GPUS=2 for two GPUs            -> report/report.html"
 	@echo "make draw     tables, figures and report from the results there are, training nothing; OVERLAYS=configs/demo.yaml for another run"
 	@echo "make workflow-report   Snakemake's own report of the demo: rules, times, results -> runs/demo/workflow.html"
+	@echo "make bench-gpu  on a machine with a GPU and PyTorch, installing nothing: its tests, speeds and profiles, then cells of the paper for MINUTES=10"
 	@echo "make test     install and run the tests; FAST=1 leaves out the slow ones, JOBS=4 runs four at a time"
 	@echo "make coverage the same, and which lines of src no test reaches"
 	@echo "make lint     the checks that CI runs; make format mends what can be mended; make hooks has git run them"
@@ -58,6 +59,11 @@ draw: install
 
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),-m "not slow")
+# Not `install`: a machine with a card often has the PyTorch that fits it.
+MINUTES ?= 10
+bench-gpu:
+	PYTHONPATH=src $(or $(wildcard $(BIN)/python),$(PYTHON)) benchmarks/sitting.py --minutes $(MINUTES)
+
 test: install
 	$(PYTEST)
 
