@@ -57,13 +57,13 @@ draw: install
 	$(HAL) report
 	-$(HAL) pdf
 
-JOBS ?= 2
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),-m "not slow")
 # Not `install`: a machine with a card often has the PyTorch that fits it.
 MINUTES ?= 10
 bench-gpu:
 	PYTHONPATH=src $(or $(wildcard $(BIN)/python),$(PYTHON)) benchmarks/sitting.py --minutes $(MINUTES)
 
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),-m "not slow")
 test: install
 	$(PYTEST)
 

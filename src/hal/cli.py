@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
+    """The commands and their arguments; each sets `run`, a function of the parameters and the arguments."""
     parser = argparse.ArgumentParser(
         prog="hal", description="Reproduce Hierarchical Auxiliary Learning, step by step."
     )
