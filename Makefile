@@ -3,18 +3,21 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo short paper draw test lint format lock
+.PHONY: help install hooks demo short paper workflow-report draw test coverage lint format docs lock
 
 help:
 	@echo "make demo     the whole pipeline on embedded data: minutes, no GPU, no download -> runs/demo/report/report.html"
 	@echo "make short    the real MNIST, 3 epochs, 3 seeds, on the CPU                     -> runs/short/report/report.html"
 	@echo "make paper    the paper: 75 cells of 250 epochs; GPUS=2 for two GPUs            -> report/report.html"
 	@echo "make draw     tables, figures and report from the results there are, training nothing; OVERLAYS=configs/demo.yaml for another run"
-	@echo "make test     install and run the tests"
-	@echo "make lint     the checks that CI runs; make format mends what can be mended"
+	@echo "make workflow-report   Snakemake's own report of the demo: rules, times, results -> runs/demo/workflow.html"
+	@echo "make bench-gpu  on a machine with a GPU and PyTorch, installing nothing: its tests, speeds and profiles, then cells of the paper for MINUTES=10"
+	@echo "make test     install and run the tests; FAST=1 leaves out the slow ones, JOBS=4 runs four at a time"
+	@echo "make coverage the same, and which lines of src no test reaches"
+	@echo "make lint     the checks that CI runs; make format mends what can be mended; make hooks has git run them"
+	@echo "make docs     the documentation as a site                                     -> site/index.html"
 	@echo "make lock     resolve requirements.lock anew from pyproject.toml"
 
 install: .venv/installed
@@ -30,30 +33,49 @@ install: .venv/installed
 	@touch $@
 
 demo: install
-	$(SNAKEMAKE) --configfile configs/demo.yaml
+	$(BIN)/snakemake --configfile configs/demo.yaml
 	@echo "Open runs/demo/report/report.html"
 
 short: install
-	$(SNAKEMAKE) --configfile configs/short.yaml
+	$(BIN)/snakemake --configfile configs/short.yaml
 	@echo "Open runs/short/report/report.html"
 
 GPUS ?= 1
 paper: install
-	$(SNAKEMAKE) --cores all --resources gpu=$(GPUS)
+	$(BIN)/snakemake --cores all --resources gpu=$(GPUS)
+
+workflow-report: install
+	$(BIN)/snakemake --configfile configs/demo.yaml --report runs/demo/workflow.html
 
 draw: install
 	$(BIN)/python -m hal $(addprefix --overlay ,$(OVERLAYS)) draw
 
+# Not `install`: a machine with a card often has the PyTorch that fits it.
+MINUTES ?= 10
+bench-gpu:
+	PYTHONPATH=src $(or $(wildcard $(BIN)/python),$(PYTHON)) benchmarks/sitting.py --minutes $(MINUTES)
+
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),-m "not slow")
 test: install
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+coverage: install
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 lint: install
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
+	$(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+hooks: install
+	$(BIN)/pre-commit install
 
 format: install
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/snakefmt Snakefile
+
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lock: install
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --python-version 3.11 \

@@ -112,8 +112,6 @@ rule data:
     output:
         f"{ROOT}data/{{dataset}}.npz",
         f"{ROOT}data/{{dataset}}.json",
-    params:
-        source=lambda w: [P.datasets[w.dataset].source, P.datasets[w.dataset].path, P.datasets[w.dataset].sha256],
     log:
         f"{ROOT}logs/data/{{dataset}}.log",
     benchmark:
@@ -121,6 +119,12 @@ rule data:
     resources:
         mem_mb=4000,
         runtime=120,
+    params:
+        source=lambda w: [
+            P.datasets[w.dataset].source,
+            P.datasets[w.dataset].path,
+            P.datasets[w.dataset].sha256,
+        ],
     message:
         "{wildcards.dataset}: fetch, check and decode (log: {log})"
     shell:
@@ -136,20 +140,25 @@ rule train_scored:
         directory(f"{ROOT}results/{{network}}/seed{{seed}}"),
         directory(f"{ROOT}checkpoints/{{network}}/seed{{seed}}"),
         multiext(f"{ROOT}results/{{network}}/seed{{seed}}/", "cell.json", "curves.csv", "scores.npz"),
-        multiext(f"{ROOT}checkpoints/{{network}}/seed{{seed}}/", "weights.safetensors", "predictions.npz", "auxiliary.npz"),
-    wildcard_constraints:
-        network=dag.networks(P, scored=True),
-    params:
-        cell=lambda w: [*Path(w.network).parts, w.seed],
+        multiext(
+            f"{ROOT}checkpoints/{{network}}/seed{{seed}}/",
+            "weights.safetensors",
+            "predictions.npz",
+            "auxiliary.npz",
+        ),
     log:
         f"{ROOT}logs/train/{{network}}/seed{{seed}}.log",
     benchmark:
         f"{ROOT}logs/benchmarks/train/{{network}}/seed{{seed}}.tsv"
+    wildcard_constraints:
+        network=dag.networks(P, scored=True),
     threads: P.runtime.cpu_threads
     resources:
         gpu=dag.gpus(P),
         mem_mb=6000,
         runtime=720,
+    params:
+        cell=lambda w: [*Path(w.network).parts, w.seed],
     message:
         "{wildcards.network}/seed{wildcards.seed}: train (log: {log})"
     shell:
@@ -170,16 +179,16 @@ rule table:
     """Table 2 beside the paper's."""
     input:
         dag.cell_files(P, "cell.json"),
-        drawn('table'),
+        drawn("table"),
     output:
         dag.drawn_by(P, "table")[:-1],
         report(f"{ROOT}results/table2.csv", caption="docs/captions/table2.rst", category="Table 2"),
-    params:
-        settings=current.settings_sum(P),
     log:
         f"{ROOT}logs/table.log",
     benchmark:
         f"{ROOT}logs/benchmarks/table.tsv"
+    params:
+        settings=current.settings_sum(P),
     message:
         "Table 2"
     shell:
@@ -190,11 +199,9 @@ rule controls:
     """What the hint is worth: the test logits of a data set's networks under every superclass."""
     input:
         lambda w: dag.control_inputs(P, w.dataset),
-        drawn('controls'),
+        drawn("controls"),
     output:
         f"{ROOT}results/controls/{{dataset}}.csv",
-    params:
-        settings=current.settings_sum(P),
     log:
         f"{ROOT}logs/controls/{{dataset}}.log",
     benchmark:
@@ -202,6 +209,8 @@ rule controls:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        settings=current.settings_sum(P),
     message:
         "{wildcards.dataset}: controls"
     shell:
@@ -212,13 +221,11 @@ rule analysis:
     """Table 2b, statistics, separability, convergence and the verdicts."""
     input:
         dag.analysis_inputs(P),
-        drawn('analysis'),
+        drawn("analysis"),
     output:
         dag.drawn_by(P, "analysis")[:-2],
         report(f"{ROOT}results/table2b.md", caption="docs/captions/table2b.rst", category="Table 2b"),
         report(f"{ROOT}results/verdicts.md", caption="docs/captions/verdicts.rst", category="Verdicts"),
-    params:
-        settings=current.settings_sum(P),
     log:
         f"{ROOT}logs/analysis.log",
     benchmark:
@@ -226,6 +233,8 @@ rule analysis:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        settings=current.settings_sum(P),
     message:
         "controls, statistics and verdicts"
     shell:
@@ -237,15 +246,15 @@ rule metrics:
     input:
         dag.cell_files(P, "cell.json"),
         dag.cell_files(P, "curves.csv"),
-        drawn('metrics'),
+        drawn("metrics"),
     output:
         dag.drawn_by(P, "metrics"),
-    params:
-        settings=current.settings_sum(P),
     log:
         f"{ROOT}logs/metrics.log",
     benchmark:
         f"{ROOT}logs/benchmarks/metrics.tsv"
+    params:
+        settings=current.settings_sum(P),
     message:
         "metrics and loss curves for DVC"
     shell:
@@ -256,12 +265,10 @@ rule figure:
     """One of Figures 2-7, a data set's of your own, or `separability`."""
     input:
         lambda w: dag.figure_inputs(P, w.figure),
-        drawn('figure'),
+        drawn("figure"),
     output:
         multiext(f"{ROOT}figures/{{figure}}", ".pdf", ".png"),
         report(f"{ROOT}figures/{{figure}}.svg", caption="docs/captions/figure.rst", category="Figures"),
-    params:
-        settings=current.settings_sum(P),
     log:
         f"{ROOT}logs/figures/{{figure}}.log",
     benchmark:
@@ -269,6 +276,8 @@ rule figure:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        settings=current.settings_sum(P),
     message:
         "figure {wildcards.figure}"
     shell:
@@ -281,12 +290,12 @@ rule report:
         dag.cell_files(P, "cell.json"),
         rules.table.output,
         rules.analysis.output,
-        expand("{root}figures/{figure}.{kind}", root=ROOT, figure=figures.figure_names(P), kind=["svg", "pdf"]),
+        expand(
+            "{root}figures/{figure}.{kind}", root=ROOT, figure=figures.figure_names(P), kind=["svg", "pdf"]
+        ),
         drawn("report"),
     output:
         dag.drawn_by(P, "report"),
-    params:
-        settings=current.settings_sum(P),
     log:
         f"{ROOT}logs/report.log",
     benchmark:
@@ -294,6 +303,8 @@ rule report:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        settings=current.settings_sum(P),
     message:
         "report (open {output[0]})"
     shell:
@@ -328,13 +339,13 @@ rule drawn:
         [dag.cell_files(P, "cell.json", dataset) for dataset in P.grid.datasets],
     output:
         f"{ROOT}report/drawn.json",
-    params:
-        settings=current.settings_sum(P),
-    localrule: True
     log:
         f"{ROOT}logs/drawn.log",
     benchmark:
         f"{ROOT}logs/benchmarks/drawn.tsv"
+    localrule: True
+    params:
+        settings=current.settings_sum(P),
     message:
         "all is drawn"
     shell:

@@ -211,7 +211,7 @@ def measured(job: Job, limit_s: float) -> dict[str, Any]:
         for name, value in job.items()
         if name in ("what", "setting", "way", "cells", "rounds", "device")
     }
-    with _served() if job.get("way") == "mps" else contextlib.nullcontext() as reason:
+    with served() if job.get("way") == "mps" else contextlib.nullcontext() as reason:
         if reason:
             return {"why_not": reason}
         command = [sys.executable, str(Path(__file__).with_name("measure.py")), json.dumps(asked)]
@@ -237,7 +237,7 @@ def measured(job: Job, limit_s: float) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _served() -> Iterator[str | None]:
+def served() -> Iterator[str | None]:
     """MPS for the processes started meanwhile; yields why there is none."""
     with tempfile.TemporaryDirectory(prefix="hal-mps-", ignore_cleanup_errors=True) as folder:
         reason = nvidia_mps.start(Path(folder))

@@ -2,6 +2,9 @@
 
 import importlib
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from tests.tiny import ROOT
+from tests.tiny import ROOT, tiny_params
 
 
 @pytest.fixture
@@ -182,3 +185,69 @@ def test_the_profile_of_a_step_lists_what_ran(benchmark):
     assert counts["aten::native_batch_norm"] == 7
     assert 0 <= result["waiting_us"] < result["span_us"]
     assert "10 x  aten::convolution_backward" in profile_step.table(result)
+
+
+def test_cells_share_a_gpu_as_the_benchmark_found_best(benchmark, tmp_path):
+    sitting, path = benchmark("sitting"), tmp_path / "speed.json"
+    assert sitting.at_once(path) == (1, False)
+
+    def row(way: str, cells: int, speed: float | None, **changes: str) -> dict:
+        setting = {"network": "mnist", "norm": "torch", "layout": "channels_last"} | changes
+        figures = {"why_not": "no reason"} if speed is None else {"images_per_s": speed}
+        return {"way": way, "cells": cells, "setting": setting} | figures
+
+    rows = [
+        row("engine", 1, 100.0),
+        row("mps", 4, 250.0),
+        row("processes", 4, 150.0),
+        row("mps", 8, None),
+        row("streams", 8, 900.0),  # not a way of the pipeline
+        row("mps", 8, 900.0, norm="native"),  # nor a setting of it
+        {"what": "floor", "setting": row("engine", 1, 1.0)["setting"]},
+    ]
+    path.write_text(json.dumps({"measured": rows}), encoding="utf-8")
+    assert sitting.at_once(path) == (4, True)
+
+
+@pytest.mark.slow
+def test_a_sitting_at_a_card_is_rehearsed_stopped_and_gone_on_with(tmp_path):
+    tiny = tmp_path / "tiny"
+    params = tiny_params(tiny)
+    folder = tmp_path / "sitting"
+    command = [sys.executable, str(ROOT / "benchmarks/sitting.py"), "--rehearse", "--minutes", "2"]
+    command += ["--folder", str(folder), "--overlay", str(tiny / "overlay.yaml")]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    first = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    for line in first.stdout:
+        if line.startswith("benchmark: at work"):
+            break
+    first.terminate()
+    assert first.wait(timeout=60) == 128 + signal.SIGTERM
+    before = (folder / "sitting.json").read_text(encoding="utf-8")
+    assert list(json.loads(before)) == ["tests"]  # kept
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
+    record = json.loads((folder / "sitting.json").read_text(encoding="utf-8"))
+    assert list(record) == ["tests", "benchmark", "profile-digits"]
+    assert record["tests"] == json.loads(before)["tests"]  # not repeated
+    assert {step["ended"] for step in record.values()} == {"done"}
+    assert "skipped" in (folder / "tests.log").read_text(encoding="utf-8")
+    assert json.loads((folder / "speed.json").read_text(encoding="utf-8"))["measured"]
+    assert json.loads((folder / "profile-digits.json").read_text(encoding="utf-8"))["kernels"]
+    assert "tiny: 6 of 6 cells, " in done.stdout
+    assert all((params.cell_paths(cell).results / "cell.json").exists() for cell in params.cells())
+
+
+def test_what_a_sitting_started_ends_with_it(benchmark, tmp_path):
+    sitting = benchmark("sitting")
+    script = f"sh -c 'while true; do date >> {tmp_path}/beat; sleep 0.05; done' & wait"
+    ended = sitting.step(["sh", "-c", script], tmp_path / "log", 0.5)
+    assert ended["ended"] == "stopped at its limit of 0.5 s"
+    size = (tmp_path / "beat").stat().st_size
+    time.sleep(0.3)
+    assert (tmp_path / "beat").stat().st_size == size > 0
+    assert (
+        sitting.step(["sh", "-c", "echo said; exit 3"], tmp_path / "log", 60)["ended"]
+        == "failed with status 3"
+    )
+    assert (tmp_path / "log").read_text(encoding="utf-8") == "said\n"

@@ -1,5 +1,6 @@
 """One list of versions: pyproject.toml, requirements.lock, environment.yml, Makefile and CI agree."""
 
+import json
 import re
 import tomllib
 
@@ -7,6 +8,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import hal
+from hal.paper import load_paper
 from tests.tiny import ROOT
 
 
@@ -61,8 +64,88 @@ def test_make_installs_from_the_lock_and_ci_installs_with_make():
     assert "pip install" not in read(".ci/run")
 
 
-def test_the_citation_names_the_version_of_the_package():
+def test_those_who_cite_or_archive_it_are_all_told_the_same():
+    citation = yaml.safe_load(read("CITATION.cff"))
+    codemeta, zenodo = json.loads(read("codemeta.json")), json.loads(read(".zenodo.json"))
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    titles = {citation["title"], codemeta["name"], zenodo["title"]}
+    abstracts = {citation["abstract"], codemeta["description"], zenodo["description"]}
+    licences = {
+        citation["license"],
+        codemeta["license"].rsplit("/", 1)[1],
+        zenodo["license"],
+        project["license"],
+    }
+    assert [len(said) for said in (titles, abstracts, licences)] == [1, 1, 1]
+    assert read("LICENSE").startswith(f"{licences.pop()} License")
+    authors = [author["name"] for author in citation["authors"]]
+    assert authors == [author["name"] for author in codemeta["author"]]
+    assert authors == [creator["name"] for creator in zenodo["creators"]]
+    assert all(author in read("LICENSE") for author in authors)
+    assert citation["keywords"] == codemeta["keywords"] == zenodo["keywords"]
+    cited, published, paper = (
+        citation["preferred-citation"],
+        codemeta["referencePublication"],
+        load_paper().citation,
+    )
     assert (
-        yaml.safe_load(read("CITATION.cff"))["version"]
-        == tomllib.loads(read("pyproject.toml"))["project"]["version"]
+        (cited["title"], str(cited["year"]), cited["url"])
+        == (published["name"], published["datePublished"], published["url"])
+        == (paper.title, str(paper.year), paper.url)
+    )
+    assert (
+        [f"{author['given-names']} {author['family-names']}" for author in cited["authors"]]
+        == [f"{author['givenName']} {author['familyName']}" for author in published["author"]]
+        == list(paper.authors)
+    )
+    assert zenodo["related_identifiers"][0]["identifier"] == paper.published
+
+
+def test_the_version_stands_in_the_package_and_all_others_repeat_it():
+    pyproject = tomllib.loads(read("pyproject.toml"))
+    assert "version" in pyproject["project"]["dynamic"]
+    assert pyproject["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "hal.__version__"}
+    citation, codemeta = yaml.safe_load(read("CITATION.cff")), json.loads(read("codemeta.json"))
+    assert {citation["version"], codemeta["version"], json.loads(read(".zenodo.json"))["version"]} == {
+        hal.__version__
+    }
+    latest = re.findall(r"^## \[([^\]]+)\]", read("CHANGELOG.md"), re.MULTILINE)
+    assert latest[:2] == ["Unreleased", hal.__version__]
+
+
+def test_the_container_is_made_of_what_is_here_by_the_steps_of_make_install():
+    dockerfile = read("Dockerfile")
+    copied = re.findall(r"^COPY --chown=hal (\S+) ", dockerfile, re.MULTILINE)
+    assert copied == ["requirements.lock", "."]
+    assert all((ROOT / path).exists() for path in copied)
+    assert not set(read(".dockerignore").split()) & {"src", "tests", "configs", "*", "requirements.lock"}
+    (install,) = re.findall(r"\.venv/bin/pip install .*", dockerfile)
+    assert "--require-hashes -r requirements.lock" in install
+    assert re.search(r"^RUN make install$", dockerfile, re.MULTILINE)  # finds .venv there, adds this package
+    targets = re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE)
+    assert re.search(r'^CMD \["make", "(\w+)"\]$', dockerfile, re.MULTILINE)[1] in targets
+    python = re.search(r"^FROM python:(\d\.\d+)-slim", dockerfile, re.MULTILINE)[1]
+    assert python == yaml.safe_load(read("environment.yml"))["dependencies"][0].split("=")[1]
+    container = json.loads(read(".devcontainer.json"))
+    assert (ROOT / container["build"]["dockerfile"]).exists()
+    assert container["remoteUser"] in re.findall(r"useradd .* (\w+)$", dockerfile, re.MULTILINE)
+    assert set(container["postCreateCommand"].split()[1:]) <= set(targets)
+
+
+def test_the_public_ci_and_the_other_one_say_nothing_that_make_does_not():
+    workflow = yaml.safe_load(read(".github/workflows/ci.yml"))
+    steps = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    called = {
+        word
+        for run in steps
+        for line in re.findall(r"^make (.*)$", run, re.MULTILINE)
+        for word in line.split()
+    }
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    assert {"lint", "docs", "demo", "workflow-report"} <= called
+    assert {word for word in called if re.fullmatch("[a-z-]+", word)} <= targets
+    assert not any(tool in run for run in steps for tool in ("pytest", "ruff", "pip", "snakemake"))
+    pythons = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert pythons[0] == tomllib.loads(read("pyproject.toml"))["project"]["requires-python"].removeprefix(
+        ">="
     )

@@ -12,7 +12,7 @@ from hal.params import Params, load
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; a user's mistake ends in one line on stderr and exit status 1."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     if isinstance(
         sys.stdout, io.TextIOWrapper
     ):  # a terminal that lacks a character shows its code, as stderr does
@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The commands and their arguments; each sets `run`, a function of the parameters and the arguments."""
     parser = argparse.ArgumentParser(
         prog="hal", description="Reproduce Hierarchical Auxiliary Learning, step by step."
     )
