@@ -59,9 +59,13 @@ onerror:
     dag.stop_mps(P)
     dag.forget_states(workflow, P)
     if INTERRUPTION.happened:
-        print("Interrupted. Finished networks are kept, and those under way go on from their last saved epoch with the same command")
+        print(
+            "Interrupted. Finished networks are kept, and those under way go on from their last saved epoch with the same command"
+        )
     else:
-        print(f"Tables, figures and report of the networks there are, training nothing: {dag.draw_command(OVERLAYS)}")
+        print(
+            f"Tables, figures and report of the networks there are, training nothing: {dag.draw_command(OVERLAYS)}"
+        )
 
 
 def drawn(rule):

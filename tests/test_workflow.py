@@ -381,6 +381,29 @@ def test_a_cell_that_finishes_while_snakemake_is_stopped_is_not_trained_again(pr
 
 
 @pytest.mark.slow
+def test_after_ctrl_c_the_last_line_says_what_is_kept_and_nothing_drowns_it(project):
+    edit(project, "epochs: 2", "epochs: 5000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--configfile", "configs/tiny.yaml"],
+        cwd=project,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    logs = project / "runs/tiny/logs/train/tiny"
+    while not any("epoch 1/" in log.read_text() for log in logs.glob("*/*.log")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert said.rstrip().splitlines()[-1].startswith("Interrupted. Finished networks are kept")
+    for noise in ("Error in rule", "Traceback", "make draw"):
+        assert noise not in said
+
+
+@pytest.mark.slow
 def test_a_cell_that_fails_does_not_hold_up_the_others(project):
     edit(project, "batch_size: 16", "batch_size: 71")  # more than there are images
     edit(project, "seeds: [0, 1]", "seeds: [0]")
