@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,14 +19,16 @@ from safetensors.torch import load_file
 
 import hal.cli
 import hal.train.cell
+from hal.cell_files import read_record
 from hal.data import store
 from hal.errors import UserError
+from hal.files import write_text
 from hal.params import load
 from hal.study.check_sums import verify
 from hal.train.cell import build_network, run
 from hal.train.evaluate import round_mantissa
 from hal.train.loop import Trainer, first_not_finite
-from hal.train.provenance import forget_peak_memory, peak_memory
+from hal.train.provenance import code_version, forget_peak_memory, peak_memory
 from tests.tiny import ROOT, tiny_params
 
 
@@ -46,7 +49,9 @@ def test_a_case_writes_the_files_of_the_contract(tmp_path):
     record = run(params, cell)
     paths = params.cell_paths(cell)
 
-    assert json.loads((paths.results / "cell.json").read_text()) == record
+    stored = read_record(paths.results / "cell.json")
+    assert stored.pop("sha256")
+    assert stored == record
     assert (record["status"], record["hash"], record["epochs"], record["steps"]) == ("ok", cell.hash, 3, 12)
     assert record["provenance"]["data_sha256"] == store.load(tmp_path / "data/tiny.npz")[1]["arrays_sha256"]
 
@@ -177,6 +182,7 @@ def test_a_loss_that_is_not_finite_stops_the_cell_and_is_a_result(tmp_path, caps
         "scores.npz",
         "weights.safetensors",
         "predictions.npz",
+        "auxiliary.npz",
     }
 
 
@@ -251,13 +257,18 @@ def test_verify_names_the_files_that_are_not_what_was_written(tmp_path):
     params = tiny_params(tmp_path)
     run(params, params.cell("tiny", "pairs", 0))
     run(params, params.cell("tiny", "baseline", 1))
-    assert verify(params) == 4 + 3
+    assert verify(params) == 6 + 4
     paths = params.cell_paths(params.cell("tiny", "pairs", 0))
     (paths.checkpoints / "predictions.npz").unlink()
-    assert verify(params) == 6
+    assert verify(params) == 9
     weights = paths.checkpoints / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     with pytest.raises(UserError, match=r"pairs/seed0/weights\.safetensors: not what was written"):
+        verify(params)
+    run(params, params.cell("tiny", "pairs", 0), force=True)
+    record = paths.results / "cell.json"
+    record.write_text(record.read_text().replace('"test_error": ', '"test_error": 1'))
+    with pytest.raises(UserError, match=r"pairs/seed0/cell\.json: not what was written"):
         verify(params)
 
 
@@ -352,7 +363,7 @@ def test_the_state_of_another_cell_is_not_taken(tmp_path, capsys):
     shutil.copytree(params.cell_paths(other).resume, params.cell_paths(cell).resume)
     (params.cell_paths(cell).resume / "progress.json").unlink()
     run(params, cell, force=True)
-    assert "it is not this cell's" in capsys.readouterr().out
+    assert "it is another cell's" in capsys.readouterr().out
     assert files_of(params, cell) == before
 
 
@@ -534,3 +545,41 @@ class TestCuda:
             cell = alone.cell("tiny", "threes", seed)
             run(alone, cell)
             assert files_of(together, cell) == files_of(alone, cell)
+
+
+def test_the_code_is_unknown_in_somebody_elses_repository(tmp_path, monkeypatch):
+    """An archive unpacked inside another repository has that repository's commit around it."""
+    assert re.fullmatch(r"[0-9a-f]{12}(-dirty)?|unknown", code_version())
+    package = tmp_path / "archive" / "src" / "hal"
+    (package / "train").mkdir(parents=True)
+    (package / "cli.py").touch()
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "theirs"],
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr("hal.train.provenance.__file__", str(package / "train" / "provenance.py"))
+    assert code_version() == "unknown"
+
+
+def test_memory_that_is_not_enough_is_said_in_a_line(tmp_path, monkeypatch):
+    params = tiny_params(tmp_path)
+
+    def lacking(*arguments):
+        raise RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried"
+        )
+
+    monkeypatch.setattr(Trainer, "step", lacking)
+    with pytest.raises(UserError, match=r"tiny/pairs/seed0: the memory of .* is not enough"):
+        run(params, params.cell("tiny", "pairs", 0))
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path):
+    left, fresh = tmp_path / ".a.txt.1.tmp", tmp_path / ".a.txt.2.tmp"
+    left.touch()
+    fresh.touch()
+    os.utime(left, (0, 0))
+    write_text(tmp_path / "a.txt", "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.2.tmp", "a.txt"]
