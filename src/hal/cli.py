@@ -118,6 +118,10 @@ def parser() -> argparse.ArgumentParser:
         "drawn", help="note from which cells and settings everything was drawn (for Snakemake)"
     )
     command.set_defaults(run=_drawn)
+    command = commands.add_parser(
+        "schema", help="write the JSON Schemas of params.yaml and of its overlays, by which editors help"
+    )
+    command.set_defaults(run=_schema)
     return parser
 
 
@@ -220,3 +224,10 @@ def _drawn(params: Params, arguments: argparse.Namespace) -> None:
     from hal import current, workflow
 
     print(current.write_stamp(params, map(Path, workflow.drawn_files(params))))
+
+
+def _schema(params: Params, arguments: argparse.Namespace) -> None:
+    from hal import json_schema
+
+    for path in json_schema.write(Path(arguments.params)):
+        print(path)
