@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import savemat
 
-from hal.data.sources import Source
+from hal.data.sources import RawFile, Source
 
 RAW_NAMES = {
     "train_images": "train-images-idx3-ubyte.gz",
@@ -26,7 +26,9 @@ def sha256(content: bytes) -> str:
 
 def make_source(name: str, *forms: dict[str, bytes], **more: object) -> Source:
     """A source of small files, pinned to their content."""
-    pins = tuple({file: sha256(content) for file, content in form.items()} for form in forms)
+    pins = tuple(
+        {file: RawFile(sha256(content), len(content)) for file, content in form.items()} for form in forms
+    )
     return Source(name, forms=pins, **more)
 
 
