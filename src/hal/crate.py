@@ -64,7 +64,9 @@ def _record(params: Params, cell: Cell) -> dict[str, Any]:
     try:
         record = read_record(file)
     except FileNotFoundError:
-        raise UserError(f"{file}: no such file; a crate is of a whole run, so train this cell first") from None
+        raise UserError(
+            f"{file}: no such file; a crate is of a whole run, so train this cell first"
+        ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read ({error})") from None
     if record["hash"] != cell.hash:
@@ -85,7 +87,9 @@ def _describe(
         f"{len(records)} networks, with the tables, figures, verdicts and the report made from them. Data sets and "
         "checkpoints are not inside; they are named by their SHA-256."
     )
-    crate.license = crate.add(ContextEntity(crate, _LICENCE, {"@type": "CreativeWork", "name": "MIT License"}))
+    crate.license = crate.add(
+        ContextEntity(crate, _LICENCE, {"@type": "CreativeWork", "name": "MIT License"})
+    )
     crate.datePublished = datetime.date.fromisoformat(max(ends or begins)[:10])
     crate.root_dataset["citation"] = paper
     crate.root_dataset["conformsTo"] = [
@@ -98,9 +102,14 @@ def _describe(
     ]
 
     main = crate.add_workflow(
-        "Snakefile", "Snakefile", main=True, lang="snakemake", lang_version=version("snakemake")
+        "Snakefile",
+        "Snakefile",
+        main=True,
+        lang="snakemake",
+        lang_version=version("snakemake"),
+        properties={"name": "The paper as one workflow", "version": __version__, **_sizes(Path("Snakefile"))},
     )
-    main["name"], main["version"], main["isBasedOn"] = "The paper as one workflow", __version__, paper
+    main["isBasedOn"] = paper
     given = [_inside(crate, file, file if not file.is_absolute() else Path(file.name)) for file in settings]
     for name in _BESIDE:
         if Path(name).exists():
@@ -113,7 +122,9 @@ def _describe(
         made = _cell_files(crate, params, cell, record)
         trained += made
         actions.append(_train_action(crate, cell, record, [*given, *data[cell.dataset]], made))
-    files = {file: _inside(crate, file, _within(params, file)) for file in (*drawn, current.stamp_path(params))}
+    files = {
+        file: _inside(crate, file, _within(params, file)) for file in (*drawn, current.stamp_path(params))
+    }
     pdf = params.path("report", "report.pdf")
     if pdf.exists():
         files[pdf] = _inside(crate, pdf, _within(params, pdf))
@@ -122,7 +133,9 @@ def _describe(
             crate,
             "#draw",
             "Tables, figures, verdicts and report from the trained networks",
-            _code(crate, json.loads(current.stamp_path(params).read_text(encoding="utf-8"))["from"]["sources"]),
+            _code(
+                crate, json.loads(current.stamp_path(params).read_text(encoding="utf-8"))["from"]["sources"]
+            ),
             [*given, *trained],
             files.values(),
         )
@@ -145,9 +158,7 @@ def _describe(
 def _paper(crate: ROCrate) -> Entity:
     citation = load_paper().citation
     authors = [
-        crate.add(
-            ContextEntity(crate, f"#{name.replace(' ', '-')}", {"@type": "Person", "name": name})
-        )
+        crate.add(ContextEntity(crate, f"#{name.replace(' ', '-')}", {"@type": "Person", "name": name}))
         for name in citation.authors
     ]
     properties = {"@type": "ScholarlyArticle", "name": citation.title, "datePublished": str(citation.year)}
@@ -254,11 +265,18 @@ def _verdicts(
 ) -> list[Entity]:
     """For each claim a review that rests on the tables."""
     table = params.path("results", "verdicts.csv")
-    basis = [entity for file, entity in files.items() if file.parent == table.parent and file.suffix == ".csv"]
+    basis = [
+        entity for file, entity in files.items() if file.parent == table.parent and file.suffix == ".csv"
+    ]
     reviews = []
     with open(table, encoding="utf-8", newline="") as opened:
         for row in csv.DictReader(opened):
-            claim = {"@type": "Claim", "name": row["id"], "text": row["says"], "description": places[row["id"]]}
+            claim = {
+                "@type": "Claim",
+                "name": row["id"],
+                "text": row["says"],
+                "description": places[row["id"]],
+            }
             review = {
                 "@type": "ClaimReview",
                 "name": f"Verdict on {row['id']}: {row['verdict']}",
@@ -292,5 +310,7 @@ def _sizes(file: Path) -> dict[str, str]:
 
 
 def _kind(file: Path) -> dict[str, str]:
-    kind = mimetypes.guess_type(file.name)[0] or {".md": "text/markdown", ".yaml": "application/yaml"}.get(file.suffix)
+    kind = mimetypes.guess_type(file.name)[0] or {".md": "text/markdown", ".yaml": "application/yaml"}.get(
+        file.suffix
+    )
     return {"encodingFormat": kind} if kind else {}
