@@ -1,6 +1,7 @@
 """One cell from settings to files: contracts, determinism, resuming, divergence, faults."""
 
 import csv
+import dataclasses
 import errno
 import hashlib
 import json
@@ -583,3 +584,58 @@ def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path):
     os.utime(left, (0, 0))
     write_text(tmp_path / "a.txt", "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.2.tmp", "a.txt"]
+
+
+def test_u_gives_the_score_under_every_hint_and_so_the_logits(tmp_path):
+    """z(s) = a(s) v + b with a(s) = sum_j |u_j - x*_j(s)|: what one hint's logits are, u makes of another's."""
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "threes", 0)
+    run(params, cell)
+    paths = params.cell_paths(cell)
+    with np.load(paths.checkpoints / "auxiliary.npz") as stored:
+        u, u_train = stored["u_test"].astype(float), stored["u_train"].astype(float)
+    with np.load(paths.checkpoints / "predictions.npz") as stored:
+        logits, told, label = (stored[name] for name in ("logits", "told", "label"))
+    bias = load_file(paths.checkpoints / "weights.safetensors")["output.bias"].numpy()
+    a = np.abs(u[:, None, :] - np.eye(3)).sum(axis=2)  # (N, S)
+    v = (logits - bias) / a[:, :, None]
+    assert np.allclose(v[:, 0], v[:, 1], rtol=0.01, atol=0.01)
+    assert np.allclose(v[:, 0], v[:, 2], rtol=0.01, atol=0.01)
+    assert np.array_equal(told, np.array([0, 1, 1, 2])[label])
+    with np.load(paths.results / "scores.npz") as stored:
+        x_star = np.eye(3)[stored["superclass"]]
+        assert np.allclose(stored["score"], np.abs(u_train - x_star).sum(axis=1), rtol=0.01, atol=0.002)
+
+
+@pytest.mark.parametrize(
+    ("changes", "superclasses"),
+    [
+        ({"block": "concat"}, 3),
+        ({"block": "none", "hint": "none", "loss": "masked"}, 1),
+        ({"hint": "zero"}, 3),
+        ({"hint": "random"}, 3),
+        ({"loss": "masked"}, 3),
+    ],
+    ids=str,
+)
+def test_a_control_is_told_and_tested_as_its_settings_say(tmp_path, changes, superclasses):
+    params = tiny_params(tmp_path)
+    cell = dataclasses.replace(params.cell("tiny", "threes", 0), **changes)
+    record = run(params, cell)
+    paths = params.cell_paths(cell)
+    assert (paths.results / "scores.npz").exists() == (paths.checkpoints / "auxiliary.npz").exists()
+    assert (paths.results / "scores.npz").exists() == cell.scored == (cell.block == "auxiliary")
+    owner = np.array([0, 1, 1, 2])
+    with np.load(paths.checkpoints / "predictions.npz") as stored:
+        logits, label = stored["logits"], stored["label"]
+        told = stored["told"] if "told" in stored else np.zeros(len(label), int)
+    assert logits.shape == (33, superclasses, 4)
+    used = logits[np.arange(33), told]
+    if cell.loss == "masked":
+        used = np.where(owner[None, :] == owner[label][:, None], used, -np.inf)
+    assert 100 * (used.argmax(axis=1) != label).mean() == pytest.approx(record["test_error"])
+    if cell.hint == "zero":
+        assert np.array_equal(logits[:, 0], logits[:, 1])
+    if cell.hint == "random":
+        assert not np.array_equal(told, owner[label])
+        assert set(told) == {0, 1, 2}

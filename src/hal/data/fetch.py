@@ -73,6 +73,7 @@ def fetch(source: Source, folder: Path, mirrors: Sequence[str] = ()) -> dict[str
 
 
 def _locked(folder: Path) -> contextlib.AbstractContextManager[bool]:
+    folder.mkdir(parents=True, exist_ok=True)
     return locks.held(folder / ".lock", lambda: say(f"{folder}: another process is fetching; waiting for it"))
 
 
