@@ -47,23 +47,16 @@ paper: install
 workflow-report: install
 	$(BIN)/snakemake --configfile configs/demo.yaml --report runs/demo/workflow.html
 
-draw: HAL := $(BIN)/python -m hal $(addprefix --overlay ,$(OVERLAYS))
 draw: install
-	$(HAL) table
-	$(HAL) controls
-	$(HAL) analyse
-	$(HAL) metrics
-	$(HAL) figure
-	$(HAL) report
-	-$(HAL) pdf
+	$(BIN)/python -m hal $(addprefix --overlay ,$(OVERLAYS)) draw
 
-JOBS ?= 2
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),-m "not slow")
 # Not `install`: a machine with a card often has the PyTorch that fits it.
 MINUTES ?= 10
 bench-gpu:
 	PYTHONPATH=src $(or $(wildcard $(BIN)/python),$(PYTHON)) benchmarks/sitting.py --minutes $(MINUTES)
 
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),-m "not slow")
 test: install
 	$(PYTEST)
 
@@ -82,7 +75,7 @@ format: install
 	$(BIN)/snakefmt Snakefile
 
 docs: install
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lock: install
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --python-version 3.11 \

@@ -12,7 +12,7 @@ from hal.params import Params, load
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; a user's mistake ends in one line on stderr and exit status 1."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     if isinstance(
         sys.stdout, io.TextIOWrapper
     ):  # a terminal that lacks a character shows its code, as stderr does
@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The commands and their arguments; each sets `run`, a function of the parameters and the arguments."""
     parser = argparse.ArgumentParser(
         prog="hal", description="Reproduce Hierarchical Auxiliary Learning, step by step."
     )
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "verify", help="compare the files of finished cells with the sums in their cell.json"
     )
+    command.add_argument("--cells", action="store_true", help="only these, not what was drawn from them")
     command.set_defaults(run=_verify)
 
     command = commands.add_parser("table", help="write Table 2 from the cells there are")
@@ -116,6 +118,10 @@ def _parser() -> argparse.ArgumentParser:
         "drawn", help="note from which cells and settings everything was drawn (for Snakemake)"
     )
     command.set_defaults(run=_drawn)
+    command = commands.add_parser(
+        "schema", help="write the JSON Schemas of params.yaml and of its overlays, by which editors help"
+    )
+    command.set_defaults(run=_schema)
     return parser
 
 
@@ -144,9 +150,15 @@ def _status(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _verify(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.study.check_sums import verify
+    from hal.study.check_sums import verify, verify_drawn
 
-    print(f"{verify(params)} files are what was written")
+    print(f"{verify(params)} files of cells are what was written")
+    if not arguments.cells:
+        from hal.workflow import drawn_files
+
+        print(
+            f"{verify_drawn(params, map(Path, drawn_files(params)))} tables, figures and pages are what was drawn from them"
+        )
 
 
 def _table(params: Params, arguments: argparse.Namespace) -> None:
@@ -198,7 +210,24 @@ def _pdf(params: Params, arguments: argparse.Namespace) -> None:
     print(write_pdf(params, arguments.note))
 
 
+def _draw(params: Params, arguments: argparse.Namespace) -> None:
+    arguments.datasets, arguments.names, arguments.note = [], [], None
+    for step in (_table, _controls, _analyse, _metrics, _figure, _report):
+        step(params, arguments)
+    from hal.workflow import drawn_by
+
+    arguments.note = Path(*drawn_by(params, "pdf"))
+    _pdf(params, arguments)
+
+
 def _drawn(params: Params, arguments: argparse.Namespace) -> None:
     from hal import current, workflow
 
     print(current.write_stamp(params, map(Path, workflow.drawn_files(params))))
+
+
+def _schema(params: Params, arguments: argparse.Namespace) -> None:
+    from hal import json_schema
+
+    for path in json_schema.write(Path(arguments.params)):
+        print(path)

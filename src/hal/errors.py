@@ -1,6 +1,10 @@
 """What reaches a user as a sentence instead of a traceback."""
 
 import errno
+import re
+
+_CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"]*@")
+_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?]*)\?[^\s;,)'\"]*")
 
 
 class UserError(Exception):
@@ -8,6 +12,14 @@ class UserError(Exception):
 
     The message says what is wrong, where (file, key, value) and what to do.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
+
+
+def without_secrets(text: str) -> str:
+    """The text, its URLs without user, password and query, where a mirror's credentials stand."""
+    return _QUERY.sub(r"\1", _CREDENTIALS.sub(r"\1", text))
 
 
 def sentence(error: OSError) -> str:

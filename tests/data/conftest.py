@@ -1,5 +1,6 @@
 """A real HTTP server that misbehaves on demand."""
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -30,6 +31,8 @@ class Server:
     errors: dict[str, list[int]] = dataclasses.field(
         default_factory=lambda: defaultdict(list)
     )  # first answers
+    endless: set[str] = dataclasses.field(default_factory=set)  # sent on and on, their size unsaid
+    authorization: set[str] = dataclasses.field(default_factory=set)  # what was sent to be let in
     headers: dict[str, str] = dataclasses.field(default_factory=dict)  # sent with every file
     asked: list[tuple[str, int]] = dataclasses.field(default_factory=list)  # (path, first byte)
     sent: int = 0  # bytes of content
@@ -44,12 +47,20 @@ class _Handler(BaseHTTPRequestHandler):
         match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(match[1]) if match else 0
         state.asked.append((self.path, start))
+        if "Authorization" in self.headers:
+            state.authorization.add(self.headers["Authorization"])
         self.close_connection = True
         if state.errors[self.path]:
             return self.send_error(state.errors[self.path].pop(0))
         if self.path not in state.files:
             return self.send_error(404)
         whole = state.files[self.path]
+        if self.path in state.endless:
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):  # until the other side has enough
+                while True:
+                    self.wfile.write(whole)
         if not state.ranges:
             start = 0
         elif match and start >= len(whole):

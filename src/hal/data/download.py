@@ -10,6 +10,8 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from hal.errors import without_secrets
+
 TIMEOUT = (10, 30)  # seconds: to connect; without a byte
 RETRIES = 3  # in a row that bring nothing new
 PAUSE = 1.0  # seconds before the first retry; it doubles each time
@@ -30,25 +32,28 @@ class _CutError(Exception):
 
 
 def say(text: str) -> None:
-    """Print a line for whoever watches."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a line, without credentials, for whoever watches."""
+    print(without_secrets(text), file=sys.stderr, flush=True)
 
 
-def download(url: str, part: Path) -> None:
-    """Stream `url` into `part`, from where `part` ends, again and again while that brings something new.
+def download(url: str, part: Path, size: int) -> None:
+    """Stream `url`, `size` bytes, into `part`, from where `part` ends, again and again while that brings something new.
 
-    What has come stays in `part` whatever happens. The caller checks the content: after an interrupted
-    transfer it need not be right.
+    What has come stays in `part` whatever happens, and is never more than `size` bytes. The caller checks the content:
+    after an interrupted transfer it need not be right.
 
     Raises:
-        NotHadError: the server refuses the file, or the transfer keeps stopping at the same place.
+        NotHadError: the server refuses the file or has one of another size, or the transfer keeps stopping at the same
+            place.
         MirrorDownError: the server cannot be reached.
     """
     name = url.rpartition("/")[2]
+    if _size(part) > size:
+        part.unlink()
     furthest, failures = _size(part), 0
-    while True:
+    while _size(part) < size:
         try:
-            return _stream(url, part, name)
+            return _stream(url, part, name, size)
         except _CutError as error:
             answer = str(error)
         except (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError):
@@ -66,14 +71,14 @@ def download(url: str, part: Path) -> None:
         time.sleep(pause)
 
 
-def _stream(url: str, part: Path, name: str) -> None:
+def _stream(url: str, part: Path, name: str, size: int) -> None:
     """Make one request and append to `part` what comes."""
     have = _size(part)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         status = response.status_code
         if status == 416 and have:
-            return  # `part` is no shorter than the file
+            raise NotHadError(f"{name} has less than {size:,} bytes")
         if status == 429 or status >= 500:
             raise _CutError(f"{status} {response.reason}")
         if status not in (200, 206):
@@ -83,22 +88,28 @@ def _stream(url: str, part: Path, name: str) -> None:
             raise _CutError("another range than asked for")
         if status == 200:
             have = 0  # the server ignores ranges
+        length = response.raw.length_remaining
+        if length is not None and have + length != size:
+            raise NotHadError(f"{name} has {have + length:,} bytes instead of {size:,}")
         say(f"{name}: from {url.removesuffix('/' + name)}" + (f", from byte {have:,} on" if have else ""))
         with (
             open(part, "ab" if have else "wb") as file,
-            _progress(name, have, response.raw.length_remaining) as advance,
+            _progress(name, have, size) as advance,
         ):
             # Undecoded, because some servers declare the compression of a .gz file as one of the transfer.
             for chunk in response.raw.stream(CHUNK, decode_content=False):
+                have += len(chunk)
+                if have > size:
+                    part.unlink()
+                    raise NotHadError(f"{name} has more than {size:,} bytes")
                 file.write(chunk)
                 advance(len(chunk))
 
 
 @contextlib.contextmanager
-def _progress(name: str, have: int, length: int | None) -> Iterator[Callable[[int], object]]:
+def _progress(name: str, have: int, size: int) -> Iterator[Callable[[int], object]]:
     """A bar on a terminal, now and then a line in a log; yields the function that counts bytes."""
-    total = None if length is None else have + length
-    shape = {"total": total, "initial": have, "unit": "B", "unit_scale": True}
+    shape = {"total": size, "initial": have, "unit": "B", "unit_scale": True}
     if sys.stderr.isatty():
         with tqdm(desc=name, **shape) as bar:
             yield bar.update

@@ -1,25 +1,36 @@
 """Bring a source's raw files into a folder, from the first mirror that has them, and check every byte.
 
-A mirror is a folder or a URL that holds MIRROR/<source>/<file>.
+A mirror is a folder or a URL that holds MIRROR/<source>/<file>, or a root of torchvision's. A user and a password in
+its URL are used and never shown.
 """
 
 import contextlib
-import fcntl
+import dataclasses
+import errno
+import glob
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+from hal import locks
 from hal.data.download import MirrorDownError, NotHadError, download, say
-from hal.data.sources import Source
-from hal.errors import UserError
+from hal.data.sources import RawFile, Source
+from hal.errors import UserError, sentence, without_secrets
 from hal.files import sha256_of
 
 VARIABLE = "HAL_DATA_MIRROR"
 
-# For each mirror, in order: where each file lies in it.
-_Places = Mapping[str, Mapping[str, str]]
+
+@dataclasses.dataclass(frozen=True)
+class _Mirror:
+    """A mirror's name for people, and where each file lies in it: paths and URLs."""
+
+    name: str
+    locations: Mapping[str, str]
 
 
 def fetch(source: Source, folder: Path, mirrors: Sequence[str] = ()) -> dict[str, str]:
@@ -35,13 +46,18 @@ def fetch(source: Source, folder: Path, mirrors: Sequence[str] = ()) -> dict[str
         mirrors: folders (relative ones to the working directory) or URLs.
 
     Returns:
-        For each file of the form: the mirror it came from, or the folder above `folder` if it was there.
+        For each file of the form: the mirror it came from, without credentials, or the folder above `folder` if it was
+        there.
 
     Raises:
         UserError: no form could be completed; says what each mirror answered.
     """
-    servers: _Places = {}
+    servers: list[_Mirror] = []
     try:
+        # All there: nothing is written, not even a lock, so that a folder may be somebody else's.
+        origin = {file: str(folder.parent) for file in _whole(source, folder)}
+        if form := _complete(source, origin):
+            return {file: origin[file] for file in form}
         with _locked(folder):
             origin = _in_place(source, folder)
             answers = _draw(source, folder, _mirrors(source, mirrors), origin)
@@ -49,126 +65,150 @@ def fetch(source: Source, folder: Path, mirrors: Sequence[str] = ()) -> dict[str
                 servers, trouble = _official(source)
                 answers += trouble + _draw(source, folder, servers, origin)
     except OSError as error:
-        raise UserError(f"{folder}: cannot take in the files of {source.name}: {error}") from None
+        raise UserError(f"{folder}: cannot take in the files of {source.name}: {sentence(error)}") from None
     form = _complete(source, origin)
     if form is None:
         raise UserError(_nothing_worked(source, origin, answers, servers))
     return {file: origin[file] for file in form}
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> contextlib.AbstractContextManager[bool]:
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"{folder}: another process is fetching; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return locks.held(folder / ".lock", lambda: say(f"{folder}: another process is fetching; waiting for it"))
+
+
+def _files(source: Source) -> dict[str, RawFile]:
+    return {name: file for form in source.forms for name, file in form.items()}
+
+
+def _whole(source: Source, folder: Path) -> list[str]:
+    return [name for name, file in _files(source).items() if _is_right(folder / name, file)]
+
+
+def _is_right(path: Path, file: RawFile) -> bool:
+    return path.is_file() and path.stat().st_size == file.size and sha256_of(path) == file.sha256
 
 
 def _in_place(source: Source, folder: Path) -> dict[str, str]:
     """The good files already there; wrong ones are renamed."""
-    origin = {}
-    for file, sha256 in ((file, form[file]) for form in source.forms for file in form):
-        path = folder / file
-        if path.is_file() and sha256_of(path) == sha256:
-            origin[file] = str(folder.parent)
-        elif os.path.lexists(path):
-            aside, count = folder / f"{file}.wrong", 1
+    origin = dict.fromkeys(_whole(source, folder), str(folder.parent))
+    for name, file in _files(source).items():
+        path = folder / name
+        if name not in origin and os.path.lexists(path):
+            aside, count = folder / f"{name}.wrong", 1
             while os.path.lexists(aside):
                 count += 1
-                aside = folder / f"{file}.wrong{count}"
+                aside = folder / f"{name}.wrong{count}"
             path.rename(aside)
-            say(f"{path}: not the file with SHA-256 {sha256}; set aside as {aside.name}")
+            say(f"{path}: not the file with SHA-256 {file.sha256}; set aside as {aside.name}")
     return origin
 
 
-def _complete(source: Source, origin: Mapping[str, str]) -> Mapping[str, str] | None:
+def _complete(source: Source, origin: Mapping[str, str]) -> Mapping[str, RawFile] | None:
     return next((form for form in source.forms if form.keys() <= origin.keys()), None)
 
 
-def _mirrors(source: Source, mirrors: Sequence[str]) -> _Places:
+def _mirrors(source: Source, mirrors: Sequence[str]) -> list[_Mirror]:
     first = os.environ.get(VARIABLE)
-    files = [file for form in source.forms for file in form]
-    return {
-        mirror: {file: f"{mirror.rstrip('/')}/{source.name}/{file}" for file in files}
-        for mirror in ([first, *mirrors] if first else mirrors)
-    }
+    found = []
+    for mirror in [first, *mirrors] if first else mirrors:
+        place = mirror.replace(" ", "%20") if "://" in mirror else mirror
+        locations = {file: _location(source, place.rstrip("/"), file) for file in _files(source)}
+        found.append(_Mirror(without_secrets(place), locations))
+    return found
 
 
-def _official(source: Source) -> tuple[_Places, list[str]]:
+def _location(source: Source, mirror: str, file: str) -> str:
+    """Where a mirror has, or would have, the file."""
+    if mirror.startswith("file://"):
+        mirror = url2pathname(urlsplit(mirror).path)
+    usual = f"{mirror}/{source.name}/{file}"
+    if "://" in mirror:
+        return usual
+    folders = [Path(usual), Path(mirror, source.torchvision, file)]
+    return str(next((path for path in folders if path.expanduser().is_file()), usual))
+
+
+def _official(source: Source) -> tuple[list[_Mirror], list[str]]:
     """The official servers, or else why they are not known."""
     try:
-        return {next(iter(urls.values())).rpartition("/")[0]: urls for urls in source.official()}, []
+        return [_Mirror(next(iter(urls.values())).rpartition("/")[0], urls) for urls in source.official()], []
     except UserError as error:
-        return {}, [f"official servers: {error}"]
+        return [], [f"official servers: {error}"]
 
 
-def _draw(source: Source, folder: Path, places: _Places, origin: dict[str, str]) -> list[str]:
+def _draw(source: Source, folder: Path, mirrors: Sequence[_Mirror], origin: dict[str, str]) -> list[str]:
     """Take what is missing from one mirror after another, noted in `origin`, until a form is complete.
 
     Returns:
         What the mirrors answered that did not give a file.
     """
     answers = []
-    for mirror, locations in places.items():
+    for mirror in mirrors:
         try:
             for form in source.forms:
                 if _complete(source, origin):
                     return answers
-                for file in [file for file in form if file in locations and file not in origin]:
+                for file in [file for file in form if file in mirror.locations and file not in origin]:
                     try:
-                        _take(locations[file], folder / file, form[file])
-                        origin[file] = mirror
+                        _take(mirror.locations[file], folder / file, form[file])
+                        origin[file] = mirror.name
                     except NotHadError as error:
-                        answers.append(f"{mirror}: {error}")
+                        answers.append(f"{mirror.name}: {error}")
         except MirrorDownError as error:
-            answers.append(f"{mirror}: {error}")
+            answers.append(f"{mirror.name}: {error}")
     return answers
 
 
-def _take(location: str, target: Path, sha256: str) -> None:
+def _take(location: str, target: Path, file: RawFile) -> None:
     """Bring one file from one location; it gets its name only when its sum is right."""
     # A partial file per location: a wrong beginning from one never meets a right end from another.
-    part = target.with_name(f"{target.name}.{hashlib.sha256(location.encode()).hexdigest()[:8]}.part")
+    place = hashlib.sha256(without_secrets(location).encode()).hexdigest()[:8]
+    part = target.with_name(f"{target.name}.{place}.part")
     if "://" in location:
+        if not location.startswith(("http://", "https://")):
+            raise MirrorDownError("neither a folder nor a URL that begins with file://, http:// or https://")
         resumed = part.exists()
-        download(location, part)
-        if resumed and sha256_of(part) != sha256:
+        download(location, part, file.size)
+        if resumed and sha256_of(part) != file.sha256:
             say(f"{target.name}: what an earlier transfer from {location} left is wrong; starting over")
             part.unlink()
-            download(location, part)
+            download(location, part, file.size)
     else:
-        _copy(Path(location).expanduser(), part)
+        _copy(Path(location).expanduser(), part, file.size)
     found = sha256_of(part)
-    if found != sha256:
+    if found != file.sha256:
         part.unlink()
-        say(f"{target.name}: {location} has SHA-256 {found} instead of {sha256}; not used")
-        raise NotHadError(f"{target.name} has SHA-256 {found} instead of {sha256}")
+        say(f"{target.name}: {location} has SHA-256 {found} instead of {file.sha256}; not used")
+        raise NotHadError(f"{target.name} has SHA-256 {found} instead of {file.sha256}")
     os.replace(part, target)
-    for left_over in target.parent.glob(f"{target.name}.*.part"):
+    for left_over in target.parent.glob(f"{glob.escape(target.name)}.*.part"):
         left_over.unlink()
 
 
-def _copy(path: Path, part: Path) -> None:
+def _copy(path: Path, part: Path, size: int) -> None:
     if not path.parent.is_dir():
         raise MirrorDownError(f"no folder {path.parent}")
     if not path.is_file():
         raise NotHadError(f"no {path.name}")
+    if path.stat().st_size != size:
+        say(f"{path}: has {path.stat().st_size:,} bytes instead of {size:,}; not used")
+        raise NotHadError(f"{path.name} has {path.stat().st_size:,} bytes instead of {size:,}")
     say(f"{path.name}: from {path.parent}")
     try:
         shutil.copyfile(path, part)
     except OSError as error:
+        part.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # no mirror helps
         raise NotHadError(f"{path.name}: {error.strerror}") from None
 
 
 def _nothing_worked(
-    source: Source, origin: Mapping[str, str], answers: Sequence[str], servers: _Places
+    source: Source, origin: Mapping[str, str], answers: Sequence[str], servers: Sequence[_Mirror]
 ) -> str:
     missing = [[file for file in form if file not in origin] for form in source.forms]
-    urls = [urls[file] for urls in list(servers.values())[:1] for file in missing[0]]
+    urls = [server.locations[file] for server in servers[:1] for file in missing[0]]
     return (
         f"{source.name}: could not get {', or else '.join(', '.join(files) for files in missing)} "
         f"({'; '.join(answers) or 'no mirror is named'}). Put what is missing into FOLDER/{source.name}/"

@@ -20,6 +20,7 @@ _DECODERS: dict[str, Callable[[Path], Images]] = {
     "mnist": decode.mnist,
     "svhn": decode.svhn,
     "cifar10": decode.cifar10,
+    "cifar100": decode.cifar100,
     "digits": lambda _: decode.digits(),
 }
 
@@ -83,9 +84,9 @@ def _checked_file(name: str, entry: Dataset) -> dict[str, dict[str, str]]:
 def _fetched_files(source: Source, folder: Path, mirrors: tuple[str, ...]) -> dict[str, dict[str, str]]:
     if not source.forms:
         return {}
-    sums = {file: sha256 for form in source.forms for file, sha256 in form.items()}
+    raw = {name: file for form in source.forms for name, file in form.items()}
     return {
-        file: {"sha256": sums[file], "from": mirror}
+        file: {"sha256": raw[file].sha256, "from": mirror}
         for file, mirror in fetch(source, folder, mirrors).items()
     }
 
@@ -138,7 +139,9 @@ def _same_files(files: Any, entry: Dataset, source: Source | None) -> bool:
         sums = {name: file["sha256"] for name, file in files.items()}
     except (AttributeError, KeyError, TypeError):  # somebody changed the JSON
         return False
-    return list(sums.values()) == [entry.sha256] if source is None else sums in (source.forms or ({},))
+    if source is None:
+        return list(sums.values()) == [entry.sha256]
+    return sums in [{name: file.sha256 for name, file in form.items()} for form in source.forms or ({},)]
 
 
 def _not_as_pinned(name: str, entry: Dataset, source: Source | None, arrays_sha256: str) -> str | None:
