@@ -47,15 +47,8 @@ paper: install
 workflow-report: install
 	$(BIN)/snakemake --configfile configs/demo.yaml --report runs/demo/workflow.html
 
-draw: HAL := $(BIN)/python -m hal $(addprefix --overlay ,$(OVERLAYS))
 draw: install
-	$(HAL) table
-	$(HAL) controls
-	$(HAL) analyse
-	$(HAL) metrics
-	$(HAL) figure
-	$(HAL) report
-	-$(HAL) pdf
+	$(BIN)/python -m hal $(addprefix --overlay ,$(OVERLAYS)) draw
 
 # Not `install`: a machine with a card often has the PyTorch that fits it.
 MINUTES ?= 10

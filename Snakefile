@@ -11,8 +11,12 @@ Every rule calls `python -m hal ...`; all computation is there. docs/files.md sa
 import sys
 from pathlib import Path
 
+SOURCE = str(Path(workflow.basedir, "src"))  # beside this file, whatever is installed
+sys.path.insert(0, SOURCE)
+
 from hal import current, params, workflow as dag
 from hal.errors import UserError
+from hal.interruption import Interruption
 from hal.present import figures
 
 try:
@@ -23,7 +27,7 @@ except UserError as error:
 ROOT = dag.prefix(P)  # nothing for the paper's run, else such as runs/demo/
 OUTDATED = {str(path) for path in current.outdated(P, map(Path, dag.drawn_files(P)))}
 
-shell.prefix(dag.shell_function(sys.executable, OVERLAYS))  # `hal` below
+shell.prefix(dag.shell_function(sys.executable, SOURCE, OVERLAYS))  # `hal` below
 dag.share_gpus(workflow, P)
 
 
@@ -33,11 +37,15 @@ wildcard_constraints:
     figure="|".join(figures.figure_names(P)),
 
 
-HELD = []  # the open lock file, for as long as this process lives
+HELD = []  # the lock, for as long as this process lives
+INTERRUPTION = Interruption()
 
 
 onstart:
-    HELD.append(dag.lock(P))
+    try:
+        HELD.append(dag.lock(P))
+    except UserError as error:
+        sys.exit(f"hal: {error}")
     if workflow.local_exec:
         dag.start_mps(P)
 
@@ -50,9 +58,14 @@ onsuccess:
 onerror:
     dag.stop_mps(P)
     dag.forget_states(workflow, P)
-    print(
-        f"Table, figures and report of the cells there are, training nothing: make draw{dag.overlay_variable(OVERLAYS)}"
-    )
+    if INTERRUPTION.happened:
+        print(
+            "Interrupted. Finished networks are kept, and those under way go on from their last saved epoch with the same command"
+        )
+    else:
+        print(
+            f"Tables, figures and report of the networks there are, training nothing: {dag.draw_command(OVERLAYS)}"
+        )
 
 
 def drawn(rule):

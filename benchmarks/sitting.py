@@ -104,7 +104,6 @@ def steps(folder: Path, rehearse: bool) -> dict[str, list[str]]:
         "-v",
         "--continue-on-collection-errors",
         "tests/train",
-        "tests/test_candidates.py",
     ]
     return {
         "tests": tests,

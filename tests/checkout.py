@@ -32,7 +32,7 @@ TINY = ("--configfile", "configs/tiny.yaml")
 def make_checkout(folder: Path) -> Path:
     """Write it; nothing is trained yet."""
     folder.mkdir(exist_ok=True)
-    for name in ("Snakefile", "params.yaml", "environment.yml", "profiles", "configs", "docs"):
+    for name in ("Snakefile", "params.yaml", "src", "profiles", "configs", "docs"):
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
     save_npz(folder / "tiny-source.npz")
     overlay = OVERLAY.format(sha256=sha256_of(folder / "tiny-source.npz"))

@@ -1,5 +1,6 @@
 """The speed benchmark stays alive on a CPU, and what it compares is the same training."""
 
+import dataclasses
 import importlib
 import json
 import os
@@ -171,6 +172,20 @@ def test_the_papers_grid_is_projected_from_the_best_speed_of_each_network(benchm
     assert train_speed.projections(rows[:3]) == [
         f"{said} MNIST {first:.2f} h, SVHN and CIFAR-10 not measured"
     ]
+
+
+def test_a_candidate_that_trains_something_else_is_marked(benchmark):
+    train_speed, setting = benchmark("train_speed"), benchmark("setting")
+
+    def row(way: str, loss: float) -> dict:
+        chosen = dataclasses.asdict(setting.Setting("mnist", "tf32", "cuda", 100))
+        figures = {"images_per_s": 1e5, "ms_per_step": 1.28, "loss": loss}
+        return {"what": "row", "setting": chosen, "way": way, "cells": 1} | figures
+
+    engine = row("engine", 3.0)
+    for loss, marked in [(3.02, False), (2.9, True), (float("nan"), True)]:
+        assert ("NOT" in train_speed.line(row("streams", loss), [engine])) == marked
+    assert "NOT" not in train_speed.line(row("plain", 2.9), [engine])  # its batches are others
 
 
 def test_time_that_two_kernels_share_counts_once(benchmark):

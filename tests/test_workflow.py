@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from hal.current import settings_sum
 from hal.errors import UserError
 from hal.params import load
-from hal.workflow import cell_files, figure_inputs, gpus, lock, overlays, prefix
+from hal.workflow import cell_files, draw_command, figure_inputs, gpus, lock, overlays, prefix
 from tests.checkout import make_checkout, snakemake
 from tests.tiny import ROOT
 from tests.train.test_cell import files_of
@@ -101,6 +102,43 @@ def test_a_wrong_setting_stops_snakemake_before_anything_runs(project):
     assert not (project / "runs").exists()
 
 
+def test_a_name_that_is_no_cells_is_refused_at_once(project):
+    for name in ("results/svhn/case4/seed05", "results/svhn/case9/seed0"):
+        done = snakemake(project, name)
+        assert done.returncode == 1
+        assert "MissingRuleException" in done.stdout
+        assert "Traceback" not in done.stdout
+
+
+def test_an_overlays_name_may_hold_a_brace_a_blank_and_a_quote(project):
+    overlay = "configs/it's {mine}.yaml"
+    (project / "configs/tiny.yaml").rename(project / overlay)
+    target = "runs/tiny/data/tiny.npz"
+    done = snakemake(project, target, "--configfile", overlay)
+    assert done.returncode == 0, done.stdout
+    assert shlex.split(draw_command([overlay])) == ["hal", "--overlay", overlay, "draw"]
+
+
+def test_a_second_snakemake_on_one_root_says_so_in_a_line(project):
+    params = load(project / "params.yaml", [project / "configs/tiny.yaml"])
+    object.__setattr__(params, "root", str(project / "runs/tiny"))
+    held = lock(params)
+    done = snakemake(project, "runs/tiny/data/tiny.npz", "--configfile", "configs/tiny.yaml")
+    held.release()
+    assert done.returncode == 1
+    assert "another snakemake is at work in runs/tiny" in done.stdout.splitlines()[-1]
+
+
+def test_jobs_run_the_source_beside_the_snakefile_whatever_is_installed(project):
+    target = "runs/tiny/data/tiny.npz"
+    source = project / "src/hal/data/prepare.py"
+    assert not source.is_symlink()
+    source.write_text(source.read_text() + "\nprint('of this checkout')\n")
+    done = snakemake(project, target, "--configfile", "configs/tiny.yaml")
+    assert done.returncode == 0, done.stdout
+    assert "of this checkout" in (project / "runs/tiny/logs/data/tiny.log").read_text()
+
+
 def test_only_cells_with_a_gpu_count_towards_the_gpu_resource():
     assert gpus(load(ROOT / "params.yaml")) == 1
     assert gpus(load(ROOT / "params.yaml", [ROOT / "configs/demo.yaml"])) == 0
@@ -131,8 +169,8 @@ def test_one_snakemake_at_a_time_below_a_root(tmp_path):
     held = lock(params)
     with pytest.raises(UserError, match="another snakemake is at work"):
         lock(params)
-    held.close()
-    lock(params).close()
+    held.release()
+    lock(params).release()
 
 
 @pytest.mark.slow
@@ -306,6 +344,29 @@ def test_a_cell_that_finishes_while_snakemake_is_stopped_is_not_trained_again(pr
         before, after = json.loads(record), json.loads(path.read_text())
         assert after["time"]["started"] == before["time"]["started"]
         assert after["files"] == before["files"]
+
+
+@pytest.mark.slow
+def test_after_ctrl_c_the_last_line_says_what_is_kept_and_nothing_drowns_it(project):
+    edit(project, "epochs: 2", "epochs: 5000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--configfile", "configs/tiny.yaml"],
+        cwd=project,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    logs = project / "runs/tiny/logs/train/tiny"
+    while not any("epoch 1/" in log.read_text() for log in logs.glob("*/*.log")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert said.rstrip().splitlines()[-1].startswith("Interrupted. Finished networks are kept")
+    for noise in ("Error in rule", "Traceback", "make draw"):
+        assert noise not in said
 
 
 @pytest.mark.slow

@@ -81,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "verify", help="compare the files of finished cells with the sums in their cell.json"
     )
+    command.add_argument("--cells", action="store_true", help="only these, not what was drawn from them")
     command.set_defaults(run=_verify)
 
     command = commands.add_parser("table", help="write Table 2 from the cells there are")
@@ -122,6 +123,10 @@ def parser() -> argparse.ArgumentParser:
         "drawn", help="note from which cells and settings everything was drawn (for Snakemake)"
     )
     command.set_defaults(run=_drawn)
+    command = commands.add_parser(
+        "schema", help="write the JSON Schemas of params.yaml and of its overlays, by which editors help"
+    )
+    command.set_defaults(run=_schema)
     return parser
 
 
@@ -150,9 +155,15 @@ def _status(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _verify(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.study.check_sums import verify
+    from hal.study.check_sums import verify, verify_drawn
 
-    print(f"{verify(params)} files are what was written")
+    print(f"{verify(params)} files of cells are what was written")
+    if not arguments.cells:
+        from hal.workflow import drawn_files
+
+        print(
+            f"{verify_drawn(params, map(Path, drawn_files(params)))} tables, figures and pages are what was drawn from them"
+        )
 
 
 def _table(params: Params, arguments: argparse.Namespace) -> None:
@@ -210,7 +221,24 @@ def _crate(params: Params, arguments: argparse.Namespace) -> None:
     print(crate.write(params, arguments.overlays, Path(arguments.params)))
 
 
+def _draw(params: Params, arguments: argparse.Namespace) -> None:
+    arguments.datasets, arguments.names, arguments.note = [], [], None
+    for step in (_table, _controls, _analyse, _metrics, _figure, _report):
+        step(params, arguments)
+    from hal.workflow import drawn_by
+
+    arguments.note = Path(*drawn_by(params, "pdf"))
+    _pdf(params, arguments)
+
+
 def _drawn(params: Params, arguments: argparse.Namespace) -> None:
     from hal import current, workflow
 
     print(current.write_stamp(params, map(Path, workflow.drawn_files(params))))
+
+
+def _schema(params: Params, arguments: argparse.Namespace) -> None:
+    from hal import json_schema
+
+    for path in json_schema.write(Path(arguments.params)):
+        print(path)

@@ -1,6 +1,7 @@
 """What kind of run this is: the paper's, or how it departs from it, and what an overlay changed."""
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ class Run:
     @property
     def suffix(self) -> str:
         """What a snakemake command needs behind its targets so that it means this run."""
-        return f" --configfile {' '.join(self.overlays)}" if self.overlays else ""
+        return f" --configfile {shlex.join(self.overlays)}" if self.overlays else ""
 
 
 def describe(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> Run:

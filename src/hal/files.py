@@ -1,8 +1,10 @@
 """Files that are either whole or absent, and the sums that identify them."""
 
 import contextlib
+import glob
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +17,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         OSError: it names `path`, never the neighbour.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _clear(path)
     temporary = _beside(path)
     with _errors_name(path):
         try:
@@ -42,6 +45,7 @@ def replace_together(contents: dict[Path, bytes]) -> None:
     try:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            _clear(path)
             with _errors_name(path):
                 _write_flushed(temporary[path], lambda file, content=content: file.write(content))
         list(contents)[-1].unlink(missing_ok=True)
@@ -78,6 +82,14 @@ def _errors_name(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _clear(path: Path) -> None:
+    """Remove the neighbours that killed writers of the file left: no write takes an hour."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > 3600:
+                left.unlink()
 
 
 def _write_flushed(path: Path, write: Callable[[BinaryIO], Any]) -> None:

@@ -1,6 +1,5 @@
 """What the Snakefile needs beside its rules: the parameters in force, commands, and which file needs which."""
 
-import fcntl
 import hashlib
 import os
 import re
@@ -9,11 +8,12 @@ import shutil
 import tempfile
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from filelock import BaseFileLock
 from safetensors import SafetensorError, safe_open
 
-from hal import nvidia_mps, snakemake_internals
+from hal import locks, nvidia_mps, snakemake_internals
 from hal.cell_files import read_record
 from hal.errors import UserError
 from hal.params import Cell, Params
@@ -36,13 +36,14 @@ def overlays(configfiles: Sequence[Path], config: Mapping[str, Any]) -> list[str
     return [path if not path.startswith("..") else str(Path(path).resolve()) for path in relative]
 
 
-def shell_function(python: str, files: Sequence[str]) -> str:
-    """Shell code that makes `hal ...` mean `python -m hal --overlay FILE ... ...`, with this very Python.
+def shell_function(python: str, source: str, files: Sequence[str]) -> str:
+    """Shell code that makes `hal ...` mean `python -m hal --overlay FILE ... ...`, with this very Python and source.
 
     Snakemake formats it, hence the doubled braces.
     """
     words = shlex.join([python, "-m", "hal", *(word for file in files for word in ("--overlay", file))])
-    return f'set -euo pipefail; hal() {{{{ {words} "$@"; }}}}; '
+    code = f'set -euo pipefail; export PYTHONPATH={shlex.quote(source)}; hal() {{ {words} "$@"; }}; '
+    return code.replace("{", "{{").replace("}", "}}")
 
 
 ANALYSES = ("table2b", "statistics", "separability", "correlation", "convergence", "verdicts")
@@ -54,28 +55,19 @@ def prefix(params: Params) -> str:
     return "" if root == "." else f"{root}/"
 
 
-def lock(params: Params) -> IO[str]:
-    """Hold the root for this process; the kernel lets go of it however the process ends.
+def lock(params: Params) -> BaseFileLock:
+    """Hold the root for as long as this process lives.
 
     Snakemake's own lock outlives a killed process and then has to be removed by hand, so the profiles switch it off.
 
     Raises:
-        UserError: another Snakemake is at work there.
+        UserError: another Snakemake is at work there, or nothing can be written there.
     """
-    path = params.path(".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        held = open(path, "w")  # noqa: SIM115 (held as long as the caller keeps it)
-    except OSError as error:
+    held = locks.acquire(params.path(".lock"))
+    if held is None:
         raise UserError(
-            f"{path}: cannot be written ({error.strerror}); change `root` or its rights"
-        ) from None
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(
-            f"{path}: another snakemake is at work in {params.root}; wait for it or stop it"
-        ) from None
+            f"{params.path('.lock')}: another snakemake is at work in {params.root}; wait for it or stop it"
+        )
     return held
 
 
@@ -92,9 +84,9 @@ def forget_states(workflow: Any, params: Params) -> None:
             shutil.rmtree(params.cell_paths(cell).resume, ignore_errors=True)
 
 
-def overlay_variable(files: Sequence[str]) -> str:
-    """What `make draw` needs behind it to mean the same run."""
-    return f' OVERLAYS="{" ".join(files)}"' if files else ""
+def draw_command(files: Sequence[str]) -> str:
+    """What draws tables, figures and report of the cells there are, with the same overlays, ready to be pasted."""
+    return shlex.join(["hal", *(word for file in files for word in ("--overlay", file)), "draw"])
 
 
 def cell_files(params: Params, name: str, dataset: str | None = None, scored_only: bool = False) -> list[str]:

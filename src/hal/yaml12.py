@@ -7,6 +7,7 @@ man or program, should have to know the versions apart.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: the top level must be a mapping of keys to values")
     return content
+
+
+def read_comments(path: Path) -> dict[str, str]:
+    """The comment at the end of each entry's line, by the entry's key path, such as `train.momentum`."""
+    text = path.read_text(encoding="utf-8")
+    return dict(_comments(yaml.compose(text, Loader=Loader), text.splitlines(), ""))
+
+
+def _comments(node: yaml.Node, lines: list[str], path: str) -> Iterator[tuple[str, str]]:
+    for key, value in node.value:
+        full = f"{path}.{key.value}" if path else key.value
+        block = isinstance(value, yaml.CollectionNode) and not value.flow_style
+        end = key.end_mark if block else value.end_mark
+        if comment := re.search(r"(?:^|\s)#\s*(.*)", lines[end.line][end.column :]):
+            yield full, comment[1].strip()
+        if isinstance(value, yaml.MappingNode):
+            yield from _comments(value, lines, full)

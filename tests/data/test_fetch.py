@@ -295,7 +295,7 @@ def test_a_machine_without_torchvision_says_so(one, folder, monkeypatch):
 def test_a_folder_that_cannot_be_made_is_named(one, folder):
     folder.parent.parent.mkdir(parents=True)
     folder.parent.write_text("a file")
-    with pytest.raises(UserError, match=rf"{folder}: cannot take in the files of toy"):
+    with pytest.raises(UserError, match=rf"{folder}/.lock: no lock can be held there"):
         fetch(one, folder)
 
 
@@ -439,7 +439,7 @@ def test_a_log_gets_plain_lines_and_a_terminal_a_bar(one, folder, server, capsys
 
 def test_torchvision_knows_an_address_for_every_file_of_a_first_form():
     pytest.importorskip("torchvision", exc_type=ImportError)
-    for name in ("mnist", "svhn", "cifar10"):
+    for name in ("mnist", "svhn", "cifar10", "cifar100"):
         servers = SOURCES[name].official()
         for urls in servers:
             assert urls.keys() == SOURCES[name].forms[0].keys()

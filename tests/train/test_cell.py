@@ -1,10 +1,12 @@
 """One cell from settings to files: contracts, determinism, resuming, divergence, faults."""
 
 import csv
+import dataclasses
 import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,14 +20,16 @@ from safetensors.torch import load_file
 
 import hal.cli
 import hal.train.cell
+from hal.cell_files import read_record
 from hal.data import store
 from hal.errors import UserError
+from hal.files import write_text
 from hal.params import load
 from hal.study.check_sums import verify
 from hal.train.cell import build_network, run
 from hal.train.evaluate import round_mantissa
 from hal.train.loop import Trainer, first_not_finite
-from hal.train.provenance import forget_peak_memory, peak_memory
+from hal.train.provenance import code_version, forget_peak_memory, peak_memory
 from tests.tiny import ROOT, tiny_params
 
 
@@ -46,7 +50,9 @@ def test_a_case_writes_the_files_of_the_contract(tmp_path):
     record = run(params, cell)
     paths = params.cell_paths(cell)
 
-    assert json.loads((paths.results / "cell.json").read_text()) == record
+    stored = read_record(paths.results / "cell.json")
+    assert stored.pop("sha256")
+    assert stored == record
     assert (record["status"], record["hash"], record["epochs"], record["steps"]) == ("ok", cell.hash, 3, 12)
     assert record["provenance"]["data_sha256"] == store.load(tmp_path / "data/tiny.npz")[1]["arrays_sha256"]
 
@@ -177,6 +183,7 @@ def test_a_loss_that_is_not_finite_stops_the_cell_and_is_a_result(tmp_path, caps
         "scores.npz",
         "weights.safetensors",
         "predictions.npz",
+        "auxiliary.npz",
     }
 
 
@@ -251,13 +258,18 @@ def test_verify_names_the_files_that_are_not_what_was_written(tmp_path):
     params = tiny_params(tmp_path)
     run(params, params.cell("tiny", "pairs", 0))
     run(params, params.cell("tiny", "baseline", 1))
-    assert verify(params) == 4 + 3
+    assert verify(params) == 6 + 4
     paths = params.cell_paths(params.cell("tiny", "pairs", 0))
     (paths.checkpoints / "predictions.npz").unlink()
-    assert verify(params) == 6
+    assert verify(params) == 9
     weights = paths.checkpoints / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     with pytest.raises(UserError, match=r"pairs/seed0/weights\.safetensors: not what was written"):
+        verify(params)
+    run(params, params.cell("tiny", "pairs", 0), force=True)
+    record = paths.results / "cell.json"
+    record.write_text(record.read_text().replace('"test_error": ', '"test_error": 1'))
+    with pytest.raises(UserError, match=r"pairs/seed0/cell\.json: not what was written"):
         verify(params)
 
 
@@ -352,7 +364,7 @@ def test_the_state_of_another_cell_is_not_taken(tmp_path, capsys):
     shutil.copytree(params.cell_paths(other).resume, params.cell_paths(cell).resume)
     (params.cell_paths(cell).resume / "progress.json").unlink()
     run(params, cell, force=True)
-    assert "it is not this cell's" in capsys.readouterr().out
+    assert "it is another cell's" in capsys.readouterr().out
     assert files_of(params, cell) == before
 
 
@@ -534,3 +546,96 @@ class TestCuda:
             cell = alone.cell("tiny", "threes", seed)
             run(alone, cell)
             assert files_of(together, cell) == files_of(alone, cell)
+
+
+def test_the_code_is_unknown_in_somebody_elses_repository(tmp_path, monkeypatch):
+    """An archive unpacked inside another repository has that repository's commit around it."""
+    assert re.fullmatch(r"[0-9a-f]{12}(-dirty)?|unknown", code_version())
+    package = tmp_path / "archive" / "src" / "hal"
+    (package / "train").mkdir(parents=True)
+    (package / "cli.py").touch()
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "theirs"],
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr("hal.train.provenance.__file__", str(package / "train" / "provenance.py"))
+    assert code_version() == "unknown"
+
+
+def test_memory_that_is_not_enough_is_said_in_a_line(tmp_path, monkeypatch):
+    params = tiny_params(tmp_path)
+
+    def lacking(*arguments):
+        raise RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried"
+        )
+
+    monkeypatch.setattr(Trainer, "step", lacking)
+    with pytest.raises(UserError, match=r"tiny/pairs/seed0: the memory of .* is not enough"):
+        run(params, params.cell("tiny", "pairs", 0))
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path):
+    left, fresh = tmp_path / ".a.txt.1.tmp", tmp_path / ".a.txt.2.tmp"
+    left.touch()
+    fresh.touch()
+    os.utime(left, (0, 0))
+    write_text(tmp_path / "a.txt", "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt.2.tmp", "a.txt"]
+
+
+def test_u_gives_the_score_under_every_hint_and_so_the_logits(tmp_path):
+    """z(s) = a(s) v + b with a(s) = sum_j |u_j - x*_j(s)|: what one hint's logits are, u makes of another's."""
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "threes", 0)
+    run(params, cell)
+    paths = params.cell_paths(cell)
+    with np.load(paths.checkpoints / "auxiliary.npz") as stored:
+        u, u_train = stored["u_test"].astype(float), stored["u_train"].astype(float)
+    with np.load(paths.checkpoints / "predictions.npz") as stored:
+        logits, told, label = (stored[name] for name in ("logits", "told", "label"))
+    bias = load_file(paths.checkpoints / "weights.safetensors")["output.bias"].numpy()
+    a = np.abs(u[:, None, :] - np.eye(3)).sum(axis=2)  # (N, S)
+    v = (logits - bias) / a[:, :, None]
+    assert np.allclose(v[:, 0], v[:, 1], rtol=0.01, atol=0.01)
+    assert np.allclose(v[:, 0], v[:, 2], rtol=0.01, atol=0.01)
+    assert np.array_equal(told, np.array([0, 1, 1, 2])[label])
+    with np.load(paths.results / "scores.npz") as stored:
+        x_star = np.eye(3)[stored["superclass"]]
+        assert np.allclose(stored["score"], np.abs(u_train - x_star).sum(axis=1), rtol=0.01, atol=0.002)
+
+
+@pytest.mark.parametrize(
+    ("changes", "superclasses"),
+    [
+        ({"block": "concat"}, 3),
+        ({"block": "none", "hint": "none", "loss": "masked"}, 1),
+        ({"hint": "zero"}, 3),
+        ({"hint": "random"}, 3),
+        ({"loss": "masked"}, 3),
+    ],
+    ids=str,
+)
+def test_a_control_is_told_and_tested_as_its_settings_say(tmp_path, changes, superclasses):
+    params = tiny_params(tmp_path)
+    cell = dataclasses.replace(params.cell("tiny", "threes", 0), **changes)
+    record = run(params, cell)
+    paths = params.cell_paths(cell)
+    assert (paths.results / "scores.npz").exists() == (paths.checkpoints / "auxiliary.npz").exists()
+    assert (paths.results / "scores.npz").exists() == cell.scored == (cell.block == "auxiliary")
+    owner = np.array([0, 1, 1, 2])
+    with np.load(paths.checkpoints / "predictions.npz") as stored:
+        logits, label = stored["logits"], stored["label"]
+        told = stored["told"] if "told" in stored else np.zeros(len(label), int)
+    assert logits.shape == (33, superclasses, 4)
+    used = logits[np.arange(33), told]
+    if cell.loss == "masked":
+        used = np.where(owner[None, :] == owner[label][:, None], used, -np.inf)
+    assert 100 * (used.argmax(axis=1) != label).mean() == pytest.approx(record["test_error"])
+    if cell.hint == "zero":
+        assert np.array_equal(logits[:, 0], logits[:, 1])
+    if cell.hint == "random":
+        assert not np.array_equal(told, owner[label])
+        assert set(told) == {0, 1, 2}

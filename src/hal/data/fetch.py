@@ -7,16 +7,16 @@ its URL are used and never shown.
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import glob
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from hal import locks
 from hal.data.download import MirrorDownError, NotHadError, download, say
 from hal.data.sources import RawFile, Source
 from hal.errors import UserError, sentence, without_secrets
@@ -72,16 +72,9 @@ def fetch(source: Source, folder: Path, mirrors: Sequence[str] = ()) -> dict[str
     return {file: origin[file] for file in form}
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> contextlib.AbstractContextManager[bool]:
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"{folder}: another process is fetching; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return locks.held(folder / ".lock", lambda: say(f"{folder}: another process is fetching; waiting for it"))
 
 
 def _files(source: Source) -> dict[str, RawFile]:

@@ -20,6 +20,7 @@ _DECODERS: dict[str, Callable[[Path], Images]] = {
     "mnist": decode.mnist,
     "svhn": decode.svhn,
     "cifar10": decode.cifar10,
+    "cifar100": decode.cifar100,
     "digits": lambda _: decode.digits(),
 }
 

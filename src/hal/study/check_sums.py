@@ -1,5 +1,9 @@
 """Whether the files of finished cells are still those that were written."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
+from hal import current
 from hal.cell_files import read_record
 from hal.errors import UserError
 from hal.files import sha256_of
@@ -7,7 +11,7 @@ from hal.params import Params
 
 
 def verify(params: Params) -> int:
-    """Compare every file of the grid's cells that is there with the SHA-256 in its cell.json.
+    """Compare every file of the grid's cells that is there with the SHA-256 in its cell.json, and that with its own.
 
     Returns:
         How many files were compared. A file that is missing is for training or `dvc pull` to bring back.
@@ -15,18 +19,24 @@ def verify(params: Params) -> int:
     Raises:
         UserError: names the files that are damaged or of another run, and what to do.
     """
-    compared, wrong = 0, []
+    compared: int = 0
+    wrong: list[str] = []
     for cell in params.cells():
         paths = params.cell_paths(cell)
+        path = paths.results / "cell.json"
         try:
-            files = read_record(paths.results / "cell.json")["files"]
+            files = read_record(path)["files"]
             wanted = {
                 folder / name: sha256
                 for name, sha256 in files.items()
                 for folder in (paths.results, paths.checkpoints)
             }
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # not finished, or broken: the table and `hal status` say so
+        except FileNotFoundError:
+            continue  # not finished: the table and `hal status` say so
+        except (ValueError, KeyError, TypeError, AttributeError):
+            wrong.append(str(path))
+            continue
+        compared += 1
         for path in filter(lambda path: path.is_file(), wanted):
             compared += 1
             if sha256_of(path) != wanted[path]:
@@ -37,3 +47,24 @@ def verify(params: Params) -> int:
             "`dvc pull`, or check out the version that belongs to results/, or train the cell again"
         )
     return compared
+
+
+def verify_drawn(params: Params, files: Iterable[Path]) -> int:
+    """Compare every table, figure and page that was drawn with the sum that report/drawn.json has of it.
+
+    Returns:
+        How many files were compared: none before the first whole drawing.
+
+    Raises:
+        UserError: names those that are damaged, missing or of other cells or settings, and what draws them.
+    """
+    files = list(files)
+    if not current.stamp_path(params).exists():
+        return 0
+    wrong = current.outdated(params, files)
+    if wrong:
+        raise UserError(
+            f"{', '.join(sorted(map(str, wrong)))}: not drawn from the cells and settings there are, or damaged since; "
+            "`snakemake` draws them again"
+        )
+    return len(files)

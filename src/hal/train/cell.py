@@ -55,7 +55,10 @@ def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = Fals
             discard_state(paths.resume)
         configure(params.runtime, cell.train.precision)
         with claimed_device(params.runtime) as device:
-            record = _run(params, cell, images, description, device, keep_state)
+            try:
+                record = _run(params, cell, images, description, device, keep_state)
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                raise _out_of_memory(cell, device, error) from None
         if not keep_state:
             discard_state(paths.resume)
     return record
@@ -107,6 +110,17 @@ def build_network(cell: Cell, channels: int) -> HAL:
         cell.layers,
         seed=cell.seed,
         **dataclasses.asdict(cell.model),
+    )
+
+
+def _out_of_memory(cell: Cell, device: torch.device, error: Exception) -> Exception:
+    """What to say of memory that is not enough; any other error is itself."""
+    lacking = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    if not lacking:
+        return error
+    return UserError(
+        f"{cell.name}: the memory of {provenance.device_name(device)} is not enough; what was trained is kept. Run fewer "
+        "cells at once (--cores, runtime.cells_per_gpu), or one on a larger machine"
     )
 
 

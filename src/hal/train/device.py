@@ -1,7 +1,6 @@
 """Which device a cell runs on, and what the arithmetic there may do."""
 
 import contextlib
-import fcntl
 import os
 import tempfile
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from hal import nvidia_mps
+from hal import locks, nvidia_mps
 from hal.errors import UserError
 from hal.settings import RuntimeSettings
 
@@ -59,16 +58,15 @@ def claimed_slot(names: Sequence[str], folder: Path) -> Iterator[int]:
     Snakemake's `gpu` resource is a count and hands out no numbers. The kernel frees a lock however its
     process ends, so no slot is ever lost.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     said = False
     while True:
         for i, name in enumerate(names):
-            with open(folder / f"{name}.lock", "w") as lock:
+            lock = locks.acquire(folder / f"{name}.lock")
+            if lock is not None:
                 try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-                yield i
+                    yield i
+                finally:
+                    lock.release()
                 return
         if not said:
             print(f"all {len(names)} places on GPUs are taken by other cells; waiting for one", flush=True)

@@ -30,12 +30,19 @@ def device_name(device: torch.device) -> str:
 
 
 def code_version() -> str:
-    """The git commit of this source tree, with `-dirty` where the code differs from it; `unknown` without git."""
-    here = str(Path(__file__).parent)
-    commit = _output("git", "-C", here, "rev-parse", "HEAD")
-    if commit is None:
+    """The git commit of this source tree, with `-dirty` where the code differs from it.
+
+    `unknown` without git, in somebody else's repository, and where git cannot tell.
+    """
+    package = Path(__file__).parents[1]
+    git = ("git", "-C", str(package))
+    top = _output(*git, "rev-parse", "--show-toplevel")
+    tracked = _output(*git, "ls-files", "--error-unmatch", "cli.py")
+    commit = _output(*git, "rev-parse", "HEAD")
+    changes = _output(*git, "status", "--porcelain", "--", str(package))
+    if None in (top, tracked, commit, changes) or Path(top) != package.parents[1]:
         return "unknown"
-    return commit[:12] + ("-dirty" if _output("git", "-C", here, "status", "--porcelain", "--", here) else "")
+    return commit[:12] + ("-dirty" if changes else "")
 
 
 def forget_peak_memory(device: torch.device) -> None:

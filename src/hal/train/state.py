@@ -5,17 +5,16 @@ It lies outside everything that a workflow manager declares, and so may delete, 
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from hal import locks
 from hal.files import write_atomically, write_text
 from hal.train.model import HAL
 
@@ -33,24 +32,16 @@ class Progress:
     resumed: int = 0
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[bool]:
+def locked(folder: Path) -> contextlib.AbstractContextManager[bool]:
     """Hold the cell for this process; yields whether it had to wait for another that held it.
-
-    The kernel lets go of the lock however the process ends.
 
     A killed workflow manager leaves its job running: the same job, started again, waits for it here.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
-        waited = False
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{folder}: another process is training this cell; waiting for it", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            waited = True
-        yield waited
+
+    def say() -> None:
+        print(f"{folder}: another process is training this cell; waiting for it", flush=True)
+
+    return locks.held(folder.with_name(f"{folder.name}.lock"), say)
 
 
 def save_state(

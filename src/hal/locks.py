@@ -1,0 +1,71 @@
+"""Locks between processes: one work at a time on a root, a cell, a download, a place on a GPU.
+
+The kernel lets go of a lock however its process ends. On file systems without such locks (some clusters') a lock is a
+file that says which process holds it, and is taken over where that process is gone.
+"""
+
+import contextlib
+import errno
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
+from hal.errors import UserError
+
+_NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+
+
+def acquire(path: Path, patient: bool = False) -> BaseFileLock | None:
+    """Take the lock of that name and return it, for its `release`; None if another process holds it.
+
+    Args:
+        path: the lock file; its folder is made if it is missing.
+        patient: wait for as long as another process holds it.
+
+    Raises:
+        UserError: there can be no lock file in that place.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # filelock says there that it goes over to the other kind
+            try:
+                return _taken(FileLock(path), patient)
+            except OSError as error:
+                if error.errno not in _NO_FLOCK:
+                    raise
+                return _taken(SoftFileLock(path.with_name(f"{path.name}.held")), patient)
+    except OSError as error:
+        raise UserError(
+            f"{path}: no lock can be held there ({error.strerror}); what lies in that place must go, and its folder be "
+            "one that can be written"
+        ) from None
+
+
+@contextlib.contextmanager
+def held(path: Path, when_waiting: Callable[[], object]) -> Iterator[bool]:
+    """Hold the lock of that name inside; yields whether another process held it first, of which `when_waiting` tells.
+
+    Raises:
+        UserError: there can be no lock file in that place.
+    """
+    lock = acquire(path)
+    waited = lock is None
+    if lock is None:
+        when_waiting()
+        lock = acquire(path, patient=True)
+    try:
+        yield waited
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _taken(lock: BaseFileLock, patient: bool) -> BaseFileLock | None:
+    try:
+        lock.acquire(timeout=-1 if patient else 0)
+    except Timeout:
+        return None
+    return lock

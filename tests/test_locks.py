@@ -1,0 +1,71 @@
+"""One lock for all: kept from others, freed by death, and where there can be none it says so."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from hal import locks
+from hal.errors import UserError
+
+
+def test_a_lock_is_one_processes_until_it_lets_go(tmp_path):
+    path = tmp_path / "deep" / "a.lock"
+    first = locks.acquire(path)
+    assert locks.acquire(path) is None
+    first.release()
+    second = locks.acquire(path)
+    assert second is not None
+    second.release()
+
+
+def test_a_killed_holder_leaves_nothing_to_be_removed_by_hand(tmp_path):
+    path = tmp_path / "a.lock"
+    code = f"import os, signal; from hal import locks; from pathlib import Path; locks.acquire(Path({str(path)!r})); os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", code])
+    lock = locks.acquire(path)
+    assert lock is not None
+    lock.release()
+
+
+def test_the_one_that_waits_says_so(tmp_path):
+    path = tmp_path / "a.lock"
+    first = locks.acquire(path)
+    said = []
+
+    def say() -> None:
+        said.append("waiting")
+        first.release()
+
+    with locks.held(path, say) as waited:
+        assert waited
+    with locks.held(path, say) as waited:
+        assert not waited
+    assert said == ["waiting"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
+def test_a_file_system_without_locks_gets_a_file_that_names_its_holder(tmp_path, monkeypatch, code):
+    def refuse(*arguments):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    path = tmp_path / "a.lock"
+    lock = locks.acquire(path)
+    assert lock is not None
+    assert locks.acquire(path) is None
+    lock.release()
+    again = locks.acquire(path)
+    assert again is not None
+    again.release()
+
+
+def test_a_folder_in_place_of_a_lock_is_named_and_a_pipe_does_not_hang(tmp_path):
+    (tmp_path / "folder.lock").mkdir()
+    with pytest.raises(UserError, match=r"folder\.lock: no lock can be held there"):
+        locks.acquire(tmp_path / "folder.lock")
+    os.mkfifo(tmp_path / "pipe.lock")
+    lock = locks.acquire(tmp_path / "pipe.lock")
+    assert lock is None or lock.release() is None
