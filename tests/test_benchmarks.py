@@ -253,6 +253,13 @@ def test_a_sitting_at_a_card_is_rehearsed_stopped_and_gone_on_with(tmp_path):
     assert all((params.cell_paths(cell).results / "cell.json").exists() for cell in params.cells())
 
 
+def test_a_sitting_without_a_card_begins_nothing(benchmark, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SystemExit, match="no CUDA device"):
+        benchmark("sitting").main(["--folder", str(tmp_path / "sitting")])
+    assert not (tmp_path / "sitting").exists()
+
+
 def test_what_a_sitting_started_ends_with_it(benchmark, tmp_path):
     sitting = benchmark("sitting")
     script = f"sh -c 'while true; do date >> {tmp_path}/beat; sleep 0.05; done' & wait"
