@@ -1,6 +1,5 @@
 """The candidates of the speed benchmark compute the pipeline's mathematics: step by step against its own training."""
 
-import dataclasses
 import importlib
 import os
 import re
@@ -191,18 +190,3 @@ def test_the_fused_kernels_compile_for_an_h100_without_atomics():
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 8
-
-
-@pytest.mark.cuda
-@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
-@pytest.mark.parametrize("changes", [{"layout": "nchw"}, {"norm": "native"}, {"norm": "triton"}], ids=str)
-def test_a_gpu_trains_alike_whatever_computes_it_and_twice_the_same(monkeypatch, precision, changes):
-    monkeypatch.delenv("TRITON_INTERPRET")
-    train_speed = importlib.import_module("train_speed")
-
-    def loss(**changes: str) -> float:
-        chosen = setting(device="cuda", precision=precision, **changes)
-        job = {"what": "row", "setting": dataclasses.asdict(chosen), "way": "engine", "cells": 1, "rounds": 1}
-        return train_speed.measured(job, 120)["loss"]
-
-    assert loss(**changes) == loss(**changes) == pytest.approx(loss(), rel=1e-2)
