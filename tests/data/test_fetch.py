@@ -295,7 +295,7 @@ def test_a_machine_without_torchvision_says_so(one, folder, monkeypatch):
 def test_a_folder_that_cannot_be_made_is_named(one, folder):
     folder.parent.parent.mkdir(parents=True)
     folder.parent.write_text("a file")
-    with pytest.raises(UserError, match=rf"{folder}/.lock: no lock can be held there"):
+    with pytest.raises(UserError, match=rf"{folder}: cannot take in the files of toy"):
         fetch(one, folder)
 
 
