@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _arguments(argv)
     until = time.monotonic() + 60 * arguments.minutes if arguments.minutes else float("inf")
     path = Path(arguments.json)
-    result = begun(path, measured({"what": "machine", "device": arguments.device}, LIMIT_S))
+    result = begun(path, measured({"what": "machine", "device": arguments.device}, 3 * LIMIT_S))
     done = {key(job) for job in result["measured"] if not job.get("no_time")}
     result["measured"] = [job for job in result["measured"] if not job.get("no_time")]
     print(HEAD, flush=True)
@@ -279,18 +279,28 @@ def line(job: Job, so_far: list[Job]) -> str:
     return (
         f"{name}{speed:11,.0f}{job['ms_per_step']:9.3f}{_times(job, so_far, 'plain'):>9}"
         f"{_times(job, so_far, 'resident'):>11}{'' if hours is None else f'{hours:.2f}':>8}{job['loss']:9.4f}"
+        f"{_other_loss(job, so_far)}"
     )
 
 
 def _times(job: Job, so_far: list[Job], way: str) -> str:
     """How many times as fast, for the whole device, as the network's first measurement of another way."""
+    other = _first(job, so_far, way)
+    return f"{job['images_per_s'] / other['images_per_s']:.2f}" if other else "-"
+
+
+def _other_loss(job: Job, so_far: list[Job]) -> str:
+    """A mark where the loss is not the engine's though the batches are: what is fast there trains something else."""
+    engine = _first(job, so_far, "engine")
+    alike = job["way"] == "plain" or engine is None or abs(job["loss"] / engine["loss"] - 1) <= 0.01
+    return "" if alike else "  <- NOT the engine's loss"
+
+
+def _first(job: Job, so_far: list[Job], way: str) -> Job | None:
+    """The first figures of a way for the job's network."""
     network = job["setting"]["network"]
-    others = [
-        other["images_per_s"]
-        for other in so_far
-        if other.get("way") == way and other["setting"]["network"] == network and "images_per_s" in other
-    ]
-    return f"{job['images_per_s'] / others[0]:.2f}" if others else "-"
+    rows = (row for row in so_far if row.get("way") == way and "images_per_s" in row)
+    return next((row for row in rows if row["setting"]["network"] == network), None)
 
 
 def grid_hours(job: Job) -> float | None:

@@ -66,6 +66,7 @@ def plain(setting: Setting, k: int) -> Iterator[Epoch]:
         num_workers=min(4, cpu_cores()),
         persistent_workers=True,
         pin_memory=device == "cuda",
+        multiprocessing_context="fork",  # the data set is a class of this function
     )
 
     def epoch() -> float:

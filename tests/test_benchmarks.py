@@ -1,5 +1,6 @@
 """The speed benchmark stays alive on a CPU, and what it compares is the same training."""
 
+import dataclasses
 import importlib
 import json
 import os
@@ -173,6 +174,20 @@ def test_the_papers_grid_is_projected_from_the_best_speed_of_each_network(benchm
     ]
 
 
+def test_a_candidate_that_trains_something_else_is_marked(benchmark):
+    train_speed, setting = benchmark("train_speed"), benchmark("setting")
+
+    def row(way: str, loss: float) -> dict:
+        chosen = dataclasses.asdict(setting.Setting("mnist", "tf32", "cuda", 100))
+        figures = {"images_per_s": 1e5, "ms_per_step": 1.28, "loss": loss}
+        return {"what": "row", "setting": chosen, "way": way, "cells": 1} | figures
+
+    engine = row("engine", 3.0)
+    for loss, marked in [(3.02, False), (2.9, True), (float("nan"), True)]:
+        assert ("NOT" in train_speed.line(row("streams", loss), [engine])) == marked
+    assert "NOT" not in train_speed.line(row("plain", 2.9), [engine])  # its batches are others
+
+
 def test_time_that_two_kernels_share_counts_once(benchmark):
     assert benchmark("profile_step").covered([(5, 6), (0, 2), (1, 3), (1, 1.5)]) == 4
 
@@ -236,6 +251,13 @@ def test_a_sitting_at_a_card_is_rehearsed_stopped_and_gone_on_with(tmp_path):
     assert json.loads((folder / "profile-digits.json").read_text(encoding="utf-8"))["kernels"]
     assert "tiny: 6 of 6 cells, " in done.stdout
     assert all((params.cell_paths(cell).results / "cell.json").exists() for cell in params.cells())
+
+
+def test_a_sitting_without_a_card_begins_nothing(benchmark, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SystemExit, match="no CUDA device"):
+        benchmark("sitting").main(["--folder", str(tmp_path / "sitting")])
+    assert not (tmp_path / "sitting").exists()
 
 
 def test_what_a_sitting_started_ends_with_it(benchmark, tmp_path):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -255,6 +256,23 @@ def test_an_overlay_drops_a_case_with_null(tmp_path):
     assert params.cases("svhn") == ["baseline", "case1", "case2", "case3", "case4"]
     with pytest.raises(UserError, match=r"overlay\.yaml: datasets\.mnist\.cases\.case9: null drops a case"):
         overlaid(tmp_path, "datasets: {mnist: {cases: {case9: null}}}")
+
+
+def test_cifar100_is_in_the_catalogue_and_its_null_is_random_groups_of_the_same_sizes():
+    params = load(PARAMS, [ROOT / "configs" / "scalability.yaml"])
+    entry = params.datasets["cifar100"]
+    assert params.cases("cifar100") == ["baseline", "coarse", "random1", "random2"]
+    assert "cifar100" not in load(PARAMS).grid.datasets
+    groups = dict(zip(entry.cases["coarse"].names, entry.cases["coarse"].superclasses, strict=True))
+    assert [entry.classes[label] for label in groups["trees"]] == [
+        "maple tree", "oak tree", "palm tree", "pine tree", "willow tree"
+    ]  # fmt: skip
+    assert [len(group) for group in groups.values()] == [5] * 20
+    for draw in (1, 2):
+        drawn = np.random.default_rng(draw).permutation(100).reshape(20, 5)
+        assert entry.cases[f"random{draw}"].superclasses == tuple(
+            tuple(sorted(group)) for group in drawn.tolist()
+        )
 
 
 def test_a_missing_file_and_a_missing_key_are_said(tmp_path):

@@ -93,6 +93,6 @@ def _object(kind: Any, why: Mapping[str, str], path: str, part: bool) -> dict[st
 
 def _attributes(kind: type) -> dict[str, str]:
     """What the docstring says of each field, under `Attributes:`."""
-    _, _, section = inspect.getdoc(kind).partition("Attributes:\n")
+    _, _, section = (inspect.getdoc(kind) or "").partition("Attributes:\n")
     entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in entries}

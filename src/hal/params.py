@@ -25,6 +25,7 @@ from hal.settings import (
     RuntimeSettings,
     TrainSettings,
     Variant,
+    superclass_of,
 )
 from hal.yaml12 import read_yaml
 
@@ -61,6 +62,11 @@ class Cell:
     def scored(self) -> bool:
         """Whether the cell has an auxiliary block, and so auxiliary scores."""
         return self.block == "auxiliary"
+
+    @property
+    def superclass_of(self) -> tuple[int, ...]:
+        """The superclass of each class, (K,); empty for the baseline."""
+        return superclass_of(self.superclasses, self.classes) if self.superclasses else ()
 
     @property
     def name(self) -> str:
@@ -224,13 +230,15 @@ def _merge(below: dict, above: dict) -> dict:
 def _without_dropped_cases(below: dict, merged: dict, where: str) -> dict:
     """What an overlay made of the content below it, without the cases that it set to null."""
 
-    def cases(content: Any, dataset: str) -> dict:
-        for key in ("datasets", dataset, "cases"):
-            content = content.get(key) if isinstance(content, dict) else None
-        return content if isinstance(content, dict) else {}
+    def within(content: Any, key: str) -> dict:
+        inner = content.get(key) if isinstance(content, dict) else None
+        return inner if isinstance(inner, dict) else {}
 
-    datasets = merged.get("datasets")
-    for name in datasets if isinstance(datasets, dict) else ():
+    def cases(content: dict, dataset: str) -> dict:
+        return within(within(within(content, "datasets"), dataset), "cases")
+
+    datasets = within(merged, "datasets")
+    for name in datasets:
         dropped = [case for case, content in cases(merged, name).items() if content is None]
         if unknown := [case for case in dropped if case not in cases(below, name)]:
             raise UserError(

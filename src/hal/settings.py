@@ -206,7 +206,7 @@ class Dataset:
         variant_title: for a variant, what is different about it.
     """
 
-    source: Literal["mnist", "svhn", "cifar10", "digits", "npz"]
+    source: Literal["mnist", "svhn", "cifar10", "cifar100", "digits", "npz"]
     layers: Annotated[int, Range(10, 1000)]
     classes: Annotated[tuple[Name, ...], Length(2, 256, unique=True)]
     cases: dict[CaseName, Case]

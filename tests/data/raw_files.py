@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import pickle
 import struct
 import tarfile
 from pathlib import Path
@@ -80,12 +81,38 @@ def small_cifar10(each: int = 10) -> tuple[dict[str, bytes], dict[str, bytes]]:
     return {"cifar-10-python.tar.gz": archive(members)}, binary
 
 
-def archive(members: dict[str, bytes]) -> bytes:
+def small_cifar100() -> tuple[dict[str, bytes], dict[str, bytes], dict[str, bytes]]:
+    """The same images as the Python archive, as the binary archive and as the two files of the latter.
+
+    Fine class k is in coarse class k // 5; two training images and one test image a class.
+    """
+    rng = np.random.default_rng(0)
+    members, loose = {"meta": b"not read", "file.txt~": b"not read"}, {}
+    for name, each in (("test", 1), ("train", 2)):
+        fine = np.tile(np.arange(100, dtype=np.uint8), each)
+        rows = rng.integers(0, 256, (len(fine), 3072)).astype(np.uint8)
+        batch = {
+            b"filenames": [b"a.png"] * len(fine),
+            b"batch_label": b"training batch 1 of 1",
+            b"data": rows,
+        }
+        labels = {b"fine_labels": fine.tolist(), b"coarse_labels": (fine // 5).tolist()}
+        members[name] = pickle.dumps(batch | labels, protocol=2)
+        loose[f"{name}.bin"] = np.column_stack([fine // 5, fine, rows]).astype(np.uint8).tobytes()
+    binary = {"fine_label_names.txt": b"not read"} | loose
+    return (
+        {"cifar-100-python.tar.gz": archive(members, "cifar-100-python")},
+        {"cifar-100-binary.tar.gz": archive(binary, "cifar-100-binary")},
+        loose,
+    )
+
+
+def archive(members: dict[str, bytes], folder: str = "cifar-10-batches-py") -> bytes:
     """A .tar.gz of the real one's layout."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
         for name, blob in members.items():
-            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member = tarfile.TarInfo(f"{folder}/{name}")
             member.size = len(blob)
             tar.addfile(member, io.BytesIO(blob))
     return content.getvalue()

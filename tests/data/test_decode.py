@@ -1,13 +1,26 @@
 import gzip
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
-from raw_files import RAW_NAMES, archive, idx, mat, put, small_cifar10, small_mnist, small_svhn
+from raw_files import (
+    RAW_NAMES,
+    archive,
+    idx,
+    mat,
+    put,
+    small_cifar10,
+    small_cifar100,
+    small_mnist,
+    small_svhn,
+)
 
 from hal.data import decode
 from hal.data.store import Images, statistics
 from hal.errors import UserError
+from hal.params import load
+from hal.settings import superclass_of
 
 BATCHES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
 
@@ -74,12 +87,18 @@ def test_a_broken_cifar10_archive_is_named(tmp_path):
         (whole[:-100], "not whole"),
         (whole[: len(whole) // 2], "not whole"),
         (bytes(flipped), "not whole"),
-        (archive({"test_batch": b"no pickle"}), "not the archive"),
-        (archive({"test_batch": pickle.dumps([1, 2])}), "not the archive"),
-        (archive({"test_batch": pickle.dumps({b"data": 1})}), "not the archive"),
-        (archive({"test_batch": pickle.dumps({b"data": 1, b"labels": [300]})}), "holds 300 to 300"),
         (archive(one), "holds no data_batch_2, "),
-        (archive(dict.fromkeys(BATCHES, pickle.dumps({b"data": "x", b"labels": [0]}))), "3072 bytes"),
+        *(
+            (archive(dict.fromkeys(BATCHES, batch)), complaint)
+            for batch, complaint in [
+                (b"no pickle", "data_batch_1: not a batch"),
+                (pickle.dumps([1, 2]), "not a batch"),
+                (pickle.dumps({b"data": 1}), "not a batch"),
+                (pickle.dumps({b"data": 1, b"labels": [300]}), "data_batch_1: labels holds 300 to 300"),
+                (pickle.dumps({b"data": "x", b"labels": [0]}), "3072 bytes"),
+                (pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [0]}), "one row"),
+            ]
+        ),
     ]:
         put(tmp_path, {"cifar-10-python.tar.gz": content})
         with pytest.raises(UserError, match=rf"cifar-10-python\.tar\.gz: .*{complaint}"):
@@ -92,6 +111,42 @@ def test_a_cifar10_batch_of_a_wrong_size_is_named(tmp_path, size):
     put(tmp_path, binary | {"data_batch_3.bin": bytes(size)})
     with pytest.raises(UserError, match=rf"data_batch_3\.bin: {size} bytes"):
         decode.cifar10(tmp_path)
+
+
+def test_all_forms_of_cifar100_give_the_same_arrays_and_the_fine_labels(tmp_path):
+    for name, files in zip(("python", "archive", "loose"), small_cifar100(), strict=True):
+        put(tmp_path / name, files)
+    decoded = [decode.cifar100(tmp_path / name) for name in ("python", "archive", "loose")]
+    assert len({images.sha256() for images in decoded}) == 1
+    images = decoded[0]
+    assert images.train_images.shape == (200, 32, 32, 3)
+    assert images.train_labels.tolist() == [*range(100), *range(100)]
+    assert images.test_labels.tolist() == list(range(100))
+    record = small_cifar100()[2]["test.bin"][3074 * 7 : 3074 * 8]  # coarse label, fine label, planes
+    row, column = 7, 30
+    expected = [record[2 + channel * 1024 + row * 32 + column] for channel in range(3)]
+    assert images.test_images[7, row, column].tolist() == expected
+    assert (record[0], record[1]) == (7 // 5, 7)
+    for name in ("python", "archive", "loose"):
+        assert decode.cifar100_coarse(tmp_path / name) == tuple(label // 5 for label in range(100))
+
+
+def test_a_broken_file_of_cifar100_is_named(tmp_path):
+    python, _, loose = small_cifar100()
+    put(tmp_path, python)
+    (tmp_path / "cifar-100-python.tar.gz").write_bytes(python["cifar-100-python.tar.gz"][:-50])
+    with pytest.raises(UserError, match=r"cifar-100-python\.tar\.gz: not whole"):
+        decode.cifar100(tmp_path)
+    (tmp_path / "cifar-100-python.tar.gz").unlink()
+    with pytest.raises(UserError, match=r"train\.bin: cannot be read"):
+        decode.cifar100(tmp_path)
+    put(tmp_path, loose | {"test.bin": bytes(3073)})
+    with pytest.raises(UserError, match=r"test\.bin: 3073 bytes are no whole number of 3074-byte records"):
+        decode.cifar100(tmp_path)
+    two = bytes([0, 5]) + bytes(3072) + bytes([1, 5]) + bytes(3072)
+    put(tmp_path, {"test.bin": two})
+    with pytest.raises(UserError, match=r"test\.bin: a fine class is in two coarse ones"):
+        decode.cifar100(tmp_path)
 
 
 def test_svhn_label_10_is_digit_0_and_the_last_axis_counts_images(tmp_path):
@@ -274,3 +329,15 @@ def test_the_real_cifar10_has_its_known_counts_and_statistics(real_mirror):
     mean, std = statistics(images.train_images)
     assert mean == pytest.approx([0.49139968, 0.48215841, 0.44653091], abs=5e-9)
     assert std == pytest.approx([0.24703223, 0.24348513, 0.26158784], abs=5e-9)
+
+
+@pytest.mark.real_data
+def test_the_real_cifar100_has_its_known_counts_and_the_groups_of_params_yaml(real_mirror):
+    if not any((real_mirror / "cifar100").glob("*")):
+        pytest.skip("HAL_DATA_MIRROR has no cifar100/")
+    images = decode.cifar100(real_mirror / "cifar100")
+    assert np.bincount(images.train_labels).tolist() == [500] * 100
+    assert np.bincount(images.test_labels).tolist() == [100] * 100
+    entry = load(Path(__file__).parents[2] / "params.yaml").datasets["cifar100"]
+    grouping = entry.cases["coarse"].superclasses
+    assert decode.cifar100_coarse(real_mirror / "cifar100") == superclass_of(grouping, 100)

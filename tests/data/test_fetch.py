@@ -439,7 +439,7 @@ def test_a_log_gets_plain_lines_and_a_terminal_a_bar(one, folder, server, capsys
 
 def test_torchvision_knows_an_address_for_every_file_of_a_first_form():
     pytest.importorskip("torchvision", exc_type=ImportError)
-    for name in ("mnist", "svhn", "cifar10"):
+    for name in ("mnist", "svhn", "cifar10", "cifar100"):
         servers = SOURCES[name].official()
         for urls in servers:
             assert urls.keys() == SOURCES[name].forms[0].keys()

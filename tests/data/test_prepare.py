@@ -94,7 +94,7 @@ def test_a_good_file_is_left_as_it_is_and_needs_no_raw_files(make_params, mirror
 
 
 @pytest.mark.parametrize(
-    "damage", ["truncated", "no json", "other mean", "no files", "files null", "other sums"]
+    "damage", ["truncated", "no json", "other mean", "no files", "files null", "other sums", "credentials"]
 )
 def test_a_damaged_file_is_made_anew(make_params, mirror, damage, capsys):
     params = make_params(source="mnist")
@@ -111,6 +111,8 @@ def test_a_damaged_file_is_made_anew(make_params, mirror, damage, capsys):
             changed["mean"] = [0.5]
         elif damage == "no files":
             del changed["files"]
+        elif damage == "credentials":  # as older versions wrote them
+            changed["files"][RAW_NAMES["test_labels"]]["from"] = "https://me:secret@example.org/mirror"
         elif damage == "files null":
             changed["files"] = None
         else:

@@ -10,6 +10,7 @@ import pickle
 import struct
 import tarfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,12 @@ from hal.errors import UserError
 
 _CIFAR10_TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
 _CIFAR10_TEST = ("test_batch",)
-_CIFAR10_SHAPE = (3, 32, 32)  # the planes of red, green and blue, row by row
-_BROKEN_ARCHIVE = (
-    *(tarfile.TarError, OSError, EOFError, zlib.error),
+_CIFAR_SHAPE = (3, 32, 32)  # the planes of red, green and blue, row by row
+_CIFAR_PIXELS = math.prod(_CIFAR_SHAPE)
+_NO_PICKLE = (
     # a broken pickle, or a pickle of something else
-    *(pickle.UnpicklingError, AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError),
+    *(pickle.UnpicklingError, AttributeError, ImportError, LookupError, TypeError, ValueError, EOFError),
+    *(MemoryError, RecursionError),
 )
 _AGAIN = "delete it and run `hal data` again"
 
@@ -56,56 +58,119 @@ def _idx(path: Path, dimensions: int) -> np.ndarray:
 
 def cifar10(folder: Path) -> Images:
     """The Python archive if it is there, else the six binary batches; the arrays are the same."""
-    archive = folder / "cifar-10-python.tar.gz"
+    archive, names = folder / "cifar-10-python.tar.gz", (*_CIFAR10_TRAIN, *_CIFAR10_TEST)
     if archive.exists():
-        batches = _cifar10_archive(archive)
+        batches = {
+            name: _pickled(content, f"{archive}: {name}", b"labels")
+            for name, content in _members(archive, names).items()
+        }
     else:
-        batches = {name: _cifar10_binary(folder / f"{name}.bin") for name in _CIFAR10_TRAIN + _CIFAR10_TEST}
-    train_images, train_labels = _joined([batches[name] for name in _CIFAR10_TRAIN])
-    test_images, test_labels = _joined([batches[name] for name in _CIFAR10_TEST])
+        paths = {name: folder / f"{name}.bin" for name in names}
+        batches = {name: _records(_content(path), str(path), labels=1) for name, path in paths.items()}
+    train_images, (train_labels,) = _joined([batches[name] for name in _CIFAR10_TRAIN])
+    test_images, (test_labels,) = _joined([batches[name] for name in _CIFAR10_TEST])
     return Images(train_images, train_labels, test_images, test_labels)
 
 
-def _joined(batches: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Planar rows (N, 3072) of several batches -> (N, 32, 32, 3), and their labels."""
-    rows, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    return np.ascontiguousarray(rows.reshape(-1, *_CIFAR10_SHAPE).transpose(0, 2, 3, 1)), labels
+def cifar100(folder: Path) -> Images:
+    """The Python or the binary archive, else the two files of the latter; labels are the 100 fine ones."""
+    images, ((train_labels, _), (test_labels, _)) = _cifar100(folder)
+    return Images(images[0], train_labels, images[1], test_labels)
 
 
-def _cifar10_archive(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    # Unpickling can run code. `fetch` has compared this very file with its pinned SHA-256 before.
-    batches = {}
+def cifar100_coarse(folder: Path) -> tuple[int, ...]:
+    """The coarse class that the files of CIFAR-100 give each of the 100 fine ones."""
+    _, ((fine, coarse), _) = _cifar100(folder)
+    return tuple(int(coarse[fine == label][0]) for label in range(100))
+
+
+def _cifar100(folder: Path) -> tuple[list[np.ndarray], list[tuple[np.ndarray, np.ndarray]]]:
+    """Images of both splits, and their fine and coarse labels."""
+    python, binary = folder / "cifar-100-python.tar.gz", folder / "cifar-100-binary.tar.gz"
+    if python.exists():
+        splits = {
+            f"{python}: {name}": _pickled(content, f"{python}: {name}", b"fine_labels", b"coarse_labels")
+            for name, content in _members(python, ("train", "test")).items()
+        }
+    else:
+        names = ("train.bin", "test.bin")
+        if binary.exists():
+            contents = {f"{binary}: {name}": content for name, content in _members(binary, names).items()}
+        else:
+            contents = {str(folder / name): _content(folder / name) for name in names}
+        splits = {}
+        for where, content in contents.items():
+            rows, (coarse, fine) = _records(content, where, labels=2)
+            splits[where] = rows, (fine, coarse)
+    images, labels = [], []
+    for where, split in splits.items():
+        pixels, (fine, coarse) = _joined([split])
+        if len(np.unique(np.stack([fine, coarse]), axis=1).T) > len(np.unique(fine)):
+            raise UserError(f"{where}: a fine class is in two coarse ones; {_AGAIN}")
+        images.append(pixels)
+        labels.append((fine, coarse))
+    return images, labels
+
+
+# Planar rows (N, 3072), and the one or two kinds of labels (N,) that belong to them.
+_Batch = tuple[np.ndarray, tuple[np.ndarray, ...]]
+
+
+def _joined(batches: list[_Batch]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """The images (N, 32, 32, 3) of several batches, and their labels."""
+    rows = np.concatenate([rows for rows, _ in batches])
+    labels = zip(*(labels for _, labels in batches), strict=True)
+    images = np.ascontiguousarray(rows.reshape(-1, *_CIFAR_SHAPE).transpose(0, 2, 3, 1))
+    return images, tuple(np.concatenate(parts) for parts in labels)
+
+
+def _members(path: Path, names: Collection[str]) -> dict[str, bytes]:
+    """The files of those names in a .tar.gz, whatever folder of it they lie in, in the order of `names`."""
+    found = {}
     try:
         with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 name = member.name.rpartition("/")[2]
-                if name in _CIFAR10_TRAIN + _CIFAR10_TEST and (file := archive.extractfile(member)):
-                    batch = pickle.load(file, encoding="bytes")
-                    batches[name] = batch[b"data"], _labels(batch[b"labels"], f"{path}: {name}: labels")
+                if name in names and (file := archive.extractfile(member)):
+                    found[name] = file.read()
             stream.read()  # to the end, where gzip compares its own sum
-    except _BROKEN_ARCHIVE as error:
-        raise UserError(f"{path}: not the archive of CIFAR-10, or not whole ({error!r}); {_AGAIN}") from None
-    if missing := sorted({*_CIFAR10_TRAIN, *_CIFAR10_TEST} - batches.keys()):
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, MemoryError) as error:
+        raise UserError(f"{path}: not whole, or no archive at all ({error!r}); {_AGAIN}") from None
+    if missing := [name for name in names if name not in found]:
         raise UserError(f"{path}: holds no {', '.join(missing)}; {_AGAIN}")
-    for name, (rows, _) in batches.items():
-        if getattr(rows, "dtype", None) != np.uint8 or rows.shape[1:] != (math.prod(_CIFAR10_SHAPE),):
-            raise UserError(f"{path}: the data of {name} are not rows of 3072 bytes; {_AGAIN}")
-    return batches
+    return {name: found[name] for name in names}
 
 
-def _cifar10_binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Records of one label byte and 3072 planar bytes."""
+def _pickled(content: bytes, where: str, *labels: bytes) -> _Batch:
+    """A batch of the Python archives: a pickled mapping of `data` and of lists of labels."""
     try:
-        content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); run `hal data` again") from None
-    record = 1 + math.prod(_CIFAR10_SHAPE)
+        # Unpickling can run code. `fetch` has compared the very archive with its pinned SHA-256 before.
+        batch = pickle.loads(content, encoding="bytes")
+        rows = batch[b"data"]
+        numbers = tuple(_labels(batch[key], f"{where}: {key.decode()}") for key in labels)
+    except _NO_PICKLE as error:
+        raise UserError(f"{where}: not a batch of CIFAR ({error!r}); {_AGAIN}") from None
+    if getattr(rows, "dtype", None) != np.uint8 or rows.shape != (len(numbers[0]), _CIFAR_PIXELS):
+        raise UserError(f"{where}: its data are not one row of 3072 bytes a label; {_AGAIN}")
+    return rows, numbers
+
+
+def _records(content: bytes, where: str, labels: int) -> _Batch:
+    """A batch of the binary form: records of one or two bytes of labels and 3072 planar bytes."""
+    record = labels + _CIFAR_PIXELS
     if len(content) == 0 or len(content) % record:
         raise UserError(
-            f"{path}: {len(content)} bytes are no whole number of {record}-byte records; {_AGAIN}"
+            f"{where}: {len(content)} bytes are no whole number of {record}-byte records; {_AGAIN}"
         )
-    records = content.reshape(-1, record)
-    return records[:, 1:], records[:, 0]
+    records = np.frombuffer(content, np.uint8).reshape(-1, record)
+    return records[:, labels:], tuple(records[:, i] for i in range(labels))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); run `hal data` again") from None
 
 
 def svhn(folder: Path) -> Images:

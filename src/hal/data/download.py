@@ -109,21 +109,23 @@ def _stream(url: str, part: Path, name: str, size: int) -> None:
 @contextlib.contextmanager
 def _progress(name: str, have: int, size: int) -> Iterator[Callable[[int], object]]:
     """A bar on a terminal, now and then a line in a log; yields the function that counts bytes."""
-    shape = {"total": size, "initial": have, "unit": "B", "unit_scale": True}
     if sys.stderr.isatty():
-        with tqdm(desc=name, **shape) as bar:
+        with tqdm(desc=name, total=size, initial=have, unit="B", unit_scale=True) as bar:
             yield bar.update
         return
     n, started = have, time.monotonic()
     said = started
 
-    def advance(size: int) -> None:
+    def advance(more: int) -> None:
         nonlocal n, said
-        n, now = n + size, time.monotonic()
+        n, now = n + more, time.monotonic()
         if now - said >= LOG_EVERY:
             said = now
             line = "{desc}: {n_fmt}B of {total_fmt}B, {rate_fmt}, {remaining} left"
-            say(tqdm.format_meter(n=n, elapsed=now - started, prefix=name, bar_format=line, **shape))
+            meter = tqdm.format_meter(
+                n, size, now - started, prefix=name, unit="B", unit_scale=True, initial=have, bar_format=line
+            )
+            say(str(meter))
 
     yield advance
 

@@ -143,7 +143,7 @@ def _draw(source: Source, folder: Path, mirrors: Sequence[_Mirror], origin: dict
     Returns:
         What the mirrors answered that did not give a file.
     """
-    answers = []
+    answers: list[str] = []
     for mirror in mirrors:
         try:
             for form in source.forms:

@@ -1,5 +1,6 @@
 """One data set, from its source to data/<name>.npz: fetch, verify, decode, measure, save."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hal.data.download import say
 from hal.data.fetch import fetch
 from hal.data.sources import SOURCES, Source
 from hal.data.store import Images, statistics
-from hal.errors import UserError
+from hal.errors import UserError, without_secrets
 from hal.files import sha256_of
 from hal.params import Params
 from hal.settings import Dataset
@@ -20,6 +21,7 @@ _DECODERS: dict[str, Callable[[Path], Images]] = {
     "mnist": decode.mnist,
     "svhn": decode.svhn,
     "cifar10": decode.cifar10,
+    "cifar100": decode.cifar100,
     "digits": lambda _: decode.digits(),
 }
 
@@ -47,8 +49,9 @@ def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) 
         say(f"{path}: up to date")
         return path
     if source is None:
-        where, files = entry.path, _checked_file(name, entry)
-        images = decode.npz(Path(entry.path))
+        where = str(entry.path)
+        files = _checked_file(name, where, entry.sha256)
+        images = decode.npz(Path(where))
     else:
         folder = params.path("data", "raw", source.name)
         where, files = str(folder), _fetched_files(source, folder, params.data.mirrors)
@@ -65,19 +68,19 @@ def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) 
     return path
 
 
-def _checked_file(name: str, entry: Dataset) -> dict[str, dict[str, str]]:
+def _checked_file(name: str, path: str, sha256: str | None) -> dict[str, dict[str, str]]:
     try:
-        found = sha256_of(Path(entry.path))
+        found = sha256_of(Path(path))
     except OSError as error:
         raise UserError(
-            f"{entry.path}: {error.strerror}; correct datasets.{name}.path (from the working directory)"
+            f"{path}: {error.strerror}; correct datasets.{name}.path (from the working directory)"
         ) from None
-    if found != entry.sha256:
+    if found != sha256:
         raise UserError(
-            f"{entry.path}: has SHA-256 {found}, but datasets.{name}.sha256 = {entry.sha256}; "
+            f"{path}: has SHA-256 {found}, but datasets.{name}.sha256 = {sha256}; "
             "if the file is the one you mean, correct the sum"
         )
-    return {Path(entry.path).name: {"sha256": found, "from": entry.path}}
+    return {Path(path).name: {"sha256": found, "from": path}}
 
 
 def _fetched_files(source: Source, folder: Path, mirrors: tuple[str, ...]) -> dict[str, dict[str, str]]:
@@ -121,9 +124,12 @@ def _is_right(path: Path, name: str, entry: Dataset, source: Source | None) -> b
     except UserError as error:
         say(f"made anew: {error}")
         return False
-    files = found.get("files")
+    files, text = found.get("files", {}), json.dumps(found)
+    trouble: str | None
     if found != _describe(name, entry, images, found["arrays_sha256"], files):
         trouble = f"{path.with_suffix('.json')} does not describe datasets.{name}"
+    elif text != without_secrets(text):
+        trouble = f"{path.with_suffix('.json')} holds the credentials of a mirror"
     elif not _same_files(files, entry, source):
         trouble = f"{path} was made from other files"
     else:

@@ -54,6 +54,11 @@ def _cifar10_urls() -> list[dict[str, str]]:
     return [{cifar10.filename: cifar10.url}]
 
 
+def _cifar100_urls() -> list[dict[str, str]]:
+    cifar100 = _torchvision().CIFAR100
+    return [{cifar100.filename: cifar100.url}]
+
+
 def _svhn_urls() -> list[dict[str, str]]:
     splits = _torchvision().SVHN.split_list
     return [{splits[split][1]: splits[split][0] for split in ("train", "test")}]
@@ -102,6 +107,20 @@ _CIFAR10_BINARY = {
     ),
     "test_batch.bin": RawFile("8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b", 30_730_000),
 }
+_CIFAR100_ARCHIVE = {
+    "cifar-100-python.tar.gz": RawFile(
+        "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7", 169_001_437
+    ),
+}
+_CIFAR100_BINARY_ARCHIVE = {
+    "cifar-100-binary.tar.gz": RawFile(
+        "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec", 168_513_733
+    ),
+}
+_CIFAR100_BINARY = {
+    "train.bin": RawFile("f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29", 153_700_000),
+    "test.bin": RawFile("d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a", 30_740_000),
+}
 
 SOURCES = {
     "mnist": Source(
@@ -117,6 +136,11 @@ SOURCES = {
         forms=(_CIFAR10_ARCHIVE, _CIFAR10_BINARY),
         official=_cifar10_urls,
         arrays_sha256="87fc51ae5aa45d08a1c78a86eb032a5e1e7789cd0b5833a48cf43312578185c6",
+    ),
+    "cifar100": Source(
+        "cifar100",
+        forms=(_CIFAR100_ARCHIVE, _CIFAR100_BINARY_ARCHIVE, _CIFAR100_BINARY),
+        official=_cifar100_urls,
     ),
     "digits": Source(
         "digits", arrays_sha256="4a1abb85fbb01a34b12b063cc60f4a27df3c6c6a53002a181f1dd505bf9a5679"

@@ -40,7 +40,8 @@ from scipy.special import log_softmax
 
 from hal.errors import UserError
 from hal.files import write_text
-from hal.params import BASELINE, Cell, Params
+from hal.params import Cell, Params
+from hal.settings import BASELINE, superclass_of
 from hal.study import sealed
 from hal.study.grid import CellResult, check_file, load_grid, read_npz, scores, select
 from hal.study.separability import auc
@@ -81,17 +82,7 @@ def owners(superclasses: Superclasses, classes: int) -> np.ndarray:
     Raises:
         UserError: a class is in no superclass, in two, or out of range.
     """
-    owner = np.full(classes, -1)
-    for j, labels in enumerate(superclasses):
-        for label in labels:
-            if not 0 <= label < classes:
-                raise UserError(f"superclass {j} holds class {label}; there are {classes} classes")
-            if owner[label] >= 0:
-                raise UserError(f"class {label} is in superclasses {owner[label]} and {j}")
-            owner[label] = j
-    if (owner < 0).any():
-        raise UserError(f"class {np.flatnonzero(owner < 0)[0]} is in no superclass")
-    return owner
+    return np.array(superclass_of(superclasses, classes))
 
 
 def oracle_mask(logits: np.ndarray, label: np.ndarray, owner: np.ndarray) -> np.ndarray:

@@ -109,8 +109,7 @@ def scores(result: CellResult) -> pd.DataFrame:
         )
     frame = pd.DataFrame({"score": score, "label": label, "superclass": superclass})
     owner = np.full(256, -1)
-    for j, classes in enumerate(result.cell.superclasses):
-        owner[list(classes)] = j
+    owner[: result.cell.classes] = result.cell.superclass_of
     if (owner[frame["label"].to_numpy(dtype=np.uint8)] != frame["superclass"]).any():
         raise UserError(f"{path}: its superclasses are not those of {result.cell.case}")
     return frame

@@ -96,7 +96,7 @@ class DeviceData:
         )
         self._rows = torch.arange(self.height, device=device)
         self._columns = torch.arange(self.width, device=device)
-        self.superclass_of = superclass_of(cell.superclasses).to(device) if cell.superclasses else None
+        self.superclass_of = torch.tensor(cell.superclass_of, device=device) if cell.superclasses else None
         if cell.superclasses:
             self._hints = (torch.zeros if cell.hint == "zero" else torch.eye)(
                 self.superclasses, self.superclasses, device=device
@@ -151,11 +151,3 @@ class DeviceData:
         if self.hint == "random":
             return draw.superclass.to(self.device)
         return None if self.hint == "none" else self.superclass_of[self.training_labels(draw)]
-
-
-def superclass_of(superclasses: tuple[tuple[int, ...], ...]) -> Tensor:
-    """(K,) int64: the superclass of each class (section 4)."""
-    owner = torch.zeros(sum(map(len, superclasses)), dtype=torch.int64)
-    for j, classes in enumerate(superclasses):
-        owner[list(classes)] = j
-    return owner
