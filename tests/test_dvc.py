@@ -23,7 +23,8 @@ import yaml
 
 from hal.files import sha256_of
 from hal.params import load
-from tests.test_workflow import OVERLAY, cells_trained, planned, snakemake
+from tests.checkout import OVERLAY, snakemake
+from tests.test_workflow import cells_trained, planned
 from tests.tiny import ROOT, save_npz
 
 pytestmark = pytest.mark.slow

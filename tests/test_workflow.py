@@ -15,49 +15,17 @@ import pytest
 
 from hal.current import settings_sum
 from hal.errors import UserError
-from hal.files import sha256_of
 from hal.params import load
 from hal.workflow import cell_files, draw_command, figure_inputs, gpus, lock, overlays, prefix
-from tests.tiny import ROOT, save_npz
+from tests.checkout import make_checkout, snakemake
+from tests.tiny import ROOT
 from tests.train.test_cell import files_of
-
-OVERLAY = """
-root: runs/tiny
-grid: {{datasets: [tiny], seeds: [0, 1]}}
-datasets:
-  tiny:
-    source: npz
-    path: tiny-source.npz
-    sha256: {sha256}
-    title: Tiny
-    layers: 10
-    classes: [a, b, c, d]
-    cases:
-      pairs: {{title: pairs, superclasses: [[0, 1], [2, 3]]}}
-model: {{batch_norm_momentum: 0.1}}
-train: {{epochs: 2, batch_size: 16, max_lr: 0.1}}
-augment: {{pad: 1}}
-runtime: {{device: cpu}}
-"""
 
 
 @pytest.fixture
 def project(tmp_path) -> Path:
     """A checkout of its own, with an overlay whose cells train in a second."""
-    for name in ("Snakefile", "params.yaml", "src", "profiles", "configs", "docs"):
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
-    save_npz(tmp_path / "tiny-source.npz")
-    sha256 = sha256_of(tmp_path / "tiny-source.npz")
-    (tmp_path / "configs/tiny.yaml").write_text(OVERLAY.format(sha256=sha256), encoding="utf-8")
-    return tmp_path
-
-
-def snakemake(project: Path, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "snakemake", *arguments]
-    # A dry run reports on stdout, a real one on stderr.
-    return subprocess.run(
-        command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+    return make_checkout(tmp_path)
 
 
 def planned(project: Path, *arguments: str) -> dict[str, int]:
@@ -206,10 +174,8 @@ def test_one_snakemake_at_a_time_below_a_root(tmp_path):
 
 
 @pytest.mark.slow
-def test_changes_rerun_just_what_they_touch(project):
-    tiny = ("--configfile", "configs/tiny.yaml")
-    done = snakemake(project, *tiny)
-    assert done.returncode == 0, done.stdout
+def test_changes_rerun_just_what_they_touch(finished):
+    project, tiny = finished, ("--configfile", "configs/tiny.yaml")
     root = project / "runs/tiny"
     assert (root / "report/report.html").stat().st_size > 10_000
     assert not (project / "results").exists()

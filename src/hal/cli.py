@@ -115,6 +115,11 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_pdf)
 
     command = commands.add_parser(
+        "crate", help="pack a finished run as a Workflow Run RO-Crate, for an archive"
+    )
+    command.set_defaults(run=_crate)
+
+    command = commands.add_parser(
         "drawn", help="note from which cells and settings everything was drawn (for Snakemake)"
     )
     command.set_defaults(run=_drawn)
@@ -208,6 +213,12 @@ def _pdf(params: Params, arguments: argparse.Namespace) -> None:
     from hal.present.pdf import write_pdf
 
     print(write_pdf(params, arguments.note))
+
+
+def _crate(params: Params, arguments: argparse.Namespace) -> None:
+    from hal import crate
+
+    print(crate.write(params, arguments.overlays, Path(arguments.params)))
 
 
 def _draw(params: Params, arguments: argparse.Namespace) -> None:
