@@ -1,8 +1,10 @@
 """Pages of the site that are not written by hand, and links that lead out of docs/ (a hook of mkdocs)."""
 
 import argparse
+import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,6 +13,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from hal import cli
+from hal.json_schema import schemas
+from hal.yaml12 import read_yaml
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,7 +31,7 @@ _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made here."""
     made = {page: (ROOT / source).read_text(encoding="utf-8") for page, source in COPIES.items()}
-    made |= {"command-line.md": command_line()}
+    made |= {"command-line.md": command_line(), "params.md": settings()}
     for page, content in made.items():
         files.append(File.generated(config, page, content=content))
     return files
@@ -60,6 +64,65 @@ def command_line() -> str:
         f"## hal {name}\n\n{_sentence(said[name])}\n\n{_help(one)}" for name, one in commands.choices.items()
     ]
     return "\n\n".join(["# The command line", _sentence(parser.description), _help(parser), *sections])
+
+
+def settings() -> str:
+    """The reference of params.yaml, from the schema that editors use and the values in force."""
+    schema, values = schemas(ROOT / "params.yaml")["params.schema.json"], read_yaml(ROOT / "params.yaml")
+    sections = [
+        f"## {name}\n\n{one['description']}\n\n" + _table(name, one, values.get(name))
+        for name, one in schema["properties"].items()
+    ]
+    intro = (
+        "What [`params.yaml`](../params.yaml) and the overlays in `configs/` may hold; an overlay names what differs. "
+        "Editors know the same from `params.schema.json` and `overlay.schema.json`. The paper's experiment has the "
+        "values in the third column; where the paper is silent, the reason follows `Assumed`."
+    )
+    return "\n\n".join(["# The settings", intro, *sections])
+
+
+def _table(name: str, schema: dict[str, Any], value: Any) -> str:
+    head = "| key | what | value | may be |\n|---|---|---|---|\n"
+    return head + "\n".join(_rows(name, schema, value)) if "type" in schema else ""
+
+
+def _rows(path: str, schema: dict[str, Any], value: Any) -> Iterator[str]:
+    """A row a setting; those of a mapping by the names of its own choice stand below `<name>`."""
+    section = path.rsplit(".", 1)[-1]
+    if "<name>" in path and section in ("model", "train", "augment"):
+        yield f"| `{path}` | {_cell(schema['description'])} |  | keys of [{section}](#{section}) |"
+    elif "properties" in schema:
+        for key, one in schema["properties"].items():
+            yield from _rows(f"{path}.{key}", one, value.get(key) if isinstance(value, dict) else None)
+    elif "properties" in (entry := schema.get("additionalProperties") or {}):
+        yield from _rows(f"{path}.<name>", entry, None)
+    else:
+        shown = "" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
+        yield (
+            "| "
+            + " | ".join([f"`{path}`", _cell(schema.get("description", "")), shown, _cell(_may_be(schema))])
+            + " |"
+        )
+
+
+def _may_be(schema: dict[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_may_be(one) for one in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    least, most = schema.get("minItems"), schema.get("maxItems")
+    if schema.get("type") == "array":
+        many = "" if least is None else f" (exactly {least})" if least == most else f" (at least {least})"
+        return f"list{many} of: {_may_be(schema['items'])}"
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}
+    limits = [f"{sign} {schema[key]:,}" for key, sign in bounds.items() if key in schema]
+    return " ".join(
+        [{"string": "text"}.get(schema.get("type", ""), schema.get("type", "anything")), ", ".join(limits)]
+    ).strip()
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _help(parser: argparse.ArgumentParser) -> str:

@@ -1,5 +1,7 @@
 """One list of versions: pyproject.toml, requirements.lock, environment.yml, Makefile and CI agree."""
 
+import dataclasses
+import importlib.util
 import json
 import re
 import tomllib
@@ -10,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 import hal
 from hal.paper import load_paper
+from hal.settings import TrainSettings
 from tests.tiny import ROOT
 
 
@@ -149,3 +152,16 @@ def test_the_public_ci_and_the_other_one_say_nothing_that_make_does_not():
     assert pythons[0] == tomllib.loads(read("pyproject.toml"))["project"]["requires-python"].removeprefix(
         ">="
     )
+
+
+def test_the_site_has_a_page_for_every_command_and_every_setting():
+    spec = importlib.util.spec_from_file_location("pages", ROOT / "docs/pages.py")
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    commands = re.findall(r"^## hal (\w+)$", pages.command_line(), re.MULTILINE)
+    assert {"data", "train", "status", "report", "crate"} <= set(commands)
+    rows = dict(re.findall(r"^\| `(\S+)` \| .* \| (.*) \| .* \|$", pages.settings(), re.MULTILINE))
+    assert rows["train.epochs"] == "`250`"
+    assert "Assumed" in next(line for line in pages.settings().splitlines() if "`train.momentum`" in line)
+    assert {f"train.{field.name}" for field in dataclasses.fields(TrainSettings)} <= rows.keys()
+    assert "datasets.<name>.cases.<name>.superclasses" in rows
