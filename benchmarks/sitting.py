@@ -34,7 +34,7 @@ from train_speed import served
 from hal.cell_files import read_record
 from hal.files import write_text
 from hal.params import Params, load
-from hal.schema import read_yaml
+from hal.yaml12 import read_yaml
 
 LIMITS_S = {"tests": 300, "benchmark": 600, "profile": 120, "data": 300}
 HERE = Path(__file__).parent
