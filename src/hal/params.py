@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from hal.settings import (
     DataSettings,
     Grid,
     ModelSettings,
+    Name,
     RuntimeSettings,
     TrainSettings,
     Variant,
@@ -203,6 +205,10 @@ def load(path: Path | str = "params.yaml", overlays: Sequence[Path | str] = ()) 
     Raises:
         UserError: names the file, the key's full path, the value, and what is allowed.
     """
+    for file in (path, *overlays):
+        build(
+            Name, os.path.basename(file), "name of the file"
+        )  # it stands in the report, and in commands to paste
     base = content = read_yaml(Path(path))
     where = str(path)
     for overlay in overlays:
