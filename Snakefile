@@ -17,7 +17,7 @@ sys.path.insert(0, SOURCE)
 from hal import current, params, workflow as dag
 from hal.errors import UserError
 from hal.interruption import Interruption
-from hal.present import figures
+from hal.outputs import figure_names
 
 try:
     OVERLAYS = dag.overlays(workflow.overwrite_configfiles, workflow.config_settings.config)
@@ -34,7 +34,7 @@ dag.share_gpus(workflow, P)
 wildcard_constraints:
     dataset="|".join(P.datasets),
     seed="0|[1-9][0-9]*",
-    figure="|".join(figures.figure_names(P)),
+    figure="|".join(name for name in figure_names(P) if name != "overview"),
 
 
 HELD = []  # the lock, for as long as this process lives
@@ -179,33 +179,13 @@ use rule train_scored as train_unscored with:
         network=dag.networks(P, scored=False),
 
 
-rule table:
-    """Table 2 beside the paper's."""
-    input:
-        dag.cell_files(P, "cell.json"),
-        drawn("table"),
-    output:
-        dag.drawn_by(P, "table")[:-1],
-        report(f"{ROOT}results/table2.csv", caption="docs/captions/table2.rst", category="Table 2"),
-    log:
-        f"{ROOT}logs/table.log",
-    benchmark:
-        f"{ROOT}logs/benchmarks/table.tsv"
-    params:
-        settings=current.settings_sum(P),
-    message:
-        "Table 2"
-    shell:
-        "hal table > {log} 2>&1"
-
-
 rule controls:
     """What the hint is worth: the test logits of a data set's networks under every superclass."""
     input:
         lambda w: dag.control_inputs(P, w.dataset),
         drawn("controls"),
     output:
-        f"{ROOT}results/controls/{{dataset}}.csv",
+        multiext(f"{ROOT}results/controls/{{dataset}}", ".csv", ".sha256"),
     log:
         f"{ROOT}logs/controls/{{dataset}}.log",
     benchmark:
@@ -221,48 +201,76 @@ rule controls:
         "hal controls {wildcards.dataset} > {log} 2>&1"
 
 
-rule analysis:
-    """Table 2b, statistics, separability, convergence and the verdicts."""
+rule study:
+    """Every table of results/: errors, statistics, separability, convergence, what the hint is worth, the verdicts."""
     input:
-        dag.analysis_inputs(P),
-        drawn("analysis"),
+        dag.study_inputs(P),
+        drawn("study"),
     output:
-        dag.drawn_by(P, "analysis")[:-2],
-        report(f"{ROOT}results/table2b.md", caption="docs/captions/table2b.rst", category="Table 2b"),
-        report(f"{ROOT}results/verdicts.md", caption="docs/captions/verdicts.rst", category="Verdicts"),
+        dag.drawn_by(P, "study"),
     log:
-        f"{ROOT}logs/analysis.log",
+        f"{ROOT}logs/study.log",
     benchmark:
-        f"{ROOT}logs/benchmarks/analysis.tsv"
+        f"{ROOT}logs/benchmarks/study.tsv"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
         settings=current.settings_sum(P),
     message:
-        "controls, statistics and verdicts"
+        "tables, statistics and verdicts"
     shell:
-        "hal analyse > {log} 2>&1"
+        "hal study > {log} 2>&1"
 
 
-rule metrics:
-    """The errors and the loss curves in the forms that DVC compares."""
+rule tables:
+    """The main tables for people."""
     input:
-        dag.cell_files(P, "cell.json"),
-        dag.cell_files(P, "curves.csv"),
-        drawn("metrics"),
+        dag.drawn_by(P, "study"),
+        drawn("tables"),
     output:
-        dag.drawn_by(P, "metrics"),
+        dag.drawn_by(P, "tables")[:2],
+        report(
+            dag.drawn_by(P, "tables")[2:],
+            caption="docs/captions/tables.rst",
+            category="Tables",
+        ),
     log:
-        f"{ROOT}logs/metrics.log",
+        f"{ROOT}logs/tables.log",
     benchmark:
-        f"{ROOT}logs/benchmarks/metrics.tsv"
+        f"{ROOT}logs/benchmarks/tables.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         settings=current.settings_sum(P),
     message:
-        "metrics and loss curves for DVC"
+        "tables for people"
     shell:
-        "hal metrics > {log} 2>&1"
+        "hal tables > {log} 2>&1"
+
+
+rule overview:
+    """Table 2 as a picture, wide and for one column."""
+    input:
+        dag.figure_inputs(P, "overview"),
+        lambda w: dag.force_if_outdated(workflow, OUTDATED, dag.drawn_by(P, "figure/overview")),
+    output:
+        dag.drawn_by(P, "figure/overview")[1:],
+        report(dag.drawn_by(P, "figure/overview")[0], caption="docs/captions/figure.rst", category="Figures"),
+    log:
+        f"{ROOT}logs/figures/overview.log",
+    benchmark:
+        f"{ROOT}logs/benchmarks/figures/overview.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=current.settings_sum(P),
+    message:
+        "figure overview"
+    shell:
+        "hal figure overview > {log} 2>&1"
 
 
 rule figure:
@@ -291,12 +299,7 @@ rule figure:
 rule report:
     """The report as HTML and as LaTeX."""
     input:
-        dag.cell_files(P, "cell.json"),
-        rules.table.output,
-        rules.analysis.output,
-        expand(
-            "{root}figures/{figure}.{kind}", root=ROOT, figure=figures.figure_names(P), kind=["svg", "pdf"]
-        ),
+        dag.report_inputs(P),
         drawn("report"),
     output:
         dag.drawn_by(P, "report"),

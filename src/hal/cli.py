@@ -84,20 +84,17 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--cells", action="store_true", help="only these, not what was drawn from them")
     command.set_defaults(run=_verify)
 
-    command = commands.add_parser("table", help="write Table 2 from the cells there are")
-    command.set_defaults(run=_table)
-
     command = commands.add_parser("controls", help="measure what the hint is worth, from the cells there are")
     command.add_argument("datasets", nargs="*", metavar="DATASET", help="none: all of the grid")
     command.set_defaults(run=_controls)
 
     command = commands.add_parser(
-        "analyse", help="write Table 2b, statistics, separability, convergence and the verdicts"
+        "study", help="compute all tables of results/ from the cells and controls there are"
     )
-    command.set_defaults(run=_analyse)
+    command.set_defaults(run=_study)
 
-    command = commands.add_parser("metrics", help="write the errors and loss curves that DVC compares")
-    command.set_defaults(run=_metrics)
+    command = commands.add_parser("tables", help="write the main tables for people, in Markdown and LaTeX")
+    command.set_defaults(run=_tables)
 
     command = commands.add_parser("figure", help="draw one figure, or all, from the cells there are")
     command.add_argument("names", nargs="*", metavar="NAME", help="none: all of them")
@@ -118,6 +115,12 @@ def parser() -> argparse.ArgumentParser:
         "crate", help="pack a finished run as a Workflow Run RO-Crate, for an archive"
     )
     command.set_defaults(run=_crate)
+
+    command = commands.add_parser(
+        "draw",
+        help="all of this from the cells there are, training nothing: controls, study, tables, figures, report, PDF",
+    )
+    command.set_defaults(run=_draw)
 
     command = commands.add_parser(
         "drawn", help="note from which cells and settings everything was drawn (for Snakemake)"
@@ -166,13 +169,6 @@ def _verify(params: Params, arguments: argparse.Namespace) -> None:
         )
 
 
-def _table(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.study import sensitivity, table2
-
-    for path in table2.write(params, arguments.overlays, Path(arguments.params)) + sensitivity.write(params):
-        print(path)
-
-
 def _controls(params: Params, arguments: argparse.Namespace) -> None:
     from hal.study import controls
 
@@ -180,24 +176,25 @@ def _controls(params: Params, arguments: argparse.Namespace) -> None:
         print(controls.write(params, dataset))
 
 
-def _analyse(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.study import write_study
+def _study(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.study import run
 
-    for path in write_study.write(params, arguments.overlays, Path(arguments.params)):
+    for path in run.write(params):
         print(path)
 
 
-def _metrics(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.study import dvc_metrics
+def _tables(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.present import write_tables
 
-    for path in dvc_metrics.write(params):
+    for path in write_tables.write(params, arguments.overlays, Path(arguments.params)):
         print(path)
 
 
 def _figure(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.outputs import figure_names
     from hal.present import figures
 
-    for name in arguments.names or figures.figure_names(params):
+    for name in arguments.names or figure_names(params):
         for path in figures.draw(params, name):
             print(path)
 
@@ -223,7 +220,7 @@ def _crate(params: Params, arguments: argparse.Namespace) -> None:
 
 def _draw(params: Params, arguments: argparse.Namespace) -> None:
     arguments.datasets, arguments.names, arguments.note = [], [], None
-    for step in (_table, _controls, _analyse, _metrics, _figure, _report):
+    for step in (_controls, _study, _tables, _figure, _report):
         step(params, arguments)
     from hal.workflow import drawn_by
 

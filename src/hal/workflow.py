@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from hal import locks, nvidia_mps, snakemake_internals
 from hal.cell_files import read_record
 from hal.errors import UserError
+from hal.outputs import figure_files, figure_names, printed_files, study_files
 from hal.params import Cell, Params
-from hal.present import figures, pdf
-from hal.study.sensitivity import families
+from hal.present import pdf
 
 
 def overlays(configfiles: Sequence[Path], config: Mapping[str, Any]) -> list[str]:
@@ -44,18 +44,6 @@ def shell_function(python: str, source: str, files: Sequence[str]) -> str:
     words = shlex.join([python, "-m", "hal", *(word for file in files for word in ("--overlay", file))])
     code = f'set -euo pipefail; export PYTHONPATH={shlex.quote(source)}; hal() {{ {words} "$@"; }}; '
     return code.replace("{", "{{").replace("}", "}}")
-
-
-ANALYSES = (
-    "table2b",
-    "statistics",
-    "separability",
-    "correlation",
-    "convergence",
-    "hint",
-    "borders",
-    "verdicts",
-)
 
 
 def prefix(params: Params) -> str:
@@ -121,18 +109,28 @@ def networks(params: Params, scored: bool) -> str:
 def control_inputs(params: Params, dataset: str) -> list[str]:
     """What a data set's controls are computed from."""
     cells = [cell for cell in params.cells() if cell.dataset == dataset]
-    predictions = [f"{prefix(params)}checkpoints/{cell.name}/predictions.npz" for cell in cells]
-    return predictions + cell_files(params, "cell.json", dataset)
+    heavy = [f"{prefix(params)}checkpoints/{cell.name}/predictions.npz" for cell in cells]
+    heavy += [f"{prefix(params)}checkpoints/{cell.name}/auxiliary.npz" for cell in cells if cell.scored]
+    scores = cell_files(params, "scores.npz", dataset, scored_only=True)
+    return heavy + scores + cell_files(params, "cell.json", dataset)
 
 
-def analysis_inputs(params: Params) -> list[str]:
-    """What Table 2b, the statistics and the verdicts are computed from."""
+def study_inputs(params: Params) -> list[str]:
+    """What all tables of results/ are computed from."""
     return [
         *cell_files(params, "cell.json"),
         *cell_files(params, "curves.csv"),
         *cell_files(params, "scores.npz", scored_only=True),
-        *(f"{prefix(params)}results/controls/{dataset}.csv" for dataset in params.grid.datasets),
+        *(file for dataset in params.grid.datasets for file in drawn_by(params, f"controls/{dataset}")),
     ]
+
+
+def report_inputs(params: Params) -> list[str]:
+    """What the report is written from."""
+    figures = [file for name in figure_names(params) for file in drawn_by(params, f"figure/{name}")]
+    descriptions = [f"{prefix(params)}data/{dataset}.json" for dataset in params.grid.datasets]
+    pages = [file for file in figures if file.endswith((".svg", ".pdf"))]
+    return [*cell_files(params, "cell.json"), *drawn_by(params, "study"), *pages, *descriptions]
 
 
 def all_cell_files(params: Params, dataset: str) -> list[str]:
@@ -175,7 +173,7 @@ def drawn_files(params: Params) -> list[str]:
 
 
 def drawn_by(params: Params, rule: str) -> list[str]:
-    """The files that a rule draws: `controls/<data set>`, `table`, `analysis`, `metrics`, `figure/<name>` or `report`."""
+    """The files that a rule draws: `controls/<data set>`, `study`, `tables`, `figure/<name>`, `report` or `pdf`."""
     return _drawn(params)[rule]
 
 
@@ -186,25 +184,22 @@ def pdf_outdated(params: Params) -> list[str]:
 
 
 def _drawn(params: Params) -> dict[str, list[str]]:
-    root = prefix(params)
+    def paths(files: Sequence[Path]) -> list[str]:
+        return [str(file) for file in files]
 
-    def results(*names: str) -> list[str]:
-        return [f"{root}results/{name}" for name in names]
-
-    varied = [f"sensitivity{kind}" for kind in (".csv", ".md") if families(params)]
+    controls = {
+        dataset: params.path("results", "controls", f"{dataset}.csv") for dataset in params.grid.datasets
+    }
     return {
-        **{f"controls/{dataset}": results(f"controls/{dataset}.csv") for dataset in params.grid.datasets},
-        "table": results("table2.md", "table2.tex", *varied, "table2.csv"),
-        "analysis": results(
-            *(f"{name}.csv" for name in ANALYSES), "table2b.tex", "table2b.md", "verdicts.md"
-        ),
-        "metrics": results("metrics.json", "loss.csv"),
         **{
-            f"figure/{name}": [str(path) for path in figures.figure_paths(params, name)]
-            for name in figures.figure_names(params)
+            f"controls/{dataset}": paths([file, file.with_suffix(".sha256")])
+            for dataset, file in controls.items()
         },
-        "report": [f"{root}report/report.html", f"{root}report/report.tex"],
-        "pdf": [f"{root}report/pdf.txt"],
+        "study": paths(study_files(params)),
+        "tables": paths(printed_files(params)),
+        **{f"figure/{name}": paths(figure_files(params, name)) for name in figure_names(params)},
+        "report": paths([params.path("report", name) for name in ("report.html", "report.tex")]),
+        "pdf": paths([params.path("report", "pdf.txt")]),
     }
 
 
@@ -225,11 +220,11 @@ def is_stale(params: Params, cell: Cell) -> bool:
 
 def figure_inputs(params: Params, figure: str) -> list[str]:
     """What a figure is drawn from."""
-    kind, dataset = figures.figure_names(params)[figure]
-    if kind == "sensitivity":
-        return cell_files(params, "cell.json")
-    if kind in ("listens", "borders"):
-        return [f"{prefix(params)}results/{'hint' if kind == 'listens' else 'borders'}.csv"]
+    kind, dataset = figure_names(params)[figure]
+    if kind in ("overview", "sensitivity"):
+        return cell_files(params, "cell.json") + (drawn_by(params, "study") if kind == "overview" else [])
+    if dataset is None:
+        return drawn_by(params, "study")
     drawn = cell_files(
         params, "curves.csv" if kind == "loss" else "scores.npz", dataset, scored_only=kind != "loss"
     )

@@ -5,12 +5,22 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from hal.errors import UserError
 from hal.params import Params
-from hal.study.grid import CellResult, scores, select
-from hal.titles import case_title, dataset_title, superclass_names
+from hal.study.grid import CellResult, select
+from hal.titles import case_title, dataset_title
 
+# The computed tables that a figure is drawn from, beside the files of the cells.
+DATA = {
+    "overview": ("table2.csv", "statistics.csv", "table2b.csv"),
+    "listens": ("hint.csv",),
+    "borders": ("borders.csv",),
+    "separability": ("pairs.csv", "correlation.csv"),
+}
 OF_ALL = {
+    "overview": (
+        "Test errors of every network (small dots: one a seed), their means with Student's 95 % interval, the paper's printed means "
+        "with their deviation, and the baseline's error when its logits are masked with the same hint. Left is better."
+    ),
     "listens": (
         "Left: the share of test images whose predicted class changes with the superclass told, mean and 95 % interval over "
         "the seeds. Right: the mean test error told the truth, told what helps or hurts each image most, and with the logits "
@@ -50,17 +60,26 @@ def caption(params: Params, kind: str, dataset: str) -> str:
     )
 
 
-def alternative(params: Params, kind: str, dataset: str, results: Sequence[CellResult]) -> str:
+def alternative(
+    params: Params, kind: str, dataset: str, results: Sequence[CellResult], separability: pd.DataFrame
+) -> str:
     """The figure in words, with its main numbers."""
     if kind == "sensitivity":
         return f"Test errors of every variant of {dataset_title(params, dataset)}; the table of variants has the numbers."
-    describe = _final_losses if kind == "loss" else _median_scores
-    said = [describe(params, dataset, case, select(results, dataset, case)) for case in params.cases(dataset)]
-    what = "Line chart of losses" if kind == "loss" else "Distributions of auxiliary scores"
-    return f"{what}, a panel for each case. {' '.join(filter(None, said))}"
+    if kind == "loss":
+        said = [_final_losses(case, select(results, dataset, case)) for case in params.cases(dataset)]
+        return f"Line chart of losses, a panel for each case. {' '.join(said)}"
+    whole = separability[(separability["dataset"] == dataset) & (separability["level"] == "all")]
+    said = [
+        f"{case_title(params, dataset, case)}, n = {len(rows)}: AUC {rows['auc'].mean():.2f}, overlap {rows['overlap'].mean():.2f}."
+        for case, rows in whole.dropna(subset=["auc"]).groupby("case", sort=False)
+    ]
+    return (
+        f"Distributions of auxiliary scores, a panel for each case. {' '.join(said) or 'No finished cell.'}"
+    )
 
 
-def _final_losses(params: Params, dataset: str, case: str, cells: Sequence[CellResult]) -> str:
+def _final_losses(case: str, cells: Sequence[CellResult]) -> str:
     counted = [cell.record for cell in cells if cell.ok]
     if not counted:
         return f"{case}: no finished cell."
@@ -68,30 +87,15 @@ def _final_losses(params: Params, dataset: str, case: str, cells: Sequence[CellR
     return f"{case}, n = {len(counted)}: final training loss {train:.3g}, final test loss {test:.3g}."
 
 
-def _median_scores(params: Params, dataset: str, case: str, cells: Sequence[CellResult]) -> str:
-    if not cells[0].cell.superclasses:
-        return ""
-    shown = next((cell for cell in cells if cell.ok), None)
-    if shown is None:
-        return f"{case_title(params, dataset, case)}: no finished cell."
-    try:
-        table = scores(shown)
-    except UserError:
-        return f"{case_title(params, dataset, case)}: the scores cannot be read."
-    medians = table[np.isfinite(table["score"])].groupby("superclass")["score"].median()
-    names = superclass_names(params, dataset, case)
-    said = ", ".join(f"{names[j]} {median:.3g}" for j, median in medians.items())
-    return f"{case_title(params, dataset, case)}, seed {shown.cell.seed}: median score of {said}."
-
-
 def alternative_of_all(params: Params, kind: str, pairs: pd.DataFrame) -> str:
     """A figure of all data sets in words."""
     if kind != "separability":
         what = {
+            "overview": "Dot plot of test errors",
             "listens": "Shares of flipped predictions and errors under several hints",
             "borders": "Scatter plot",
         }[kind]
-        return f"{what}, a {'row' if kind == 'listens' else 'point'} for each data set and case; the tables have the numbers."
+        return f"{what}, a {'point' if kind == 'borders' else 'row'} for each data set and case; the tables have the numbers."
     said = [
         f"{dataset_title(params, r.dataset)} {r.case}: AUC {r.auc:.2f}, overlap {r.overlap:.2f}, {r.percent:.0f} %."
         for r in pairs.itertuples()

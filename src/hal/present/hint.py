@@ -1,12 +1,12 @@
-"""Does the network listen? The tables of `study.hint`, and what they say in words that the numbers choose."""
+"""Does the network listen? The tables of `study.hint`."""
 
 import math
 
 import pandas as pd
 
 from hal.params import Params
+from hal.present.blocks import Table, columns, grouped
 from hal.present.numbers import NONE, counted, interval, number, signed
-from hal.present.tables import Table, grouped
 from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title
 
@@ -56,64 +56,23 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
         )
         nobody = (number(r.no_oracle), number(r.no_oracle_mixture), number(r.no_oracle_baseline))
         split.append((title, (name, *parts, *nobody)))
-    headings = ("Case", "n", "Flips", "Blind", "Best", "HAL", "Worst", "Score change", "AUC own / same")
-    of_split = ("Case", "Baseline masked", "HAL masked", "HAL", "Unused hint", "Features")
+    listening = columns(
+        "Case",
+        "n",
+        "Flips (%)",
+        "Blind (%)",
+        "Best (%)",
+        "HAL (%)",
+        "Worst (%)",
+        "Score change",
+        "AUC own / same",
+    )
+    parts = ("Baseline masked", "HAL masked", "HAL", "Unused hint", "Features")
+    of_split = columns("Case", *parts, "No hint: pair", "No hint: mixture", "No hint: baseline's")
     return [
-        Table("listens", "Does the network listen?", LISTENS, headings, grouped(listens)),
-        Table(
-            "gain-split",
-            "What a gain is made of",
-            SPLIT,
-            (*of_split, "No hint: pair", "mixture", "baseline's"),
-            grouped(split),
-        ),
+        Table("listens-table", "Does the network listen?", LISTENS, listening, grouped(listens), wide=True),
+        Table("gain-split", "What a gain is made of", SPLIT, of_split, grouped(split), wide=True),
     ]
-
-
-def findings(params: Params, hint: pd.DataFrame) -> list[str]:
-    """A sentence or two for each data set: whether its networks listen, and which part of a gain is whose."""
-    said = []
-    for dataset, all_rows in hint.groupby("dataset", sort=False):
-        rows = all_rows[~all_rows["control"].astype(bool)].dropna(subset=["flips", "features"])
-        if len(rows):
-            said.append(f"{dataset_title(params, dataset)}: {_listening(rows)} {_parts(rows)}")
-    return said
-
-
-def _listening(rows: pd.DataFrame) -> str:
-    flips = f"told another superclass, HAL's networks change {_range(rows['flips'])} % of their predictions"
-    blind = rows["blind"]
-    if blind.max() < 0.5:
-        return f"{flips}; their logits depend on it for practically every image."
-    return f"{flips}; for {_range(blind)} % of the images the logits are the same whatever is told."
-
-
-def _parts(rows: pd.DataFrame) -> str:
-    known = rows.dropna(subset=["features_low", "unused_low"])
-    if known.empty:
-        return "With a single seed it cannot be told how much of a gain is the hint's and how much the features'; more seeds would."
-    better = list(known[known["features_high"] < 0]["case"])
-    worse = list(known[known["features_low"] > 0]["case"])
-    unused = list(known[known["unused_low"] > 0]["case"])
-    parts = []
-    if better:
-        parts.append(
-            f"in {', '.join(better)} HAL lies below the masked baseline even with the mask laid over both: that part of the gain is the features'"
-        )
-    if worse:
-        parts.append(f"in {', '.join(worse)} HAL's features are worse than the baseline's")
-    if not better and not worse:
-        parts.append(
-            "with the mask laid over both, no case differs from the masked baseline by more than the seeds do: no part of a gain is shown to be the features', all of it can be the hint's"
-        )
-    if unused:
-        parts.append(f"in {', '.join(unused)} a part of the hint stays unused, which a mask would still take")
-    return f"{'; '.join(parts)[0].upper()}{'; '.join(parts)[1:]}."
-
-
-def _range(values: pd.Series) -> str:
-    low, high = f"{values.min():.2g}", f"{values.max():.2g}"
-    return low if low == high else f"{low} to {high}"
 
 
 def _share(row: tuple, name: str) -> str:

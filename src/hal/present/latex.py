@@ -1,6 +1,14 @@
-"""Any text as LaTeX that pdfLaTeX can set."""
+"""Any text, and tables, as LaTeX that pdfLaTeX can set."""
 
+import re
 import unicodedata
+
+from hal.present.blocks import Column, Table
+
+CODE = re.compile(r"`([^`]*)`")
+TOGETHER = re.compile(r" (?=±)|(?<=±) |(?<=[\d.],) (?=[+−\d])| (?=of \d)|(?<=of) (?=\d)")
+_COLOURS = {"good": "good", "bad": "warning", "partial": "warning", "quiet": "quiet"}
+_NARROW = 9  # characters: a column of such numbers takes the width that it needs
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -57,3 +65,85 @@ def _escaped(character: str) -> str:
     if known and character.isprintable():
         return character
     return f"[U+{ord(character):04X}]"
+
+
+class Tex(str):
+    """Text that is LaTeX already."""
+
+
+def prose(text: str) -> Tex:
+    """Text whose parts in backticks are code."""
+    return Tex("".join(code(p) if i % 2 else escape(p) for i, p in enumerate(CODE.split(str(text)))))
+
+
+def code(text: str) -> Tex:
+    """Typewriter text that may break behind / . _ and = and within a long row of digits."""
+    pieces = re.split(r"(?<=[/._=])|(?<=[0-9a-f]{8})(?=[0-9a-f]{8})", str(text))
+    set_ = r"\allowbreak{}".join(map(escape, pieces))
+    return Tex(r"\texttt{" + set_.replace("--", "-{}-") + "}")  # -- would be set as a dash
+
+
+def entry(text: str, column: Column) -> Tex:
+    """An entry of a table."""
+    if column.kind == "code":
+        tex = code(text) if text else ""
+    elif column.kind == "number":
+        tex = escape(TOGETHER.sub("\u00a0", text))
+    else:
+        tex = prose(text)
+    mark = getattr(text, "mark", "")
+    if mark == "strong":
+        return Tex(rf"\textbf{{{tex}}}")
+    return Tex(rf"\textcolor{{{_COLOURS[mark]}}}{{{tex}}}") if mark else Tex(tex)
+
+
+def layout(table: Table) -> str:
+    """The columns of a longtable that fills the line: short numbers take what they need, the others share the rest."""
+    rows = [row for _, rows in table.groups for row in rows]
+    short = [
+        column.kind == "number" and max([len(row[i]) for row in rows] + [len(column.heading)]) <= _NARROW
+        for i, column in enumerate(table.columns)
+    ]
+    shares = [0 if narrow else column.width for narrow, column in zip(short, table.columns, strict=True)]
+    rest = 1 - 0.075 * sum(short) - 0.016 * len(short)
+    specs = [
+        "r"
+        if narrow
+        else f"{'R' if column.kind == 'number' else 'L'}{{{rest * column.width / sum(shares):.3f}\\linewidth}}"
+        for narrow, column in zip(short, table.columns, strict=True)
+    ]
+    return "@{}" + "".join(specs) + "@{}"
+
+
+def tabular(table: Table) -> str:
+    """The table as a `table` environment for a paper; needs the packages booktabs, array and xcolor."""
+    headings = " & ".join(escape(column.heading) for column in table.columns)
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{prose(table.caption)}}}",
+        rf"\label{{tab:{table.id}}}",
+    ]
+    lines += [
+        r"\scriptsize" if table.wide else r"\small",
+        rf"\begin{{tabular}}{{{_paper_columns(table)}}}",
+        r"\toprule",
+    ]
+    lines.append(f"{headings} \\\\")
+    for group, rows in table.groups:
+        lines.append(r"\midrule")
+        if group:
+            lines.append(rf"\multicolumn{{{len(table.columns)}}}{{l}}{{{escape(group)}}} \\")
+        for row in rows:
+            cells = (entry(text, column) for text, column in zip(row, table.columns, strict=True))
+            lines.append(" & ".join(cells) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    if table.notes:
+        lines.append(r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize")
+        lines += [rf"{escape(note)}\par" for note in table.notes]
+        lines.append(r"\end{minipage}")
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _paper_columns(table: Table) -> str:
+    return "".join("r" if column.kind == "number" else "p{4cm}" for column in table.columns)

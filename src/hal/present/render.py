@@ -1,8 +1,7 @@
-"""The content as HTML and as LaTeX."""
+"""The report as HTML and as LaTeX."""
 
 import base64
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,14 +12,10 @@ from markupsafe import escape as escape_html
 from hal.departures import PARAMS
 from hal.files import write_text
 from hal.params import Params
-from hal.present import content, latex
-
-_TOGETHER = re.compile(r" (?=±)|(?<=±) |(?<=[\d.],) (?=[+−\d])| (?=of \d)|(?<=of) (?=\d)")
-_CODE = re.compile(r"`([^`]*)`")
-
-
-class Tex(str):
-    """Text that is LaTeX already."""
+from hal.present import latex, report
+from hal.present.blocks import Column
+from hal.present.inline_svg import inline
+from hal.present.latex import Tex
 
 
 def render(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> list[Path]:
@@ -30,22 +25,42 @@ def render(params: Params, overlays: Sequence[Path | str] = (), path: Path = PAR
         params: the experiment, read from `path` with `overlays`.
         overlays: the files laid over params.yaml.
         path: params.yaml, whose comments are the assumptions.
+
+    Raises:
+        UserError: a table of results/ is missing or damaged.
     """
-    data = content.build(params, overlays, path)
+    document = report.build(params, overlays, path)
     folder = params.path("report")
     html, tex = folder / "report.html", folder / "report.tex"
-    write_text(html, _html().get_template("report.html.j2").render(c=data))
-    write_text(tex, _tex(folder).get_template("report.tex.j2").render(c=data))
+    write_text(html, _html().get_template("report.html.j2").render(d=document))
+    write_text(tex, _tex(folder).get_template("report.tex.j2").render(d=document))
     return [html, tex]
 
 
 def _html() -> jinja2.Environment:
     environment = _environment(autoescape=True)
-    environment.filters["prose"] = lambda text: Markup(_CODE.sub(r"<code>\1</code>", str(escape_html(text))))
-    environment.filters["data_uri"] = lambda path: (
-        f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
-    )
+    environment.filters |= {
+        "prose": lambda text: Markup(latex.CODE.sub(r"<code>\1</code>", str(escape_html(text)))),
+        "entry": _html_entry,
+        "inline": lambda path, name, label: Markup(
+            inline(path.read_text(encoding="utf-8"), name, str(escape_html(label)))
+        ),
+        "data_uri": lambda content: f"data:text/csv;base64,{base64.b64encode(content).decode()}",
+        "mark": lambda text: getattr(text, "mark", ""),
+    }
     return environment
+
+
+def _html_entry(text: str, column: Column) -> Markup:
+    """An entry of a table; numbers never break within an interval or before a unit."""
+    if column.kind == "code":
+        shown = Markup("<code>{}</code>").format(text) if text else Markup("")
+    elif column.kind == "number":
+        shown = Markup("{}").format(latex.TOGETHER.sub("\u00a0", text))
+    else:
+        shown = Markup(latex.CODE.sub(r"<code>\1</code>", str(escape_html(str(text)))))
+    href = getattr(text, "href", "")
+    return Markup('<a href="{}">{}</a>').format(href, shown) if href else shown
 
 
 def _tex(folder: Path) -> jinja2.Environment:
@@ -59,10 +74,13 @@ def _tex(folder: Path) -> jinja2.Environment:
         comment_end_string="#))",
         finalize=lambda value: value if isinstance(value, Tex) else latex.escape(str(value)),
     )
-    environment.filters["prose"] = _prose
-    environment.filters["set"] = Tex  # what a macro gives is LaTeX already
-    environment.filters["code"] = _tex_code
-    environment.filters["beside"] = lambda path: Tex(Path(os.path.relpath(path, folder)).as_posix())
+    environment.filters |= {
+        "prose": latex.prose,
+        "entry": latex.entry,
+        "layout": lambda table: Tex(latex.layout(table)),
+        "set": Tex,  # what a macro gives is LaTeX already
+        "beside": lambda path: Tex(Path(os.path.relpath(path, folder)).as_posix()),
+    }
     return environment
 
 
@@ -75,16 +93,5 @@ def _environment(**options: object) -> jinja2.Environment:
         keep_trailing_newline=True,
         **options,
     )
-    environment.filters["together"] = lambda text: _TOGETHER.sub("\u00a0", text)
+    environment.tests["block"] = lambda block, kind: type(block).__name__ == kind
     return environment
-
-
-def _prose(text: str) -> Tex:
-    return Tex("".join(_tex_code(p) if i % 2 else latex.escape(p) for i, p in enumerate(_CODE.split(text))))
-
-
-def _tex_code(text: str) -> Tex:
-    """Typewriter text that may break behind / . _ and = and within a long row of digits."""
-    pieces = re.split(r"(?<=[/._=])|(?<=[0-9a-f]{8})(?=[0-9a-f]{8})", str(text))
-    code = r"\allowbreak{}".join(map(latex.escape, pieces))
-    return Tex(r"\texttt{" + code.replace("--", "-{}-") + "}")  # -- would be set as a dash

@@ -1,69 +1,108 @@
-"""The report's tables beyond Table 2, as text: every number is ready to be set."""
+"""The tables of numbers: every number is text already, ready to be set."""
 
-import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from hal.departures import Run
 from hal.params import Params
+from hal.present.blocks import Column, Table, Text, columns, grouped
 from hal.present.numbers import NONE, counted, interval, number, probability, signed, with_deviation
 from hal.settings import BASELINE
-from hal.study import table2b
-from hal.study.grid import CellResult
 from hal.study.resampling import Interval, moments
-from hal.study.sensitivity import entry, families, variant_title
-from hal.study.sensitivity import sensitivity as sensitivities
-from hal.study.write_study import Analyses
+from hal.study.sensitivity import families, variant_title
 from hal.titles import case_title, dataset_title, superclass_names
 
 
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A table whose rows are grouped by data set.
+def errors(params: Params, table: pd.DataFrame, run: Run) -> Table:
+    """Table 2, with what our means differ from the paper's."""
+    rows = []
+    for r in table.itertuples():
+        name = case_title(params, r.dataset, r.case)
+        href = f"../results/{r.dataset}/{r.case}/"
+        numbers = (
+            Text(with_deviation(r.mean, r.sd), "strong"),
+            with_deviation(r.paper_mean, r.paper_sd),
+            signed(r.mean - r.paper_mean),
+            signed(r.difference),
+            signed(r.paper_difference),
+        )
+        rows.append(
+            (dataset_title(params, r.dataset), (Text(name, href=href), _count(r.n, r.planned), *numbers))
+        )
+    caption = (
+        "Test error in percent after the last epoch: mean ± sample standard deviation over n seeds. Change: the mean's "
+        "difference from the baseline's, in percentage points; negative is better. The paper prints no deviation for its baseline."
+    )
+    headings = columns("Case", "n", "This run (%)", "Paper (%)", "Ours − paper", "Change", "Paper's change")
+    notes = tuple(missing(params, table))
+    return Table(
+        "errors-table", "Table 2", f"{run.statement} {caption}".strip(), headings, grouped(rows), notes
+    )
 
-    Attributes:
-        id: its name in links.
-        title: its number or name.
-        caption: what it shows.
-        headings: of all columns; the first column names the row.
-        groups: data sets with their rows.
-        notes: remarks below it.
-    """
 
-    id: str
-    title: str
-    caption: str
-    headings: tuple[str, ...]
-    groups: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
-    notes: tuple[str, ...] = ()
-
-
-def controls(params: Params, found: Analyses, run: Run) -> list[Table]:
+def controls(params: Params, table: pd.DataFrame, run: Run) -> list[Table]:
     """Table 2b: errors, and superclass accuracies."""
-    rows = table2b.printed_rows(params, found.table2b)
+    rows, accuracies = [], []
+    for r in table.itertuples():
+        title, name = dataset_title(params, r.dataset), case_title(params, r.dataset, r.case)
+        found = Interval(r.low, r.high)
+        difference = signed(r.difference) + (f" {interval(found, sign=True)}" if found.known else "")
+        numbers = (
+            with_deviation(r.baseline, r.baseline_sd),
+            with_deviation(r.masked, r.masked_sd),
+            with_deviation(r.hal, r.hal_sd),
+            difference,
+            with_deviation(r.no_hint, r.no_hint_sd),
+            with_deviation(r.wrong_hint, r.wrong_hint_sd),
+            number(r.wrong_hint_worst),
+        )
+        rows.append((title, (name, _count(r.n, r.planned), *numbers)))
+        shares = (getattr(r, f"{who}_superclass") for who in ("baseline", "hal", "no_hint", "wrong_hint"))
+        accuracies.append((title, (name, *map(number, shares))))
+    caption = (
+        "Test error in percent, mean ± sample standard deviation over n seeds. Masked: the baseline's "
+        "logits restricted to the classes of the true superclass: the same hint as HAL's, with no auxiliary block. "
+        "HAL − masked: the difference in points with Welch's 95 % interval; negative means that HAL makes more of the "
+        "hint. No hint: every superclass is tried and the most probable pair of a superclass and a class in it is "
+        "taken. Wrong hint: a wrong superclass is fed in, every wrong one with the same weight; worst: an image counts "
+        "as wrong if any wrong superclass misleads the network."
+    )
+    headings = ("n", "Baseline", "Masked", "HAL", "HAL − masked", "HAL, no hint", "HAL, wrong hint", "Worst")
+    accuracy = "How often the class predicted is of the true superclass, in percent; masked it always is."
     return [
         Table(
-            id="controls-errors",
-            title="Table 2b",
-            caption=table2b.caption(run),
-            headings=table2b.HEADINGS[1:],
-            groups=grouped((row.dataset, (row.case, *row.errors)) for row in rows),
-            notes=tuple(table2b.notes(params, found.table2b)),
+            "controls-errors",
+            "Table 2b",
+            f"{run.statement} {caption}".strip(),
+            columns("Case", *headings),
+            grouped(rows),
+            tuple(missing(params, table)),
+            wide=True,
         ),
         Table(
-            id="controls-accuracies",
-            title="Superclass accuracy",
-            caption=table2b.ACCURACY_CAPTION,
-            headings=table2b.ACCURACIES[1:],
-            groups=grouped((row.dataset, (row.case, *row.accuracies)) for row in rows),
+            "controls-accuracies",
+            "Superclass accuracy",
+            accuracy,
+            columns("Case", "Baseline", "HAL", "HAL, no hint", "HAL, wrong hint"),
+            grouped(accuracies),
         ),
     ]
 
 
-def statistics(params: Params, found: Analyses) -> Table:
+def missing(params: Params, table: pd.DataFrame) -> list[str]:
+    """What there is to say of rows, naming every cell that does not count; rows of which the same is said together."""
+    lines = []
+    for dataset in params.grid.datasets:
+        rows = table[(table["dataset"] == dataset) & (table["notes"] != "")]
+        for text, alike in rows.groupby("notes", sort=False):
+            lines.append(f"{dataset_title(params, dataset)} {', '.join(alike['case'])}: {text}.")
+    return lines
+
+
+def statistics(params: Params, comparisons: pd.DataFrame) -> Table:
     """How sure each difference from the baseline is."""
-    table = found.comparisons[found.comparisons["against"] != "oracle_mask"]
+    table = comparisons[comparisons["against"] != "oracle_mask"]
     planned = int(table["comparisons"].max())
     rows = []
     for r in table.itertuples():
@@ -89,16 +128,15 @@ def statistics(params: Params, found: Analyses) -> Table:
     )
     if (table["n"] == 1).any():
         caption += " A single seed gives no interval and no test, so none is printed there."
-    headings = ("Case", "n", "Error", "Difference", "Welch 95 %", "p", "Resolvable")
-    return Table("statistics-table", "Errors and differences", caption, headings, grouped(rows))
+    headings = columns("Case", "n", "Error (%)", "Difference", "Welch 95 %", "p", "Resolvable")
+    return Table("statistics-table", "Errors and differences", caption, headings, grouped(rows), wide=True)
 
 
-def separability(params: Params, found: Analyses) -> Table:
+def separability(params: Params, table: pd.DataFrame) -> Table:
     """How well scores split."""
     rows, notes = [], []
     for dataset in params.grid.datasets:
         for case in params.cases(dataset)[1:]:
-            table = found.separability
             mine = table[(table["dataset"] == dataset) & (table["case"] == case)]
             whole = mine[mine["level"] == "all"]
             auc, overlap = (moments(whole[name].dropna()) for name in ("auc", "overlap"))
@@ -121,14 +159,18 @@ def separability(params: Params, found: Analyses) -> Table:
         "share that the distributions have in common, 0 where they are apart, 1 where they are the same. Most mixed: the "
         "pair of superclasses, and the class, whose scores overlap most with (those of) other superclasses."
     )
-    headings = ("Case", "n", "AUC", "Overlap", "Most mixed pair", "Most mixed class")
+    headings = (
+        *columns("Case", "n", "AUC", "Overlap"),
+        Column("Most mixed pair", "text", 1.5),
+        Column("Most mixed class", "text"),
+    )
     return Table("separability-table", "Separability", caption, headings, grouped(rows), tuple(notes))
 
 
-def convergence(params: Params, found: Analyses) -> Table:
+def convergence(params: Params, convergence: pd.DataFrame) -> Table:
     """How fast losses fall."""
     rows = []
-    table = found.convergence.set_index(["dataset", "case", "loss"])
+    table = convergence.set_index(["dataset", "case", "loss"])
     notes = []
     for dataset in params.grid.datasets:
         for case in params.cases(dataset):
@@ -149,19 +191,21 @@ def convergence(params: Params, found: Analyses) -> Table:
         "case, divided by the number of epochs, with its bootstrap 95 % interval; 0.1 means a loss about 10 % below the "
         "baseline's, epoch for epoch. A case's loss profits from the hint as its error does."
     )
-    headings = ("Case", "Test loss: epochs", "Area", "Training loss: epochs", "Area")
+    headings = columns("Case", "Test loss: epochs", "Area", "Training loss: epochs", "Area")
     return Table("convergence-table", "Convergence", caption, headings, grouped(rows), tuple(notes))
 
 
-def sensitivity(params: Params, results: Sequence[CellResult]) -> list[Table]:
+def sensitivity(params: Params, all_rows: pd.DataFrame | None) -> list[Table]:
     """What each assumption is worth; a table for every data set that has variants."""
     found = []
     for dataset, members in families(params).items():
-        table = sensitivities(params, results)
+        if all_rows is None:
+            continue
+        table = all_rows[all_rows["dataset"] == dataset]
         rows = [
             (
                 dataset_title(params, dataset),
-                (variant, *(entry(row) for row in table[table["variant"] == variant].itertuples())),
+                (variant, *(_entry(row) for row in table[table["variant"] == variant].itertuples())),
             )
             for variant in (variant_title(params, member) for member in members)
         ]
@@ -169,17 +213,21 @@ def sensitivity(params: Params, results: Sequence[CellResult]) -> list[Table]:
             "Test error in percent after the last epoch when one assumption is varied and all else is as set: mean ± sample "
             "standard deviation (n seeds that count), and how many diverged."
         )
-        headings = ("Variant", *params.cases(dataset))
+        headings = columns("Variant", *params.cases(dataset))
         found.append(Table(f"{dataset}-sensitivity-table", "Sensitivity", caption, headings, grouped(rows)))
     return found
 
 
-def grouped(rows: Iterable[tuple[str, tuple[str, ...]]]) -> tuple:
-    """Rows (data set, cells) as a `Table` groups them."""
-    found: dict[str, list[tuple[str, ...]]] = {}
-    for dataset, cells in rows:
-        found.setdefault(dataset, []).append(cells)
-    return tuple((dataset, tuple(cells)) for dataset, cells in found.items())
+def _count(n: int, planned: int) -> Text:
+    return Text(counted(n, planned), "partial" if n < planned else "")
+
+
+def _entry(row: tuple) -> str:
+    """Such as `2.61 ± 0.85 (4), 1 diverged`."""
+    text = NONE if row.n == 0 else f"{row.mean:.2f}" + (f" ± {row.sd:.2f}" if row.n > 1 else "")
+    others = row.planned - row.n - row.diverged
+    remarks = [f"{row.diverged} diverged"] * bool(row.diverged) + [f"{others} missing"] * bool(others)
+    return ", ".join([f"{text} ({row.n})", *remarks])
 
 
 def _most_mixed(overlaps: pd.Series, names: Sequence[str]) -> str:

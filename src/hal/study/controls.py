@@ -38,11 +38,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
 
+from hal import sums
 from hal.errors import UserError
-from hal.files import write_text
 from hal.params import Cell, Params
 from hal.settings import BASELINE, superclass_of
-from hal.study import sealed
 from hal.study.grid import CellResult, check_file, load_grid, read_npz, scores, select
 from hal.study.separability import auc
 
@@ -235,7 +234,7 @@ def write(params: Params, dataset: str) -> Path:
     text = io.StringIO()
     frame.to_csv(text, index=False, lineterminator="\n")
     path = controls_path(params, dataset)
-    write_text(path, sealed.seal(text.getvalue()))
+    sums.write({path: text.getvalue()}, path.with_suffix(".sha256"))
     return path
 
 
@@ -413,9 +412,10 @@ def _of_another(result: CellResult, row: dict[str, Any]) -> bool:
 
 def _stored(params: Params, dataset: str) -> dict[tuple, dict[str, Any]]:
     """The rows of results/controls/<dataset>.csv by `_KEY`; a file that is not there, damaged or of another form has none."""
+    path = controls_path(params, dataset)
     try:
         frame = pd.read_csv(
-            io.StringIO(sealed.read(controls_path(params, dataset))),
+            io.StringIO(sums.read(path, path.with_suffix(".sha256"))),
             dtype={name: str for name in COLUMNS} | dict.fromkeys(_NUMBERS, float),
             keep_default_na=False,
             na_values={name: [""] for name in _NUMBERS},

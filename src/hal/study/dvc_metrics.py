@@ -1,15 +1,12 @@
 """The errors and the loss curves in the forms that `dvc metrics` and `dvc plots` read and compare."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from hal.files import write_text
 from hal.params import Params
-from hal.study.grid import CellResult, curves, load_grid, select
+from hal.study.grid import CellResult, curves, select
 
 
 def metrics(params: Params, results: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
@@ -42,12 +39,3 @@ def losses(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     grouped = pd.concat(frames).groupby(columns[:3], sort=False, as_index=False)
     return grouped[["train_loss", "test_loss"]].mean()
-
-
-def write(params: Params) -> list[Path]:
-    """Write results/metrics.json and results/loss.csv; return their paths."""
-    results = load_grid(params)
-    paths = [params.path("results", name) for name in ("metrics.json", "loss.csv")]
-    write_text(paths[0], json.dumps(metrics(params, results), indent=2) + "\n")
-    write_text(paths[1], losses(params, results).to_csv(index=False, float_format="%.5g"))
-    return paths

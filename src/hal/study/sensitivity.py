@@ -1,14 +1,11 @@
 """What the paper leaves open, one assumption at a time: what each is worth to the baseline and to every case."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
-from hal.files import write_text
 from hal.params import Params
-from hal.study.grid import CellResult, load_grid, select
-from hal.titles import dataset_title
+from hal.study.grid import CellResult, select
 
 UNVARIED = "as set"
 
@@ -57,40 +54,3 @@ def sensitivity(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows)
-
-
-def to_markdown(params: Params, table: pd.DataFrame) -> str:
-    """A table a data set: a row a variant, a column a case; mean ± sd (n), and how many diverged."""
-    parts = []
-    for base, rows in table.groupby("dataset", sort=False):
-        cases = params.cases(base)
-        lines = [
-            "| " + " | ".join([dataset_title(params, base), *cases]) + " |",
-            "|---|" + "--:|" * len(cases),
-        ]
-        for variant, of_variant in rows.groupby("variant", sort=False):
-            lines.append(f"| {variant} | " + " | ".join(entry(row) for row in of_variant.itertuples()) + " |")
-        parts.append("\n".join(lines))
-    caption = (
-        "Test error in percent after the last epoch: mean ± sample standard deviation (n seeds that count)."
-    )
-    return "\n\n".join([*parts, caption]) + "\n"
-
-
-def entry(row: tuple) -> str:
-    """One entry as text, such as `2.61 ± 0.85 (4), 1 diverged`."""
-    text = "–" if row.n == 0 else f"{row.mean:.2f}" + (f" ± {row.sd:.2f}" if row.n > 1 else "")
-    others = row.planned - row.n - row.diverged
-    remarks = [f"{row.diverged} diverged"] * bool(row.diverged) + [f"{others} missing"] * bool(others)
-    return ", ".join([f"{text} ({row.n})", *remarks])
-
-
-def write(params: Params) -> list[Path]:
-    """Write results/sensitivity.csv and .md, if anything is varied; return their paths."""
-    if not families(params):
-        return []
-    table = sensitivity(params, load_grid(params))
-    texts = {".csv": table.to_csv(index=False, float_format="%.6g"), ".md": to_markdown(params, table)}
-    for suffix, text in texts.items():
-        write_text(params.path("results", f"sensitivity{suffix}"), text)
-    return [params.path("results", f"sensitivity{suffix}") for suffix in texts]

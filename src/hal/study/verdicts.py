@@ -13,7 +13,6 @@ errors, taken as exact and without tolerance, say whether a claim agrees with th
 """
 
 import dataclasses
-import io
 import itertools
 import json
 import math
@@ -285,26 +284,15 @@ def verdict(claim: Claim, measured: Measured) -> Verdict:
     return Verdict(verdict=outcome.verdict, why=outcome.why, indication="", **found)
 
 
-def to_csv(found: Sequence[Verdict]) -> str:
+def table(found: Sequence[Verdict]) -> pd.DataFrame:
     """One row for each claim: id, place, says, test, tolerance, rule, verdict, why, indication, table, table_why."""
-    rows = [
+    return pd.DataFrame(
         {
             **{key: getattr(v.claim, key) for key in ("id", "place", "says", "test", "tolerance")},
             **{key: value for key, value in vars(v).items() if key != "claim"},
         }
         for v in found
-    ]
-    text = io.StringIO()
-    pd.DataFrame(rows).to_csv(text, index=False, float_format="%.6g", lineterminator="\n")
-    return text.getvalue()
-
-
-def tally(found: Sequence[Verdict]) -> str:
-    """How many claims got which verdict, and how many the paper's own table contradicts, in words."""
-    counts = [(sum(v.verdict == name for v in found), name) for name in VERDICTS]
-    contradicted = sum(v.table == CONTRADICTS for v in found)
-    counted = ", ".join(f"{n} {name}" for n, name in counts if n)
-    return f"{len(found)} claims: {counted}; the paper's own Table 2 contradicts {contradicted} of them"
+    )
 
 
 def _present(claim: Claim, params: Params) -> Claim:

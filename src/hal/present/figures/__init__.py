@@ -1,65 +1,39 @@
-"""Figures 2 to 7, the like for every other data set of params, and section 5's claim."""
+"""Figures 2 to 7, the like for every other data set of params, and what the paper has no figure for."""
 
 from pathlib import Path
 
 from hal.errors import UserError
-from hal.paper import load_paper
+from hal.outputs import FORMATS, figure_files, figure_names
 from hal.params import Params
+from hal.present.results import read_results
 from hal.study.grid import load_grid, select
-from hal.study.sensitivity import families
-
-KINDS = ("loss", "scores")
-FORMATS = ("svg", "pdf", "png")
-
-
-def figure_names(params: Params) -> dict[str, tuple[str, str | None]]:
-    """Every figure's name with its kind and data set: `fig2_mnist_loss`, or `digits_loss` beyond the paper.
-
-    The figure `separability` is of all data sets together. A variant has no figures of its own: all variants of a
-    data set are in one, such as `digits_sensitivity`.
-    """
-    names: dict[str, tuple[str, str | None]] = {}
-    for dataset in params.grid.datasets:
-        if params.datasets[dataset].variant_of is not None:
-            continue
-        printed = load_paper().dataset(params, dataset)
-        for kind in KINDS:
-            number = f"fig{printed.figures[kind]}_" if printed else ""
-            names[f"{number}{dataset}_{kind}"] = (kind, dataset)
-    names |= {f"{dataset}_sensitivity": ("sensitivity", dataset) for dataset in families(params)}
-    return names | {name: (name, None) for name in ("listens", "borders", "separability")}
-
-
-def figure_paths(params: Params, name: str) -> list[Path]:
-    """The files of a figure."""
-    return [params.path("figures", f"{name}.{suffix}") for suffix in FORMATS]
 
 
 def draw(params: Params, name: str) -> list[Path]:
-    """Draw the figure of that name and write it as SVG, PDF and PNG.
+    """Draw the figure of that name and write its files.
 
     Raises:
-        UserError: params have no figure of that name.
+        UserError: params have no figure of that name, or a table that it is drawn from is missing or damaged.
     """
     names = figure_names(params)
     if name not in names:
         raise UserError(f"figure {name!r}: there are {', '.join(names)}")
     kind, dataset = names[name]
+    files = figure_files(params, name)
     # Only drawing needs matplotlib, which is slow to import.
-    from hal.present.figures import borders, listens, loss, scores, sensitivity, separability, style
-    from hal.study.write_study import read_csv
+    from hal.present.figures import borders, listens, loss, overview, scores, sensitivity, separability, style
 
-    results = load_grid(params)
+    of_all = {"listens": (listens.draw, ["hint"]), "borders": (borders.draw, ["borders"])}
+    of_all["separability"] = (separability.draw, ["pairs", "correlation"])
+    of_dataset = {"loss": loss.draw, "scores": scores.draw}
     with style.applied():
-        if kind == "listens":
-            figure = listens.draw(params, read_csv(params, "hint"))
-        elif kind == "borders":
-            figure = borders.draw(params, read_csv(params, "borders"))
-        elif dataset is None:
-            figure = separability.draw(params, results)
-        elif kind == "sensitivity":
-            figure = sensitivity.draw(params, dataset, results)
-        else:
-            draw_one = {"loss": loss.draw, "scores": scores.draw}[kind]
-            figure = draw_one(params, dataset, select(results, dataset))
-        return style.save(figure, figure_paths(params, name))
+        if kind == "overview":
+            panels = overview.panels(params, load_grid(params), *read_results(params, "table2", "table2b"))
+            wide, column = (overview.draw(params, panels, columns) for columns in (2, 1))
+            return style.save(wide, files[: len(FORMATS)]) + style.save(column, files[len(FORMATS) :])
+        if dataset is None:
+            draw_one, tables = of_all[kind]
+            return style.save(draw_one(params, *read_results(params, *tables)), files)
+        if kind == "sensitivity":
+            return style.save(sensitivity.draw(params, dataset, load_grid(params)), files)
+        return style.save(of_dataset[kind](params, dataset, select(load_grid(params), dataset)), files)

@@ -1,7 +1,5 @@
 """Section 5's claim as a figure: does a network whose scores split better gain more?"""
 
-from collections.abc import Sequence
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,28 +9,26 @@ from hal.departures import note
 from hal.params import Params
 from hal.present.figures import style
 from hal.present.numbers import interval, number
-from hal.study.grid import CellResult
 from hal.study.resampling import Interval
-from hal.study.separability import pairs, predicts, separability
 from hal.titles import dataset_title
 
 _MARKERS = "os^Dv"
 
 
-def draw(params: Params, results: Sequence[CellResult]) -> Figure:
+def draw(params: Params, table: pd.DataFrame, correlation: pd.DataFrame) -> Figure:
     """A point for each data set and case: separability of its scores against what it takes off the baseline's error.
 
     Args:
         params: the experiment.
-        results: all its cells; those that are not ok leave their case's means.
+        table: `study.separability.pairs`.
+        correlation: `study.separability.predicts`.
     """
-    table = pairs(params, results, separability(params, results))
     figure, (left, right) = style.panels(2, height=2.3, share=False)
     if len(table) < 4:
         style.say(left, f"{len(table)} pairs of a data set and a case; a rank correlation needs at least 4")
         right.set_axis_off()
     else:
-        rho = predicts(table).set_index(["separability", "reduction"])
+        rho = correlation[correlation["held"] == ""].set_index(["separability", "reduction"])
         _draw_points(left, params, table, table["auc"], "AUC of the scores", rho.loc[("auc", "percent")])
         _draw_points(
             right,

@@ -22,7 +22,15 @@ WARNING = "#A03000"
 # What a colour means, in every figure; superclasses take COLOURS in their order.
 BASELINE, HAL, PAPER, MASKED = INK, COLOURS[0], COLOURS[1], COLOURS[2]
 
-WIDTH = 5.4  # inches: a page's column, and no smaller on a phone than can be read
+GRID = "#dddddd"
+# Each colour's name on a page, which has another value for it in a dark room.
+PAGE_COLOURS = {
+    **{colour: f"series{i}" for i, colour in enumerate(COLOURS)},
+    **{INK: "ink", FAINT: "faint", WARNING: "warn", GRID: "line", "#ffffff": "paper"},
+}
+
+WIDTH = 5.4  # inches: a page's column
+COLUMN = 3.31  # a journal's column, 8.4 cm: where type below 6 points is not read
 
 _STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
@@ -43,7 +51,12 @@ _STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.1,
     "grid.linewidth": 0.4,
-    "grid.color": "#dddddd",
+    "grid.color": GRID,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "svg.fonttype": "none",  # text stays text: it can be searched, selected and read aloud
     "text.parse_math": False,  # a $ in a name is a dollar
     "svg.hashsalt": "hal",
     "pdf.fonttype": 42,
@@ -70,9 +83,9 @@ def panels(n: int, height: float, share: bool) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[:n])
 
 
-def head(figure: Figure, title: str, remarks: Sequence[str]) -> None:
+def head(figure: Figure, title: str, remarks: Sequence[str], wrap: int = 92) -> None:
     """Above the panels the figure's title and, each on lines of its own, what a reader must know of it."""
-    lines = [line for remark in remarks if remark for line in textwrap.wrap(remark, 92)]
+    lines = [line for remark in remarks if remark for line in textwrap.wrap(remark, wrap)]
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the panels are laid out; what comes above them shall not move them
     at = {"transform": figure.transFigure, "ha": "left", "va": "bottom"}

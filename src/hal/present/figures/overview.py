@@ -1,0 +1,162 @@
+"""Table 2 as a picture: every network, our means with their intervals, the paper's means, and what a mask is worth."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from hal.departures import note
+from hal.params import Params
+from hal.present.figures import style
+from hal.settings import BASELINE
+from hal.study.grid import CellResult, select
+from hal.study.resampling import mean_interval, moments
+from hal.titles import case_title, dataset_title
+
+ROW = 0.24  # inches a case
+OURS, THEIRS = -0.14, 0.18  # where in its row (downwards, in rows) something is drawn
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One network of Table 2; NaN where there is no number, and errors in percent.
+
+    Attributes:
+        title: the case's.
+        seeds: the test error of each network.
+        mean, low, high: of our networks, with the interval's ends.
+        paper, paper_sd: as printed.
+        masked: the baseline's error when its logits are restricted to the true superclass.
+    """
+
+    title: str
+    seeds: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+    paper: float
+    paper_sd: float
+    masked: float
+
+
+def panels(
+    params: Params, results: Sequence[CellResult], table2: pd.DataFrame, table2b: pd.DataFrame
+) -> dict[str, list[Row]]:
+    """The rows of each data set's panel, by its title; variants and controls have figures of their own."""
+    masked = table2b.set_index(["dataset", "case"])["masked"].to_dict()
+    shown: dict[str, list[Row]] = {}
+    for dataset in params.grid.datasets:
+        if params.datasets[dataset].variant_of is not None:
+            continue
+        rows = table2[table2["dataset"] == dataset].set_index("case")
+        for case in [BASELINE, *params.groupings(dataset)]:
+            seeds = [r.record["test_error"] for r in select(results, dataset, case) if r.ok]
+            interval = mean_interval(moments(seeds))
+            shown.setdefault(dataset_title(params, dataset), []).append(
+                Row(
+                    title=case_title(params, dataset, case),
+                    seeds=tuple(seeds),
+                    mean=rows["mean"][case],
+                    low=interval.low,
+                    high=interval.high,
+                    paper=rows["paper_mean"][case],
+                    paper_sd=rows["paper_sd"][case],
+                    masked=masked.get((dataset, case), math.nan),
+                )
+            )
+    return shown
+
+
+def draw(params: Params, panels: dict[str, list[Row]], columns: int) -> Figure:
+    """A panel for each data set, the baseline first in it, `columns` of them beside each other.
+
+    Args:
+        params: the experiment.
+        panels: as `panels` gives them.
+        columns: 1 for a journal's column or a phone.
+    """
+    columns = min(columns, len(panels))
+    width = (
+        style.COLUMN
+        if columns == 1 and len(panels) > 1
+        else style.WIDTH
+        if columns > 1
+        else style.COLUMN * 1.25
+    )
+    grid = [list(panels.items())[i : i + columns] for i in range(0, len(panels), columns)]
+    heights = [max(len(rows) for _, rows in line) * ROW + 0.62 for line in grid]
+    figure = Figure(figsize=(width, sum(heights) + 0.6))
+    axes = figure.subplots(len(grid), columns, squeeze=False, height_ratios=heights)
+    for line, line_axes in zip(grid, axes, strict=True):
+        for ax in line_axes[len(line) :]:
+            ax.set_axis_off()
+        for (title, rows), ax in zip(line, line_axes, strict=False):
+            _panel(ax, title, rows)
+    handles = _legend([row for rows in panels.values() for row in rows])
+    figure.legend(
+        handles=handles, loc="outside lower left", ncols=columns, handlelength=1.8, columnspacing=1.4
+    )
+    remarks = dict.fromkeys(note(params, dataset) for dataset in params.grid.datasets)
+    style.head(figure, "Test errors", list(remarks), wrap=92 if columns > 1 else 56)
+    return figure
+
+
+def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
+    for y, row in enumerate(rows):
+        colour = style.BASELINE if y == 0 else style.HAL
+        at = y + OURS
+        seeds = np.array(row.seeds, dtype=float)
+        ax.plot(
+            seeds, np.full(len(seeds), at), "o", color=colour, alpha=0.35, markersize=3, markeredgewidth=0
+        )
+        if not math.isnan(row.low):
+            ax.plot([row.low, row.high], [at, at], color=colour, linewidth=1.4)
+        ax.plot([row.mean], [at], "o", color=colour, markersize=4.5, markeredgewidth=0)
+        if not math.isnan(row.paper):
+            spread = 0 if math.isnan(row.paper_sd) else row.paper_sd
+            below = y + THEIRS
+            ax.plot(
+                [row.paper - spread, row.paper + spread], [below, below], color=style.PAPER, linewidth=0.9
+            )
+            ax.plot([row.paper], [below], "D", color=style.PAPER, markersize=3.2, markeredgewidth=0)
+        if not math.isnan(row.masked):
+            ax.plot([row.masked] * 2, [y - 0.42, y + 0.3], color=style.MASKED, linewidth=1.8)
+    ax.set_title(title)
+    ax.set_yticks(range(len(rows)), [style.short(row.title, 26) for row in rows])
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_xlim(left=0)
+    ax.set_xlabel("test error (%)")
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _legend(rows: list[Row]) -> list[Line2D]:
+    def mark(colour: str, marker: str, label: str, **more: object) -> Line2D:
+        return Line2D([], [], color=colour, marker=marker, markeredgewidth=0, label=label, **more)
+
+    handles = [
+        mark(style.BASELINE, "o", "baseline, ours: mean and 95 % interval", markersize=4.5),
+        mark(style.HAL, "o", "with superclass, ours (small dots: each seed)", markersize=4.5),
+    ]
+    if not all(math.isnan(row.masked) for row in rows):
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=style.MASKED,
+                linestyle="",
+                marker="|",
+                markersize=8,
+                markeredgewidth=1.8,
+                label="baseline, masked with the same hint",
+            )
+        )
+    if not all(math.isnan(row.paper) for row in rows):
+        handles.append(mark(style.PAPER, "D", "the paper: mean ± deviation", markersize=3.2, linewidth=0.9))
+    return handles

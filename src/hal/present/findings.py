@@ -1,0 +1,126 @@
+"""What the tables say, in words that the numbers choose."""
+
+import pandas as pd
+
+from hal.params import Params
+from hal.study.resampling import LEVEL
+from hal.titles import dataset_title
+
+
+def masked(params: Params, table: pd.DataFrame) -> list[str]:
+    """A paragraph for each data set: what the controls show, in words that the numbers choose."""
+    return [
+        f"{dataset_title(params, dataset)}: {_finding(table[table['dataset'] == dataset])}"
+        for dataset in params.grid.datasets
+        if (table["dataset"] == dataset).any()
+    ]
+
+
+def summary(table: pd.DataFrame) -> str:
+    """What a reader of the verdicts must know: the hint, and in how many groupings HAL makes more of it than a mask."""
+    told = "Every case's network is told the true superclass of each test image; the baseline is not."
+    tested = table[table["p_holm"].notna()]
+    if tested.empty:
+        return f"{told} Whether HAL makes more of this hint than a plain network whose logits are masked with it cannot be told yet."
+    better, worse, open_ = (len(cases) for cases in _compared(tested))
+    return (
+        f"{told} Against a plain network whose logits are masked with the same hint HAL is better in {better}, worse in "
+        f"{worse} and not distinguishable in {open_} of {len(tested)} groupings."
+    )
+
+
+def listening(params: Params, hint: pd.DataFrame) -> list[str]:
+    """A sentence or two for each data set: whether its networks listen, and which part of a gain is whose."""
+    said = []
+    for dataset, all_rows in hint.groupby("dataset", sort=False):
+        rows = all_rows[~all_rows["control"].astype(bool)].dropna(subset=["flips", "features"])
+        if len(rows):
+            said.append(f"{dataset_title(params, dataset)}: {_listening(rows)} {_parts(rows)}")
+    return said
+
+
+def _listening(rows: pd.DataFrame) -> str:
+    flips = f"told another superclass, HAL's networks change {_range(rows['flips'])} % of their predictions"
+    blind = rows["blind"]
+    if blind.max() < 0.5:
+        return f"{flips}; their logits depend on it for practically every image."
+    return f"{flips}; for {_range(blind)} % of the images the logits are the same whatever is told."
+
+
+def _parts(rows: pd.DataFrame) -> str:
+    known = rows.dropna(subset=["features_low", "unused_low"])
+    if known.empty:
+        return "With a single seed it cannot be told how much of a gain is the hint's and how much the features'; more seeds would."
+    better = list(known[known["features_high"] < 0]["case"])
+    worse = list(known[known["features_low"] > 0]["case"])
+    unused = list(known[known["unused_low"] > 0]["case"])
+    parts = []
+    if better:
+        parts.append(
+            f"in {', '.join(better)} HAL lies below the masked baseline even with the mask laid over both: that part of the gain is the features'"
+        )
+    if worse:
+        parts.append(f"in {', '.join(worse)} HAL's features are worse than the baseline's")
+    if not better and not worse:
+        parts.append(
+            "with the mask laid over both, no case differs from the masked baseline by more than the seeds do: no part of a gain is shown to be the features', all of it can be the hint's"
+        )
+    if unused:
+        parts.append(f"in {', '.join(unused)} a part of the hint stays unused, which a mask would still take")
+    return f"{'; '.join(parts)[0].upper()}{'; '.join(parts)[1:]}."
+
+
+def _range(values: pd.Series) -> str:
+    low, high = f"{values.min():.2g}", f"{values.max():.2g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _finding(rows: pd.DataFrame) -> str:
+    rows = rows[rows["difference"].notna()]
+    if rows.empty:
+        return "the controls are not computed yet, or there is no finished network."
+    said = f"with the hint, the masked baseline errs in {_extent(rows['masked'])} %, HAL in {_extent(rows['hal'])} %. "
+    tested = rows[rows["p_holm"].notna()]
+    if tested.empty:
+        lower = (rows["difference"] < 0).sum()
+        said += f"By the means alone HAL lies below the mask in {lower} of {len(rows)} groupings; with so few seeds nothing can be tested. "
+    else:
+        better, worse, open_ = _compared(tested)
+        parts = [
+            f"{what} in {', '.join(cases)}"
+            for what, cases in (
+                ("better than the mask", better),
+                ("worse than the mask", worse),
+                ("not distinguishable from it", open_),
+            )
+            if cases
+        ]
+        said += f"HAL is {'; '.join(parts)} (Welch, Holm). "
+        if better and not worse and not open_:
+            said += "The auxiliary block makes more of the hint than masking does. "
+        elif better and worse:
+            said += "The auxiliary block makes more of the hint in some groupings and less in others. "
+        elif better:
+            said += "The auxiliary block makes more of the hint in some groupings only. "
+        elif worse:
+            said += (
+                "In no grouping does the auxiliary block make more of the hint than masking a plain network, "
+                "which needs no superclass in training. "
+            )
+        else:
+            said += "That the auxiliary block makes more of the hint than masking does is not shown. "
+    if rows["no_hint"].notna().any():
+        said += f"Without the hint HAL errs in {_extent(rows['no_hint'].dropna())} %, the baseline in {rows['baseline'].iloc[0]:.2f} %."
+    return said.strip()
+
+
+def _compared(tested: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
+    """The cases in which HAL is significantly better than the mask, worse, and neither."""
+    significant = tested["p_holm"] < LEVEL
+    better, worse = (significant & side for side in (tested["difference"] < 0, tested["difference"] > 0))
+    return tuple(list(tested[of]["case"]) for of in (better, worse, ~(better | worse)))
+
+
+def _extent(values: pd.Series) -> str:
+    low, high = f"{values.min():.2f}", f"{values.max():.2f}"
+    return low if low == high else f"{low} to {high}"

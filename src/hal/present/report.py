@@ -1,0 +1,527 @@
+"""The report: everything that it says, as blocks in the order of reading."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hal.assumptions import Assumption, read_assumptions
+from hal.departures import PARAMS, Run, describe, shown
+from hal.outputs import STUDY, figure_files, figure_names, study_names
+from hal.paper import Claim, load_paper, same_grouping
+from hal.params import Params
+from hal.present import captions, findings, hint, tables
+from hal.present.blocks import (
+    Block,
+    Column,
+    Command,
+    Document,
+    Downloads,
+    Facts,
+    Figure,
+    Fold,
+    Heading,
+    Items,
+    Prose,
+    Sketch,
+    Table,
+    Text,
+    grouped,
+    plain,
+)
+from hal.present.numbers import interval, number
+from hal.present.results import read_results
+from hal.settings import BASELINE
+from hal.study.grid import CellResult, load_grid, select
+from hal.study.resampling import Interval
+from hal.titles import case_title, dataset_title, superclass_names
+
+HINT = (
+    "The networks of every case are told the true superclass of each image, and not only in training: every test "
+    "image is fed its true superclass too, as in the paper. The superclass is derived from the label, so it is a hint "
+    "at the answer: it rules out every class outside the superclass. The baseline gets no such hint. That a case's error "
+    "lies below the baseline's therefore does not show that its network sees better; it shows what the hint and the "
+    "network achieve together."
+)
+INTRODUCTION = (
+    "Hierarchical auxiliary learning (HAL) groups the classes of a data set into superclasses, such as even and odd digits, and "
+    "tells the network the superclass of each image: a small auxiliary block turns it, with the network's features, into one "
+    "number that scales the features before the output layer. Each grouping is a case; the baseline is the same network without "
+    "the block. A mask is the plainest use of the same hint: the baseline's logits without the classes outside the superclass."
+)
+SKETCH = (
+    "The network of the paper's Figure 1: the auxiliary block measures how far W y lies from the one-hot superclass x*, and this "
+    "one number a scales the features y (equations 1 to 3)."
+)
+MASK = (
+    "A plain network can use the same hint without any auxiliary block: take its logits and leave out every class that is not in "
+    "the true superclass. This needs no training with superclasses at all. Whatever HAL gains beyond it is the auxiliary "
+    "block's; whatever it does not gain is the hint's."
+)
+VERDICTS = (
+    "Computed, not judged: the tests, their tolerances and the numbers stand below. “Here”: what this run, where it is not the "
+    "paper's experiment, speaks for. “Its own table”: whether the claim agrees with the paper's Table 2 as printed, where that "
+    "says anything of it."
+)
+RULES = (
+    "Every test asks whether numbers lie in a range, each with a 95 % interval over the seeds (Welch's or Student's, widened so "
+    "that the intervals of one claim hold together). Reproduced: every interval lies inside. Not reproduced: at least one lies "
+    "wholly outside. Inconclusive: neither. Not yet run: this run is not the paper's experiment or not finished; what it shows "
+    "instead is an indication. The claims are not corrected for being many: of that many tests some would fail by chance."
+)
+ASSUMED = (
+    "The paper does not say everything that a program must know. These settings are the artifact's own choice, each open to "
+    "change in `params.yaml`."
+)
+REBUILD = (
+    "In the repository, with its environment active. Snakemake makes what is missing or out of date, and `--force` makes its "
+    "target again."
+)
+_MARKS = {"reproduced": "good", "not reproduced": "bad", "inconclusive": "strong", "not yet run": "quiet"}
+_INDICATIONS = {"for": "for it", "against": "against it", "open": "neither for nor against it"}
+
+
+def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> Document:
+    """The report of the run that `params` (read from `path` with `overlays`) describe.
+
+    Raises:
+        UserError: a table of results/ is missing or damaged.
+    """
+    cells, run, paper = load_grid(params), describe(params, overlays, path), load_paper()
+    r = dict(zip(STUDY, read_results(params, *STUDY), strict=True))
+    figures = _figures(params, run, cells, r["pairs"], r["separability"])
+    blocks: list[Block] = [
+        Prose(_state(run, sum(c.ok for c in cells), len(cells)), lead=True),
+        Items(tuple(_results(params, r["table2"], r["statistics"], r["table2b"])), lead=True),
+        figures.pop("overview"),
+        Prose(INTRODUCTION),
+        Sketch(SKETCH),
+        *_verdicts(r["verdicts"]),
+        Heading("errors", "Test errors beside the paper's"),
+        Prose(HINT),
+        _groupings(params),
+        tables.errors(params, r["table2"], run),
+        Heading("controls", "What the hint alone is worth"),
+        Prose(MASK),
+        Prose(findings.summary(r["table2b"])),
+        Items(tuple(findings.masked(params, r["table2b"]))),
+        *tables.controls(params, r["table2b"], run),
+        Heading("listens", "Does the network listen?"),
+        Items(tuple(findings.listening(params, r["hint"]))),
+        *hint.tables(params, r["hint"]),
+        figures.pop("listens"),
+        figures.pop("borders"),
+        Heading("statistics", "How sure the numbers are"),
+        tables.statistics(params, r["statistics"]),
+        Heading("splits", "Do the scores split by superclass?", 3),
+        tables.separability(params, r["separability"]),
+        figures.pop("separability"),
+        Heading("convergence", "Do losses fall faster?", 3),
+        tables.convergence(params, r["convergence"]),
+    ]
+    varied = [name for name in study_names(params) if name == "sensitivity"]
+    if varied:
+        of_variants = tables.sensitivity(params, *read_results(params, *varied))
+        blocks += [Heading("sensitivity", "What the assumptions are worth"), *of_variants]
+    blocks += [Heading("figures", "The paper's figures"), *figures.values()]
+    blocks += _assumptions(read_assumptions(params, path))
+    blocks += _made(params, run, cells)
+    blocks += [Heading("rebuild", "Rebuild and cite"), Prose(REBUILD), _commands(params, run, figures)]
+    files = [params.path("results", f"{name}.csv") for name in study_names(params)]
+    blocks += [Downloads(tuple((file.name, file.read_bytes()) for file in files))]
+    blocks += [Prose("To cite the paper:"), Command(_bibtex())]
+    authors = f"{', '.join(paper.citation.authors)}, “{paper.citation.title}”, {paper.citation.published}, {paper.citation.year}"
+    return Document(
+        title=f"Reproduction of “{paper.citation.title}”" + (f": run “{run.label}”" if run.label else ""),
+        authors=f"The paper: {authors}, {paper.citation.url}",
+        blocks=tuple(block for block in blocks if not (isinstance(block, Items) and not block.items)),
+        footer=f"Written by `hal report` from `{run.root}`; the same content as LaTeX is in `report.tex`.",
+    )
+
+
+def _state(run: Run, counted: int, planned: int) -> str:
+    networks = f"{counted} of {planned} planned networks are trained and count in the numbers below."
+    if run.statement:
+        return f"{run.statement} {networks}"
+    if counted < planned:
+        return f"The paper's experiment, not complete: only {networks}"
+    return f"The paper's experiment, complete: all {planned} networks are trained and count in the numbers below."
+
+
+def _results(
+    params: Params, table2: pd.DataFrame, statistics: pd.DataFrame, table2b: pd.DataFrame
+) -> list[str]:
+    """A sentence for each data set: the largest fall of the paper, ours with its interval, and what a mask takes off."""
+    lines = []
+    compared = statistics[(statistics["against"] == BASELINE) & (statistics["case"] != "all cases")]
+    for dataset in params.grid.datasets:
+        if params.datasets[dataset].variant_of is not None:
+            continue
+        rows = table2[table2["dataset"] == dataset].set_index("case")
+        parts = []
+        if rows["paper_difference"].notna().any():
+            case = rows["paper_difference"].idxmin()
+            printed = rows["paper_mean"]
+            parts.append(
+                f"in the paper the error falls by up to {-rows['paper_difference'][case]:.2f} points "
+                f"({printed[BASELINE]:.2f} to {printed[case]:.2f} %, {case})"
+            )
+        ours = compared[compared["dataset"] == dataset].set_index("case").dropna(subset=["difference"])
+        if len(ours):
+            case = ours["difference"].idxmin()
+            row = ours.loc[case]
+            found = Interval(-row["welch_high"], -row["welch_low"])
+            known = f" {interval(found)}" if found.known else ""
+            fall = f"{abs(row['difference']):.2f}{known} points ({row['reference_mean']:.2f} to {row['mean']:.2f} %, {case}, n = {row['n']})"
+            parts.append(
+                f"here it {'falls by up to' if row['difference'] < 0 else 'rises by at least'} {fall}"
+            )
+            masked = table2b[(table2b["dataset"] == dataset) & (table2b["case"] == case)]["masked"]
+            if len(masked) and not math.isnan(masked.iloc[0]):
+                taken = row["reference_mean"] - masked.iloc[0]
+                parts.append(
+                    f"the same hint as a mask on the plain network, with no auxiliary block, takes off {taken:.2f} points ({number(masked.iloc[0])} %)"
+                )
+        else:
+            parts.append("no network of this run can be compared yet")
+        lines.append(f"{dataset_title(params, dataset)}: {'; '.join(parts)}.")
+    return lines
+
+
+def _verdicts(verdicts: pd.DataFrame) -> list[Block]:
+    """The claims that networks decide, first; facts on which the paper can be read alone, apart; how each was reached, folded."""
+    claims = {claim.id: claim for claim in load_paper().claims}
+    slips = verdicts["test"].isin(["images"])
+    tested, facts = verdicts[~slips], verdicts[slips]
+    counts = Counter(tested["verdict"])
+    tally = ", ".join(f"{counts[name]} {name}" for name in _MARKS if counts[name])
+    contradicted = (tested["table"] == "contradicts").sum()
+    summary = f"{len(tested)} claims: {tally}; the paper's own Table 2 contradicts {contradicted} of them."
+    shown: tuple[Block, ...] = (_verdict_table("verdicts-table", VERDICTS, tested),)
+    if set(tested["verdict"]) == {"not yet run"}:
+        shown = (Fold("All claims, and what this run indicates of each", shown),)
+    blocks: list[Block] = [
+        Heading("verdicts", "What became of the paper's claims"),
+        Prose(summary),
+        *shown,
+        Fold("How each verdict was reached", (Prose(RULES), _reasons(verdicts, claims))),
+        Heading("contradictions", "Where the paper disagrees with itself", 3),
+        Items(tuple(f"{x.says} {x.but}" for x in load_paper().contradictions)),
+    ]
+    if len(facts):
+        caption = "Statements about the data that need no network; they are not in the count above."
+        blocks.append(_verdict_table("facts-table", caption, facts))
+    return blocks
+
+
+def verdict_tables(run: Run, verdicts: pd.DataFrame) -> list[Table]:
+    """The verdicts in short, and how each was reached."""
+    claims = {claim.id: claim for claim in load_paper().claims}
+    caption = f"{run.statement} {VERDICTS}".strip()
+    return [_verdict_table("verdicts-table", caption, verdicts), _reasons(verdicts, claims)]
+
+
+def _verdict_table(name: str, caption: str, verdicts: pd.DataFrame) -> Table:
+    columns = (
+        Column("The paper says", "name", 4.5),
+        Column("Place", "text", 0.9),
+        Column("Verdict", "text", 1.4),
+        Column("Its own table", "text", 0.9),
+    )
+    rows = [
+        (
+            v.says,
+            v.place,
+            Text(v.verdict + (f"; here: {v.indication}" if v.indication else ""), _MARKS[v.verdict]),
+            Text(v.table or "–", "bad" if v.table == "contradicts" else "quiet"),
+        )
+        for v in verdicts.itertuples()
+    ]
+    return Table(name, "", caption, columns, plain(rows))
+
+
+def _reasons(verdicts: pd.DataFrame, claims: dict[str, Claim]) -> Table:
+    rows = []
+    for v in verdicts.itertuples():
+        speaks = f" (this run speaks {_INDICATIONS[v.indication]})" if v.indication else ""
+        table = f"{v.table[0].upper()}{v.table[1:]}. {v.table_why}" if v.table else "–"
+        rows.append(
+            (f"{v.place}: {v.says}", v.rule, f"{v.verdict[0].upper()}{v.verdict[1:]}{speaks}. {v.why}", table)
+        )
+    columns = (
+        Column("The paper says", "name", 1.0),
+        Column("Test", "text", 1.0),
+        Column("Result", "text", 1.3),
+        Column("Table 2 as printed", "text", 1.0),
+    )
+    caption = "The test of each claim with its tolerance, its result, and what the paper's own Table 2 says by the same test."
+    return Table("reasons", "", caption, columns, plain(rows), wide=True)
+
+
+def _figures(
+    params: Params, run: Run, cells: Sequence[CellResult], pairs: pd.DataFrame, separability: pd.DataFrame
+) -> dict[str, Figure]:
+    figures: dict[str, Figure] = {}
+    extra = 0
+    for name, (kind, dataset) in figure_names(params).items():
+        printed = load_paper().dataset(params, dataset) if dataset else None
+        extra += not printed
+        files = figure_files(params, name)
+        if dataset:
+            caption = captions.caption(params, kind, dataset)
+            alternative = captions.alternative(params, kind, dataset, select(cells, dataset), separability)
+        else:
+            caption, alternative = captions.OF_ALL[kind], captions.alternative_of_all(params, kind, pairs)
+        figures[name] = Figure(
+            name=name,
+            number=str(printed.figures[kind]) if printed else f"A{extra}",
+            caption=caption,
+            alternative=alternative,
+            svg=files[0],
+            pdf=files[1],
+            column=files[3] if len(files) > 3 else None,
+            command=f"snakemake --force {files[0]}{run.suffix}",
+            data=tuple(f"../results/{file}" for file in captions.DATA.get(kind, ())),
+        )
+    return figures
+
+
+def _groupings(params: Params) -> Table:
+    rows = []
+    for dataset in params.grid.datasets:
+        entry, printed = params.datasets[dataset], load_paper().dataset(params, dataset)
+        for name, case in entry.cases.items():
+            classes = (", ".join(entry.classes[label] for label in labels) for labels in case.superclasses)
+            named = zip(superclass_names(params, dataset, name), classes, strict=True)
+            superclasses = "; ".join(f"{superclass}: {members}" for superclass, members in named)
+            of_paper = printed is not None and same_grouping(printed, entry, name)
+            source = "Table 1" if of_paper else "control" if case.control else "not in the paper"
+            rows.append(
+                (dataset_title(params, dataset), (case_title(params, dataset, name), superclasses, source))
+            )
+    columns = (
+        Column("Case", "name", 1.2),
+        Column("Superclasses", "text", 3.0),
+        Column("Source", "text", 0.8),
+    )
+    caption = "The groupings of classes into superclasses, superclass 0 first."
+    return Table("groupings", "Table 1", caption, columns, grouped(rows))
+
+
+def _assumptions(assumptions: Sequence[Assumption]) -> list[Block]:
+    rows = []
+    for a in assumptions:
+        value = shown(a.value)
+        if a.changed:
+            value = Text(f"{value} (changed by this run; params.yaml has {shown(a.assumed)})", "partial")
+        rows.append((f"`{a.key}`", value, a.reason))
+    settings = (Column("Setting", "name", 1.3), Column("Value", "text", 1.0), Column("Assumed", "text", 3.0))
+    readings = (Column("Question", "name", 1.0), Column("Reading", "text", 1.8), Column("Why", "text", 1.8))
+    paper = load_paper()
+    return [
+        Heading("assumptions", "What was assumed"),
+        Prose(ASSUMED),
+        Table(
+            "assumptions-table",
+            "",
+            "Settings on which the paper is silent, and their values in this run.",
+            settings,
+            plain(rows),
+        ),
+        Heading("readings", "How the paper was read", 3),
+        Table(
+            "readings-table",
+            "",
+            "What the paper leaves open and no setting decides.",
+            readings,
+            plain([(x.topic, x.reading, x.why) for x in paper.readings]),
+        ),
+    ]
+
+
+def _made(params: Params, run: Run, cells: Sequence[CellResult]) -> list[Block]:
+    machines = _machines(cells)
+    seconds = sum(c.record["time"].get("wall_s") or 0 for c in cells if c.ok)
+    facts = [
+        ("Written below", f"`{params.root}`" + (" (the repository)" if params.root == "." else "")),
+        ("Settings", "`params.yaml`" + "".join(f" with `{overlay}`" for overlay in run.overlays)),
+        ("Data sets", ", ".join(dataset_title(params, d) for d in params.grid.datasets)),
+        ("Epochs", str(params.train.epochs)),
+        ("Seeds", ", ".join(map(str, params.grid.seeds))),
+        (
+            "Training time",
+            f"{_duration(seconds)} for the networks that count, added up" if seconds else "none yet",
+        ),
+        *((f"Environment {letter}", text) for text, letter in machines.items()),
+    ]
+    data = [_dataset(params, dataset, cells) for dataset in params.grid.datasets]
+    described = (
+        *(Column("Data set", "name", 0.8), Column("Images", "text", 1.4), Column("From", "text", 1.0)),
+        Column("SHA-256 of the arrays", "code", 2.2),
+    )
+    columns = (
+        *(
+            Column("Network", "name", 2.2),
+            Column("State", "text", 1.2),
+            Column("Error (%)"),
+            Column("Epochs"),
+        ),
+        *(
+            Column("Hash", "code", 1.3),
+            Column("Time"),
+            Column("Images/s"),
+            Column("Memory"),
+            Column("Resumed"),
+        ),
+        *(Column("Data", "code", 0.8), Column("On", "text", 0.4)),
+    )
+    caption = "Every planned network. Time is training and evaluation, added up over interruptions; memory is the peak; on: the environment above."
+    rows = [_cell_row(c, machines) for c in cells]
+    blocks: list[Block] = [
+        Heading("made", "How each number was made"),
+        Facts(tuple(facts)),
+        Items(tuple(_progress(params, cells))),
+        Table(
+            "data-table",
+            "",
+            "Data sets: the images, and the SHA-256 of the decoded arrays.",
+            described,
+            plain(data),
+        ),
+        Fold(
+            f"All {len(cells)} networks",
+            (Table("cells", "", caption, columns, plain(rows), wide=True, long=True),),
+        ),
+    ]
+    if run.changes:
+        changed = [(f"`{key}`", shown(base), shown(value)) for key, base, value in run.changes]
+        of_changes = (
+            Column("Setting", "name", 1.5),
+            Column("params.yaml", "text"),
+            Column("This run", "text"),
+        )
+        text = f"What {', '.join(run.overlays)} changed; everything else is as in params.yaml."
+        table = Table("changes", "", text, of_changes, plain(changed))
+        blocks.insert(
+            3,
+            Fold(f"{len(changed)} settings are not those of params.yaml", (table,))
+            if len(changed) > 12
+            else table,
+        )
+    return blocks
+
+
+def _progress(params: Params, cells: Sequence[CellResult]) -> list[str]:
+    """A line for every data set: how many cells count, and what became of the others."""
+    lines = []
+    for dataset in params.grid.datasets:
+        states = Counter(c.state for c in select(cells, dataset))
+        others = [f"{n} {state}" for state, n in states.items() if state != "ok"]
+        lines.append(
+            f"{dataset_title(params, dataset)}: {states['ok']} of {states.total()} networks count"
+            + (f"; {', '.join(others)}" if others else "")
+        )
+    return lines
+
+
+def _dataset(params: Params, dataset: str, cells: Sequence[CellResult]) -> tuple[str, ...]:
+    """What the data set's description says, and the data that the counted cells were trained on."""
+    path = params.path("data", f"{dataset}.json")
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        images = f"{description['train']['images']:,} training, {description['test']['images']:,} test"
+        present = description["arrays_sha256"]
+        origins = sorted({file["from"] for file in description.get("files", {}).values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        images, present, origins = "", "", []
+    used = sorted({str(c.record["provenance"].get("data_sha256")) for c in select(cells, dataset) if c.ok})
+    return (
+        dataset_title(params, dataset),
+        images or f"`{path}` is not here or cannot be read",
+        ", ".join(origins) or params.datasets[dataset].source,
+        ", ".join(used) or present,
+    )
+
+
+def _machines(cells: Sequence[CellResult]) -> dict[str, str]:
+    """Each distinct environment that cells were made in, in words, and the letter that stands for it."""
+    machines: dict[str, str] = {}
+    for c in cells:
+        if c.record:
+            machines.setdefault(_machine(c.record["provenance"]), _letter(len(machines)))
+    return machines
+
+
+def _machine(made: dict[str, Any]) -> str:
+    parts = [made.get("device"), made.get("torch") and f"torch {made['torch']}"]
+    parts += [made.get("cuda") and f"CUDA {made['cuda']}", made.get("driver") and f"driver {made['driver']}"]
+    parts += [
+        made.get("python") and f"Python {made['python']}",
+        made.get("code") and f"code `{made['code']}`",
+    ]
+    parts += ["deterministic" if made.get("deterministic") else "not deterministic"]
+    parts += [made.get("cpu_threads") and f"CPU threads: {made['cpu_threads']}"]
+    parts += [made.get("cells_per_gpu") and f"cells at once on a GPU: {made['cells_per_gpu']}"]
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _letter(i: int) -> str:
+    return chr(ord("A") + i) if i < 26 else f"A{i - 25}"
+
+
+def _cell_row(result: CellResult, machines: dict[str, str]) -> tuple[str, ...]:
+    record = result.record
+    time, made = record.get("time", {}), record.get("provenance", {})
+    speed, memory = time.get("train_images_per_s"), record.get("peak_memory_bytes")
+    href = f"../results/{result.cell.name}/cell.json" if record else ""
+    return (
+        Text(result.cell.name, href=href),
+        Text(f"{result.state} {result.reason}".rstrip(), "" if result.state == "ok" else "partial"),
+        f"{record['test_error']:.2f}" if result.ok else "",
+        str(record.get("epochs", "")),
+        result.cell.hash,
+        _duration(time["wall_s"]) if "wall_s" in time else "",
+        f"{speed:,.0f}" if speed is not None else "",
+        f"{memory / 2**20:,.0f} MiB" if memory is not None else "",
+        str(time.get("resumed", "")),
+        str(made.get("data_sha256", ""))[:8],
+        machines[_machine(made)] if record else "",
+    )
+
+
+def _commands(params: Params, run: Run, figures: dict[str, Figure]) -> Table:
+    cell = params.cells()[-1]
+    targets = {
+        "Everything that is missing or out of date": f"snakemake{run.suffix}",
+        f"One network, such as {cell.name}": f"snakemake --force {params.path('results', cell.name)}{run.suffix}",
+        "The controls of a data set": f"snakemake --force {params.path('results', 'controls', f'{params.grid.datasets[0]}.csv')}{run.suffix}",
+        "Every computed table": f"snakemake --force {params.path('results', 'table2.csv')}{run.suffix}",
+        **{f"Figure {figure.number}": figure.command for figure in figures.values()},
+        "This report": f"snakemake --force {params.path('report', 'report.html')}{run.suffix}",
+    }
+    columns = (Column("Part", "name", 1.0), Column("Command", "code", 2.0))
+    return Table("commands", "", "The command for each part.", columns, plain(list(targets.items())))
+
+
+def _bibtex() -> str:
+    citation = load_paper().citation
+    entries = {
+        "title": citation.title,
+        "author": " and ".join(citation.authors),
+        "year": str(citation.year),
+        "howpublished": citation.published,
+        "url": citation.url,
+    }
+    lines = ",\n".join(f"  {key} = {{{value}}}" for key, value in entries.items())
+    return f"@misc{{hal{citation.year},\n{lines}\n}}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

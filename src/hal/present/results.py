@@ -1,0 +1,54 @@
+"""The computed tables, as everything that is shown reads them."""
+
+import io
+
+import pandas as pd
+
+from hal import sums
+from hal.errors import UserError
+from hal.outputs import sums_path
+from hal.params import Params
+
+# Columns of words, where nothing is written for an empty one.
+_WORDS = (
+    *("notes", "note", "grouping", "against", "held", "case", "dataset", "variant", "whose", "level", "loss"),
+    *(
+        "id",
+        "place",
+        "says",
+        "test",
+        "rule",
+        "verdict",
+        "why",
+        "indication",
+        "table",
+        "table_why",
+        "separability",
+        "reduction",
+    ),
+)
+
+
+def read_results(params: Params, *names: str) -> list[pd.DataFrame]:
+    """Tables of results/ by their names.
+
+    Raises:
+        UserError: one is not there, or is not what `hal study` wrote.
+    """
+    return [_read(params, name) for name in names]
+
+
+def _read(params: Params, name: str) -> pd.DataFrame:
+    path = params.path("results", f"{name}.csv")
+    try:
+        text = sums.read(path, sums_path(params))
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: no such file; `hal study` makes it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise UserError(f"{error}; `hal study` makes it again") from None
+    frame = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
+    words = [column for column in _WORDS if column in frame]
+    frame[words] = frame[words].astype(object).where(frame[words].notna(), "").astype(str)
+    return frame

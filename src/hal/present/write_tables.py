@@ -1,0 +1,37 @@
+"""The main tables for people: Markdown for a web page, LaTeX for a paper."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hal.departures import PARAMS, describe
+from hal.files import write_text
+from hal.outputs import printed_files
+from hal.params import Params
+from hal.present import findings, hint, latex, markdown, report, tables
+from hal.present.results import read_results
+
+
+def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> list[Path]:
+    """Write `outputs.printed_files` of `params`, read from `path` with `overlays`; return their paths.
+
+    Raises:
+        UserError: a table of results/ is missing or damaged.
+    """
+    run = describe(params, overlays, path)
+    table2, table2b, of_hint, verdicts = read_results(params, "table2", "table2b", "hint", "verdicts")
+    errors = tables.errors(params, table2, run)
+    controls = [*tables.controls(params, table2b, run), *hint.tables(params, of_hint)]
+    said = [*findings.masked(params, table2b), *findings.listening(params, of_hint)]
+    texts = {
+        "table2.md": markdown.table(errors),
+        "table2.tex": latex.tabular(errors),
+        "table2b.md": "\n".join([markdown.items(said), *map(markdown.table, controls)]),
+        "table2b.tex": "\n".join(map(latex.tabular, controls)),
+        "verdicts.md": "\n".join(map(markdown.table, report.verdict_tables(run, verdicts))),
+    }
+    for file in printed_files(params):
+        if file.name == "sensitivity.md":
+            of_variants = tables.sensitivity(params, *read_results(params, "sensitivity"))
+            texts[file.name] = "\n".join(map(markdown.table, of_variants))
+        write_text(file, texts[file.name])
+    return printed_files(params)

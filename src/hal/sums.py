@@ -1,0 +1,36 @@
+"""Tables that are read again have their sums beside them, so that no damaged number is taken for a computed one.
+
+A sums file is what `sha256sum -c` reads: a line for each file, named relative to the sums file's folder.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from hal.files import write_text
+
+
+def write(texts: Mapping[Path, str], sums: Path) -> list[Path]:
+    """Write each text, and last the file of their sums; return the paths of all."""
+    for path, text in texts.items():
+        write_text(path, text)
+    lines = [
+        f"{hashlib.sha256(text.encode()).hexdigest()}  {path.relative_to(sums.parent).as_posix()}\n"
+        for path, text in texts.items()
+    ]
+    write_text(sums, "".join(lines))
+    return [*texts, sums]
+
+
+def read(path: Path, sums: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        FileNotFoundError: it is not there, or its sums are not.
+        ValueError: it is not what was written with its sum.
+    """
+    content = path.read_bytes()
+    line = f"{hashlib.sha256(content).hexdigest()}  {path.relative_to(sums.parent).as_posix()}"
+    if line not in sums.read_text(encoding="utf-8").splitlines():
+        raise ValueError(f"{path}: not what was written (its SHA-256 is not the one in {sums})")
+    return content.decode()
