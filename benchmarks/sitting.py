@@ -28,13 +28,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from setting import ROOT
 from train_speed import served
 
 from hal.cell_files import read_record
 from hal.files import write_text
 from hal.params import Params, load
+from hal.yaml12 import read_yaml
 
 LIMITS_S = {"tests": 300, "benchmark": 600, "profile": 120, "data": 300}
 HERE = Path(__file__).parent
@@ -177,9 +177,9 @@ def at_once(speed: Path) -> tuple[int, bool]:
 def cells(folder: Path, arguments: argparse.Namespace, together: int) -> None:
     """Train cells until the minutes are over, all seeds of a network in one process, `together` networks at once."""
     own = folder / "params.yaml"  # how a cell is run changes nothing that it is identified by
-    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content = read_yaml(ROOT / "params.yaml")
     content["runtime"]["cells_per_gpu"] = together
-    write_text(own, yaml.safe_dump(content, sort_keys=False))
+    write_text(own, json.dumps(content, indent=2) + "\n")  # JSON is YAML
     params = load(own, arguments.overlay)
     overlays = [word for overlay in arguments.overlay for word in ("--overlay", str(Path(overlay).resolve()))]
     hal = [sys.executable, "-m", "hal", "--params", str(own.resolve()), *overlays]

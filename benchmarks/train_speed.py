@@ -60,10 +60,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     for job in jobs(arguments):
         if key(job) in done:
             continue
-        limit = min(until - time.monotonic(), LIMIT_S * (3 if job["setting"]["compiled"] else 1))
-        if arguments.full:
-            limit *= 10
-        result["measured"].append(job | (measured(job, limit) if limit > 5 else NO_TIME))
+        left = until - time.monotonic()
+        own = LIMIT_S * (3 if job["setting"]["compiled"] else 1) * (10 if arguments.full else 1)
+        figures = measured(job, min(left, own)) if left > 0 else NO_TIME
+        if "why_not" in figures and time.monotonic() >= until:
+            figures = NO_TIME
+        result["measured"].append(job | figures)
         write_text(path, json.dumps(result, indent=2) + "\n")
         _say(result["measured"][-1], result["measured"])
     print("", *projections(result["measured"]), path, sep="\n", flush=True)
@@ -257,19 +259,7 @@ def _say(job: Job, so_far: list[Job]) -> None:
 def line(job: Job, so_far: list[Job]) -> str:
     """One measurement as a line of the table, compared with what was measured before."""
     setting = job["setting"]
-    usual = {field.name: field.default for field in dataclasses.fields(Setting)}
-    changed = [
-        name
-        if value is True
-        else f"not {name}"
-        if value is False
-        else f"{name} {value}"
-        if name == "weights"
-        else str(value)
-        for name, value in setting.items()
-        if usual[name] is not dataclasses.MISSING and value != usual[name]
-    ]
-    name = f"{setting['network']:9}{setting['precision']:10}{job.get('way', job['what']):10}{job.get('cells', ''):>5} {', '.join(changed):22}"
+    name = f"{setting['network']:9}{setting['precision']:10}{job.get('way', job['what']):10}{job.get('cells', ''):>5} {', '.join(_changed(setting)):22}"
     if "why_not" in job:
         return f"{name}  not measured: {job['why_not']}"
     if job["what"] != "row":
@@ -281,6 +271,15 @@ def line(job: Job, so_far: list[Job]) -> str:
         f"{_times(job, so_far, 'resident'):>11}{'' if hours is None else f'{hours:.2f}':>8}{job['loss']:9.4f}"
         f"{_other_loss(job, so_far)}"
     )
+
+
+def _changed(setting: dict[str, Any]) -> Iterator[str]:
+    """What differs from the pipeline's setting, in words."""
+    for field in dataclasses.fields(Setting):
+        value = setting[field.name]
+        if field.default not in (dataclasses.MISSING, value):
+            words = {True: field.name, False: f"not {field.name}", "copies": "weight copies"}
+            yield words.get(value, str(value))
 
 
 def _times(job: Job, so_far: list[Job], way: str) -> str:

@@ -13,8 +13,22 @@ from hal.params import Cell, Params, load
 from hal.settings import BASELINE
 
 ROOT = Path(__file__).parent.parent
-TRAIN_IMAGES = {"mnist": 60_000, "svhn": 73_257, "cifar10": 50_000, "digits": 1_437, "npz": 1_000}
-TEST_IMAGES = {"mnist": 10_000, "svhn": 26_032, "cifar10": 10_000, "digits": 360, "npz": 200}
+TRAIN_IMAGES = {
+    "mnist": 60_000,
+    "svhn": 73_257,
+    "cifar10": 50_000,
+    "cifar100": 50_000,
+    "digits": 1_437,
+    "npz": 1_000,
+}
+TEST_IMAGES = {
+    "mnist": 10_000,
+    "svhn": 26_032,
+    "cifar10": 10_000,
+    "cifar100": 10_000,
+    "digits": 360,
+    "npz": 200,
+}
 DATA_SHA256 = "da7a" * 16
 
 

@@ -96,6 +96,29 @@ def test_a_measurement_that_hangs_or_fails_costs_its_own_row_and_leaves_no_proce
     assert beat.stat().st_size == size > 0
 
 
+def test_what_the_time_cuts_off_is_measured_by_the_next_call(benchmark, tmp_path, monkeypatch):
+    train_speed, path = benchmark("train_speed"), tmp_path / "speed.json"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    figures = {"images_per_s": 1e4, "ms_per_step": 12.8, "loss": 3.0}
+
+    def works(job: dict, limit_s: float) -> dict:
+        return {"device": "this"} if job["what"] == "machine" else figures
+
+    def hangs(job: dict, limit_s: float) -> dict:
+        if job["what"] == "machine" or job["way"] == "plain":
+            return works(job, limit_s)
+        time.sleep(limit_s)  # the rest of the minutes
+        return {"why_not": "stopped"}
+
+    monkeypatch.setattr(train_speed, "measured", hangs)
+    train_speed.main(options(path, "--ways", "plain", "engine", "--minutes", "0.005"))
+    ways = [job.get("way") for job in json.loads(path.read_text())["measured"] if job.get("no_time")]
+    assert ways == [*4 * ["engine"], None, None]
+    monkeypatch.setattr(train_speed, "measured", works)
+    train_speed.main(options(path, "--ways", "plain", "engine"))
+    assert not any(job.get("no_time") for job in json.loads(path.read_text())["measured"])
+
+
 def test_mps_is_measured_only_where_it_can_be_served(benchmark, monkeypatch):
     monkeypatch.setattr("hal.nvidia_mps.control_program", lambda: None)
     monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)

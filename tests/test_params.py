@@ -176,6 +176,13 @@ def test_a_title_may_be_empty(tmp_path, place):
     assert overlaid(tmp_path, f"datasets: {{digits: {{{place}}}}}")
 
 
+@pytest.mark.parametrize("name", ["a\nb.yaml", "a\udcff.yaml", "-a.yaml", " a.yaml", "\ufeffa.yaml"])
+def test_nor_may_the_name_of_an_overlay_break_one(tmp_path, name):
+    with pytest.raises(UserError, match="name of the file = ") as caught:
+        load(PARAMS, [tmp_path / name])
+    assert str(caught.value).isprintable()
+
+
 def test_other_names_are_welcome(tmp_path):
     for name in ("≥ 5", "漢字", "é", "👩‍🔬", "a=b", "R&D <1>", "50 %", "{x}", 'say "so"', "yes", "1:30"):
         params = overlaid(

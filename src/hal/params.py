@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from hal.settings import (
     DataSettings,
     Grid,
     ModelSettings,
+    Name,
     RuntimeSettings,
     TrainSettings,
     Variant,
@@ -159,6 +161,10 @@ class Params:
         """`baseline` and the data set's groupings, in the file's order."""
         return [BASELINE, *self._dataset(dataset).cases]
 
+    def groupings(self, dataset: str) -> list[str]:
+        """The data set's cases that are the paper's network under some grouping, and no controls."""
+        return [name for name, case in self._dataset(dataset).cases.items() if not case.control]
+
     def cells(self) -> list[Cell]:
         """Every cell of the grid, data set by data set, case by case, seed by seed."""
         return [
@@ -199,6 +205,10 @@ def load(path: Path | str = "params.yaml", overlays: Sequence[Path | str] = ()) 
     Raises:
         UserError: names the file, the key's full path, the value, and what is allowed.
     """
+    for file in (path, *overlays):
+        build(
+            Name, os.path.basename(file), "name of the file"
+        )  # it stands in the report, and in commands to paste
     base = content = read_yaml(Path(path))
     where = str(path)
     for overlay in overlays:

@@ -46,7 +46,16 @@ def shell_function(python: str, source: str, files: Sequence[str]) -> str:
     return code.replace("{", "{{").replace("}", "}}")
 
 
-ANALYSES = ("table2b", "statistics", "separability", "correlation", "convergence", "verdicts")
+ANALYSES = (
+    "table2b",
+    "statistics",
+    "separability",
+    "correlation",
+    "convergence",
+    "hint",
+    "borders",
+    "verdicts",
+)
 
 
 def prefix(params: Params) -> str:
@@ -219,6 +228,8 @@ def figure_inputs(params: Params, figure: str) -> list[str]:
     kind, dataset = figures.figure_names(params)[figure]
     if kind == "sensitivity":
         return cell_files(params, "cell.json")
+    if kind in ("listens", "borders"):
+        return [f"{prefix(params)}results/{'hint' if kind == 'listens' else 'borders'}.csv"]
     drawn = cell_files(
         params, "curves.csv" if kind == "loss" else "scores.npz", dataset, scored_only=kind != "loss"
     )

@@ -8,6 +8,7 @@ from hal.errors import UserError
 from hal.params import load
 from hal.present import figures
 from hal.present.figures import loss, scores
+from hal.study import controls, write_study
 from tests.made_up import ROOT, made_up_params, make_up_grid
 
 
@@ -56,6 +57,8 @@ def test_the_papers_figures_have_the_papers_numbers():
         "fig5_svhn_scores",
         "fig6_cifar10_loss",
         "fig7_cifar10_scores",
+        "listens",
+        "borders",
         "separability",
     ]
 
@@ -64,6 +67,8 @@ def test_another_data_set_has_figures_without_a_number(tmp_path):
     assert figures.figure_names(mine(tmp_path, 1)) == {
         "mine_loss": ("loss", "mine"),
         "mine_scores": ("scores", "mine"),
+        "listens": ("listens", None),
+        "borders": ("borders", None),
         "separability": ("separability", None),
     }
 
@@ -101,6 +106,8 @@ def test_the_scatter_plot_names_every_pair_and_its_rank_correlation(tmp_path):
 
 def test_the_same_cells_give_the_same_bytes(tmp_path):
     params = mine(tmp_path, 2)
+    controls.write(params, "mine")
+    write_study.write(params, path=ROOT / "params.yaml")
     for name in figures.figure_names(params):
         first = [path.read_bytes() for path in figures.draw(params, name)]
         assert [path.read_bytes() for path in figures.draw(params, name)] == first
@@ -194,6 +201,8 @@ def test_variants_are_drawn_together_and_have_no_figures_of_their_own(tmp_path):
         "digits_loss",
         "digits_scores",
         "digits_sensitivity",
+        "listens",
+        "borders",
         "separability",
     }
     svg = next(path for path in figures.draw(params, "digits_sensitivity") if path.suffix == ".svg")

@@ -9,7 +9,7 @@ from hal.errors import UserError
 from hal.present import content, figures
 from hal.present.pdf import note_holds, write_pdf
 from hal.present.render import render
-from hal.study import controls
+from hal.study import controls, write_study
 from tests.made_up import ROOT, made_up_params, make_up_grid
 
 PARAMS = ROOT / "params.yaml"
@@ -178,6 +178,8 @@ def test_the_hint_is_said_in_plain_words(paper):
 
 
 def test_the_page_needs_nothing_from_outside(demo):
+    controls.write(demo, "digits")
+    write_study.write(demo, path=PARAMS)
     for name in figures.figure_names(demo):
         figures.draw(demo, name)
     page, _ = build(demo)
@@ -191,6 +193,8 @@ def test_the_page_needs_nothing_from_outside(demo):
 
 
 def test_the_page_is_made_for_screen_readers(demo):
+    controls.write(demo, "digits")
+    write_study.write(demo, path=PARAMS)
     for name in figures.figure_names(demo):
         figures.draw(demo, name)
     page, _ = build(demo)
@@ -199,7 +203,7 @@ def test_the_page_is_made_for_screen_readers(demo):
     assert {"header", "nav", "footer"} < set(page.tags)
     assert page.tags.count("caption") == page.tags.count("table")
     assert page.tags.count("th") == len([a for a in page.attributes if a[:2] == ("th", "scope")])
-    assert page.tags.count("figcaption") == page.tags.count("figure") == 3
+    assert page.tags.count("figcaption") == page.tags.count("figure") == 5
     assert all(len(alt) > 60 for alt in page.values("alt"))
     ids = page.values("id")
     assert len(set(ids)) == len(ids)

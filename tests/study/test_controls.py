@@ -22,7 +22,8 @@ def params(tmp_path):
 
 def computed(params):
     """The rows of results/controls/mnist.csv, computed now."""
-    return pd.read_csv(controls.write(params, "mnist"), keep_default_na=False, na_values={"error": [""]})
+    controls.write(params, "mnist")
+    return controls.read(params, load_grid(params))
 
 
 def predictions_path(params, name):
@@ -33,10 +34,10 @@ def test_the_mask_keeps_the_best_class_of_the_true_superclass():
     logits = np.array([[1.0, 2.0, 9.0, 0.0], [9.0, 9.0, 1.0, 0.5], [0.0, 0.0, 7.0, 8.0]])
     # image 0: 2 is masked, 1 beats 0: wrong; image 1: 0 and 1 are masked: right; image 2: right
     assert list(controls.oracle_mask(logits, LABEL, OWNER)) == [1, 2, 3]
-    found = controls.baseline_controls(logits[:, None], LABEL, [[0, 1], [2, 3]])
-    assert found["oracle_mask"] == (pytest.approx(100 / 3), 100)
+    found = controls.untold_controls(logits[:, None], LABEL, [[0, 1], [2, 3]])
+    assert found["oracle_mask"][:3] == (1, 3, 3)
     # without the mask: 2, 0 and 3 are predicted; only the last is right, and of the true superclass
-    assert found["as_tested"] == (pytest.approx(200 / 3), pytest.approx(100 / 3))
+    assert found["as_tested"][:3] == (2, 3, 1)
 
 
 def test_a_mask_never_makes_a_right_prediction_wrong():
@@ -70,10 +71,43 @@ def test_wrong_hints_mean_and_worst_are_those_worked_by_hand():
     logits = np.zeros((2, 3, 3))
     logits[0, :, 0] = 1  # image 0 is right whatever it is told
     logits[1, 0, 0] = logits[1, 1, 0] = logits[1, 2, 2] = 1  # image 1 is misled by hint 2 only
-    found = controls.case_controls(logits, np.array([0, 0]), [[0], [1], [2]])
-    assert found["as_tested"] == (0, 100)
-    assert found["wrong_hint_mean"] == (25, 75)
-    assert found["wrong_hint_worst"] == (50, 50)
+    found = controls.told_controls(logits, np.array([0, 0]), [[0], [1], [2]])
+    assert found["as_tested"][:3] == (0, 2, 2)
+    assert found["wrong_hint_mean"][:3] == (1, 4, 3)
+    assert found["wrong_hint_worst"][:3] == (1, 2, 1)
+    assert found["flips"][:2] == (1, 2)
+    assert found["best_hint"][:2] == (0, 2)
+    assert found["worst_hint"][:2] == (1, 2)
+
+
+def test_without_a_hint_the_mixture_weighs_every_superclass_by_its_classes():
+    # told 0 (three of four classes) it says 1 with 0.6, told 1 it says 3 with 0.9: 0.45 for 1 against 0.225 + 0.3
+    p = np.array([[[0.1, 0.6, 0.0, 0.3], [0.1, 0.0, 0.0, 0.9]]])
+    with np.errstate(divide="ignore"):
+        logits = np.log(p)
+    assert list(controls.mixture(logits, np.array([0, 0, 0, 1]))) == [1]
+    assert list(controls.mixture(logits, np.array([0, 0, 1, 1]))) == [3]
+
+
+def test_without_a_hint_the_baselines_prediction_may_choose_it():
+    logits = np.zeros((2, 2, 4))
+    logits[:, 0, 0] = logits[:, 1, 2] = 1  # it says what it is told
+    found = controls.told_controls(logits, np.array([0, 2]), [[0, 1], [2, 3]], of_baseline=np.array([1, 1]))
+    assert found["no_oracle_baseline"][:3] == (1, 2, 1)
+    assert "no_oracle_baseline" not in controls.told_controls(logits, np.array([0, 2]), [[0, 1], [2, 3]])
+
+
+def test_scores_under_every_hint_and_who_is_blind_to_it_are_those_worked_by_hand():
+    """a(s) - a(s') = h(u_s) - h(u_s'), h(u) = 1 below 0, 1 - 2u between, -1 above 1."""
+    u = np.array([[-1.0, -2.0], [0.25, 0.75], [2.0, 0.0], [3.0, 1.0]])
+    a = controls.score_under_every_hint(u)
+    assert a.tolist() == [[4, 4], [1.5, 0.5], [1, 3], [3, 3]]
+    found = controls.scored_controls(u, u, np.array([0.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1]))
+    assert found["blind"][:2] == (2, 4)  # both below 0, both above 1
+    assert found["score_change"].value == (0 + 1 + 2 + 0) / 4
+    assert found["own_hint_auc"].value == 1
+    # told 0: 4, 1.5 | 1, 3; told 1: 4, 0.5 | 3, 3
+    assert found["same_hint_auc"].value == np.mean([3 / 4, 1 / 2])
 
 
 @pytest.mark.parametrize(
@@ -86,12 +120,12 @@ def test_wrong_hints_mean_and_worst_are_those_worked_by_hand():
 )
 def test_a_grouping_that_does_not_cover_the_classes_is_refused(superclasses, said):
     with pytest.raises(UserError, match=said):
-        controls.baseline_controls(np.zeros((3, 1, 4)), LABEL, superclasses)
+        controls.untold_controls(np.zeros((3, 1, 4)), LABEL, superclasses)
 
 
 def test_every_cell_has_its_rows_and_the_baseline_one_for_each_grouping(params):
     table = computed(params)
-    assert len(table) == 2 * (4 * 2 + 4 * 4)
+    assert len(table) == 2 * (4 * 2 + 4 * 14)
     baseline = table[table["case"] == "baseline"]
     assert set(baseline["grouping"]) == {"case1", "case2", "case3", "case4"}
     assert (baseline[baseline["control"] == "oracle_mask"]["superclass_accuracy"] == 100).all()
@@ -136,7 +170,7 @@ def test_without_predictions_the_rows_of_the_same_cell_stay(params):
 def test_a_cell_without_predictions_and_without_rows_says_what_is_missing(params):
     predictions_path(params, "mnist/case1/seed0").unlink()
     table = computed(params)
-    lacking = table[table["error"].isna()]
+    lacking = table[table["missing"] != ""]
     assert set(zip(lacking["case"], lacking["seed"], strict=True)) == {("case1", 0)}
     assert lacking["missing"].str.endswith("mnist/case1/seed0/predictions.npz: no such file").all()
 
@@ -145,14 +179,14 @@ def test_a_cell_without_predictions_and_without_rows_says_what_is_missing(params
 def test_broken_predictions_cost_their_own_cell_only_and_are_named(params, fault):
     path = predictions_path(params, "mnist/case2/seed1")
     with np.load(path) as stored:
-        logits, label = stored["logits"].copy(), stored["label"]
+        logits, label, told = stored["logits"].copy(), stored["label"], stored["told"]
     if fault == "nan":
         logits[3, 0, 2] = np.nan
     if fault == "shape":
         logits = logits[:, :1]
     if fault == "other":
         logits = -logits
-    np.savez(path, logits=logits, label=label)
+    np.savez(path, logits=logits, label=label, told=told)
     if fault == "bytes":
         path.write_bytes(path.read_bytes()[:100])
     said = {
@@ -162,7 +196,7 @@ def test_broken_predictions_cost_their_own_cell_only_and_are_named(params, fault
         "other": "its error is",
     }
     table = computed(params)
-    lacking = table[table["error"].isna()]
+    lacking = table[table["missing"] != ""]
     assert set(zip(lacking["case"], lacking["seed"], strict=True)) == {("case2", 1)}
     assert lacking["missing"].str.contains(said[fault]).all()
     assert (table[table["error"].notna()]["missing"] == "").all()
@@ -172,7 +206,7 @@ def test_broken_predictions_cost_their_own_cell_only_and_are_named(params, fault
 def test_only_cells_that_are_ok_have_controls(params, state):
     make_up_cell(params, params.cell("mnist", "case1", 0), state, images=500)
     table = computed(params)
-    lacking = table[table["error"].isna()]
+    lacking = table[table["missing"] != ""]
     assert set(zip(lacking["case"], lacking["seed"], strict=True)) == {("case1", 0)}
     assert lacking["missing"].str.startswith(state).all()
 
@@ -197,3 +231,18 @@ def test_a_broken_file_of_controls_says_how_to_make_it_anew(params):
 def test_a_data_set_that_is_not_in_the_grid_is_refused(params):
     with pytest.raises(UserError, match="'svhn': the grid has mnist"):
         controls.write(params, "svhn")
+
+
+def test_no_flipped_bit_of_the_file_becomes_a_number(params):
+    path = controls.write(params, "mnist")
+    whole, before = path.read_bytes(), controls.read(params, load_grid(params))
+    random = np.random.default_rng(0)
+    for at, bit in zip(random.integers(len(whole), size=20), random.integers(8, size=20), strict=True):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << bit
+        path.write_bytes(damaged)
+        table = controls.read(params, load_grid(params))
+        assert table["count"].isna().all()
+        assert table["missing"].str.contains("hal controls mnist").all()
+    path.write_bytes(whole)
+    pd.testing.assert_frame_equal(controls.read(params, load_grid(params)), before)

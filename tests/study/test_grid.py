@@ -76,6 +76,21 @@ def test_an_error_that_is_no_percentage_never_counts(params, error):
     assert "test_error" in result.reason
 
 
+def test_without_a_description_cells_of_different_data_enter_no_mean(params):
+    """As in a clone that lacks data/mnist.json: which of them are right cannot be told."""
+    path = params.path("data", "mnist.json")
+    path.unlink()
+    assert look(params, "mnist/case1/seed0").ok  # all are of the same data
+    made = look(params, "mnist/case1/seed1").record["provenance"]
+    change_record(params, "mnist/case1/seed1", provenance=made | {"data_sha256": "0" * 64})
+    for r in load_grid(params):
+        if r.cell.dataset == "mnist":
+            assert r.state == "stale"
+            assert f"trained on 2 different data, and no {path} says on which" in r.reason
+        else:
+            assert r.ok
+
+
 def test_an_unknown_status_is_broken(params):
     change_record(params, "mnist/case1/seed0", status="fine")
     assert "status is fine" in look(params, "mnist/case1/seed0").reason

@@ -149,7 +149,7 @@ train: {epochs: 2}"""
     params = made_up_params(tmp_path, overlay)
     make_up_grid(params, images=400)
     controls.write(params, "mine")
-    assert len(write_study.write(params, path=ROOT / "params.yaml")) == 9
+    assert len(write_study.write(params, path=ROOT / "params.yaml")) == 11
 
 
 def test_the_same_cells_give_the_same_files(params):

@@ -10,11 +10,23 @@ from hal.params import Params
 from hal.study.grid import CellResult, scores, select
 from hal.titles import case_title, dataset_title, superclass_names
 
-SEPARABILITY = (
-    "Each point is one data set and case: how well its auxiliary scores split by superclass (left: AUC, right: one minus "
-    "the overlap; means over seeds) against the share of the baseline's error that the case takes away. Above each panel "
-    "Spearman's rank correlation with its bootstrap 95 % interval over the points."
-)
+OF_ALL = {
+    "listens": (
+        "Left: the share of test images whose predicted class changes with the superclass told, mean and 95 % interval over "
+        "the seeds. Right: the mean test error told the truth, told what helps or hurts each image most, and with the logits "
+        "restricted to the true superclass; the axis is linear up to 1 %. A case marked * is a control."
+    ),
+    "borders": (
+        "Across: the share of our baseline's errors whose predicted class lies in another superclass than the true one, which is "
+        "all that a perfect use of the hint could remove. Up: the share of the baseline's error that the case removes, in this "
+        "run (filled) and in the paper (open). On the dashed line every such error is gone; above it the features gained too."
+    ),
+    "separability": (
+        "Each point is one data set and case: how well its auxiliary scores split by superclass (left: AUC, right: one minus "
+        "the overlap; means over seeds) against the share of the baseline's error that the case takes away. Above each panel "
+        "Spearman's rank correlation with its bootstrap 95 % interval over the points."
+    ),
+}
 
 
 def caption(params: Params, kind: str, dataset: str) -> str:
@@ -72,8 +84,14 @@ def _median_scores(params: Params, dataset: str, case: str, cells: Sequence[Cell
     return f"{case_title(params, dataset, case)}, seed {shown.cell.seed}: median score of {said}."
 
 
-def separability_alternative(params: Params, pairs: pd.DataFrame) -> str:
-    """The figure `separability` in words."""
+def alternative_of_all(params: Params, kind: str, pairs: pd.DataFrame) -> str:
+    """A figure of all data sets in words."""
+    if kind != "separability":
+        what = {
+            "listens": "Shares of flipped predictions and errors under several hints",
+            "borders": "Scatter plot",
+        }[kind]
+        return f"{what}, a {'row' if kind == 'listens' else 'point'} for each data set and case; the tables have the numbers."
     said = [
         f"{dataset_title(params, r.dataset)} {r.case}: AUC {r.auc:.2f}, overlap {r.overlap:.2f}, {r.percent:.0f} %."
         for r in pairs.itertuples()

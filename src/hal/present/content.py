@@ -16,7 +16,7 @@ from hal.assumptions import Assumption, read_assumptions
 from hal.departures import PARAMS, Run, describe, shown
 from hal.paper import Paper, load_paper, same_grouping
 from hal.params import Params
-from hal.present import captions, tables
+from hal.present import captions, hint, tables
 from hal.present.figures import figure_names, figure_paths
 from hal.present.numbers import PARTIAL
 from hal.study import table2, table2b, verdicts
@@ -143,8 +143,8 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         table_caption=table2.caption(run),
         table_notes=table2.notes(params, table),
         partial_mark=PARTIAL,
-        findings=table2b.findings(params, found.table2b),
-        controls=tables.controls(params, found, run),
+        findings=[*table2b.findings(params, found.table2b), *hint.findings(params, found.hint)],
+        controls=[*tables.controls(params, found, run), *hint.tables(params, found.hint)],
         statistics=tables.statistics(params, found),
         separability=tables.separability(params, found),
         convergence=tables.convergence(params, found),
@@ -206,7 +206,8 @@ def _figures(params: Params, run: Run, results: Sequence[CellResult], pairs: pd.
             caption = captions.caption(params, kind, dataset)
             alternative = captions.alternative(params, kind, dataset, select(results, dataset))
         else:
-            caption, alternative = captions.SEPARABILITY, captions.separability_alternative(params, pairs)
+            caption = captions.OF_ALL[kind]
+            alternative = captions.alternative_of_all(params, kind, pairs)
         figures.append(
             Figure(
                 name=name,

@@ -48,7 +48,7 @@ def controls(params: Params, found: Analyses, run: Run) -> list[Table]:
             title="Table 2b",
             caption=table2b.caption(run),
             headings=table2b.HEADINGS[1:],
-            groups=_groups((row.dataset, (row.case, *row.errors)) for row in rows),
+            groups=grouped((row.dataset, (row.case, *row.errors)) for row in rows),
             notes=tuple(table2b.notes(params, found.table2b)),
         ),
         Table(
@@ -56,7 +56,7 @@ def controls(params: Params, found: Analyses, run: Run) -> list[Table]:
             title="Superclass accuracy",
             caption=table2b.ACCURACY_CAPTION,
             headings=table2b.ACCURACIES[1:],
-            groups=_groups((row.dataset, (row.case, *row.accuracies)) for row in rows),
+            groups=grouped((row.dataset, (row.case, *row.accuracies)) for row in rows),
         ),
     ]
 
@@ -90,7 +90,7 @@ def statistics(params: Params, found: Analyses) -> Table:
     if (table["n"] == 1).any():
         caption += " A single seed gives no interval and no test, so none is printed there."
     headings = ("Case", "n", "Error", "Difference", "Welch 95 %", "p", "Resolvable")
-    return Table("statistics-table", "Errors and differences", caption, headings, _groups(rows))
+    return Table("statistics-table", "Errors and differences", caption, headings, grouped(rows))
 
 
 def separability(params: Params, found: Analyses) -> Table:
@@ -122,7 +122,7 @@ def separability(params: Params, found: Analyses) -> Table:
         "pair of superclasses, and the class, whose scores overlap most with (those of) other superclasses."
     )
     headings = ("Case", "n", "AUC", "Overlap", "Most mixed pair", "Most mixed class")
-    return Table("separability-table", "Separability", caption, headings, _groups(rows), tuple(notes))
+    return Table("separability-table", "Separability", caption, headings, grouped(rows), tuple(notes))
 
 
 def convergence(params: Params, found: Analyses) -> Table:
@@ -150,7 +150,7 @@ def convergence(params: Params, found: Analyses) -> Table:
         "baseline's, epoch for epoch. A case's loss profits from the hint as its error does."
     )
     headings = ("Case", "Test loss: epochs", "Area", "Training loss: epochs", "Area")
-    return Table("convergence-table", "Convergence", caption, headings, _groups(rows), tuple(notes))
+    return Table("convergence-table", "Convergence", caption, headings, grouped(rows), tuple(notes))
 
 
 def sensitivity(params: Params, results: Sequence[CellResult]) -> list[Table]:
@@ -170,11 +170,12 @@ def sensitivity(params: Params, results: Sequence[CellResult]) -> list[Table]:
             "standard deviation (n seeds that count), and how many diverged."
         )
         headings = ("Variant", *params.cases(dataset))
-        found.append(Table(f"{dataset}-sensitivity-table", "Sensitivity", caption, headings, _groups(rows)))
+        found.append(Table(f"{dataset}-sensitivity-table", "Sensitivity", caption, headings, grouped(rows)))
     return found
 
 
-def _groups(rows: Iterable[tuple[str, tuple[str, ...]]]) -> tuple:
+def grouped(rows: Iterable[tuple[str, tuple[str, ...]]]) -> tuple:
+    """Rows (data set, cells) as a `Table` groups them."""
     found: dict[str, list[tuple[str, ...]]] = {}
     for dataset, cells in rows:
         found.setdefault(dataset, []).append(cells)

@@ -43,8 +43,8 @@ def verify(params: Params) -> int:
                 wrong.append(str(path))
     if wrong:
         raise UserError(
-            f"{', '.join(wrong)}: not what was written with cell.json (its SHA-256 is another); delete the folder and "
-            "`dvc pull`, or check out the version that belongs to results/, or train the cell again"
+            f"{', '.join(wrong)}: not what was written with cell.json (its SHA-256 is another). After `git switch` or "
+            "`git checkout`: `dvc checkout`. Else delete the folder and `dvc pull`, or train the cell again"
         )
     return compared
 

@@ -49,12 +49,12 @@ def comparisons(params: Params, results: Sequence[CellResult], controls: pd.Data
     (Holm over the `comparisons` of the grid against the same reference), detectable (see `statistics.detectable`).
     The case `all cases` pools a data set's cases, each with the same weight, stratified; it has no p.
     """
-    planned = sum(len(params.datasets[dataset].cases) for dataset in params.grid.datasets)
+    planned = sum(len(params.groupings(dataset)) for dataset in params.grid.datasets)
     rows = []
     for dataset in params.grid.datasets:
         baseline = errors(results, dataset, BASELINE)
         rows.append(_row(dataset, BASELINE, "", baseline))
-        cases = params.cases(dataset)[1:]
+        cases = params.groupings(dataset)
         for against in AGAINST:
             samples, references = [], []
             for case in cases:

@@ -1,25 +1,38 @@
 """What the hint is worth: each network's test errors with the true superclass, a wrong one, or none.
 
-Everything here is computed from the test logits that a cell keeps: (N, S, K), entry s being what the network says when
-it is told superclass s; S = 1 for the baseline, which is told none. The controls:
+Everything here is computed from what a cell keeps: the test logits (N, S, K), entry s being what the network says when
+it is told superclass s (S = 1 for a network that is told none), and u = W y of equation 3. Images are counted, so that
+every number is exact. The controls:
 
-- `as_tested`: as the paper tests. A case is told the true superclass, the baseline nothing. Must agree with cell.json.
-- `oracle_mask` (baseline, for every grouping): the logits restricted to the classes of the true superclass. The same
-  hint, used without an auxiliary block.
-- `no_oracle` (cases): nobody tells. Of all (s, k) with class k in superclass s the one with the largest
-  log-probability of k given s (log-softmax over all K classes). The score `a` scales the features anew for every
-  s, so raw logits of different s cannot be compared; their probabilities can. A class outside s contradicts s.
-- `wrong_hint_mean`, `wrong_hint_worst` (cases): told a wrong superclass. The mean gives every wrong superclass of an
-  image the same weight; in the worst case an image counts as wrong if any wrong superclass misleads the network.
+- `as_tested`: as the paper tests. A case is told the true superclass (a control: what its hint is), the baseline nothing;
+  a network with the masked loss is masked here too. Must agree with cell.json.
+- `oracle_mask`: the logits restricted to the classes of the true superclass. Of the baseline, for every grouping: the same
+  hint, used without an auxiliary block. Of a case: its own logits, told the truth, masked too; what masking still
+  mends is a hint that the network does not use.
+- `no_oracle`: nobody tells. Of all (s, k) with class k in superclass s the one with the largest log-probability of k given
+  s (log-softmax over all K classes). A larger score sharpens that softmax, so this favours the superclass under which the
+  score is larger. Two other readings of "no hint" stand beside it: `no_oracle_mixture`, the class of the largest
+  probability when those given each s are mixed by the share of the classes that s holds; and `no_oracle_baseline`, where
+  the network is told the superclass of what the baseline of the same seed predicts.
+- `wrong_hint_mean`, `wrong_hint_worst`: told a wrong superclass. The mean gives every wrong superclass of an image the same
+  weight; in the worst case an image counts as wrong if any wrong superclass misleads the network.
+- `best_hint`, `worst_hint`: wrong under every superclass, and under at least one.
+- `flips`: the images whose predicted class changes with the superclass told. `blind`: those whose score, and so whose
+  logits, is the same under all (to 0.001).
+- `score_change`: the mean over test images of the largest minus the smallest score under any superclass (no count: `value`).
+- `own_hint_auc`, `same_hint_auc`: how well the scores of the training images split by superclass (AUC, averaged over pairs
+  of superclasses), each told its own, and all told the same one (averaged over which). If the second is as large, the
+  split shows the features and not the hint.
 
-Beside each error stands the superclass accuracy: how often the class predicted is of the true superclass.
+Beside each error stands how many predicted classes are of the true superclass.
 """
 
 import functools
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,22 +40,40 @@ from scipy.special import log_softmax
 
 from hal.errors import UserError
 from hal.files import write_text
-from hal.params import Params
+from hal.params import Cell, Params
 from hal.settings import BASELINE, superclass_of
-from hal.study.grid import CellResult, check_file, load_grid, read_npz, select
+from hal.study import sealed
+from hal.study.grid import CellResult, check_file, load_grid, read_npz, scores, select
+from hal.study.separability import auc
 
 Superclasses = Sequence[Sequence[int]]
 
 COLUMNS = (
     *("dataset", "case", "seed", "grouping", "superclasses", "control"),
-    *("error", "superclass_accuracy", "hash", "missing"),
+    *("count", "images", "right_superclass", "value", "hash", "missing"),
 )
-OF_BASELINE = ("as_tested", "oracle_mask")
-OF_CASE = ("as_tested", "no_oracle", "wrong_hint_mean", "wrong_hint_worst")
+DERIVED = ("error", "superclass_accuracy")  # percent, of count and right_superclass among images
 
-_NUMBERS = ("error", "superclass_accuracy")
+UNTOLD = ("as_tested", "oracle_mask")
+TOLD = (
+    *("as_tested", "oracle_mask", "no_oracle", "no_oracle_mixture", "no_oracle_baseline"),
+    *("wrong_hint_mean", "wrong_hint_worst", "best_hint", "worst_hint", "flips"),
+)
+SCORED = ("blind", "score_change", "own_hint_auc", "same_hint_auc")
+
+_NUMBERS = ("count", "images", "right_superclass", "value")
 _KEY = ["case", "seed", "hash", "grouping", "superclasses", "control"]
 _AGREES = 0.1  # percentage points by which arithmetic on another machine may move an error
+_BLIND = 1e-3
+
+
+class Measured(NamedTuple):
+    """One control: counted images of so many, and how many predictions are of the true superclass; or a value."""
+
+    count: float = np.nan
+    images: float = np.nan
+    right_superclass: float = np.nan
+    value: float = np.nan
 
 
 def owners(superclasses: Superclasses, classes: int) -> np.ndarray:
@@ -81,10 +112,28 @@ def wrong_hints(logits: np.ndarray, label: np.ndarray, owner: np.ndarray) -> tup
     return predicted, predicted != label[:, None]
 
 
-def baseline_controls(
-    logits: np.ndarray, label: np.ndarray, superclasses: Superclasses
-) -> dict[str, tuple[float, float]]:
-    """Error and superclass accuracy in percent of `OF_BASELINE`, from logits (N, 1, K) and labels (N,).
+def mixture(logits: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """Classes (N,) predicted from logits (N, S, K) when the probabilities under every s are mixed by its share of classes."""
+    prior = np.bincount(owner, minlength=logits.shape[1]) / len(owner)
+    return (
+        (np.exp(log_softmax(logits.astype(np.float64), axis=2)) * prior[:, None]).sum(axis=1).argmax(axis=1)
+    )
+
+
+def score_under_every_hint(u: np.ndarray) -> np.ndarray:
+    """Equation 3 told each superclass: u = W y (N, S) to a (N, S)."""
+    distance = np.abs(u)
+    return distance.sum(axis=1, keepdims=True) - distance + np.abs(u - 1)
+
+
+def pairwise_auc(score: np.ndarray, superclass: np.ndarray) -> float:
+    """The AUC of scores (N,), averaged over the pairs of superclasses (N,)."""
+    sets = [score[superclass == j] for j in range(superclass.max() + 1)]
+    return float(np.mean([auc(x, y) for x, y in combinations(sets, 2)]))
+
+
+def untold_controls(logits: np.ndarray, label: np.ndarray, superclasses: Superclasses) -> dict[str, Measured]:
+    """`UNTOLD` of a network that is told nothing, from logits (N, 1, K) and labels (N,).
 
     Raises:
         UserError: the grouping does not cover the classes.
@@ -96,23 +145,65 @@ def baseline_controls(
     }
 
 
-def case_controls(
-    logits: np.ndarray, label: np.ndarray, superclasses: Superclasses
-) -> dict[str, tuple[float, float]]:
-    """Error and superclass accuracy in percent of `OF_CASE`, from logits (N, S, K) and labels (N,).
+def told_controls(
+    logits: np.ndarray,
+    label: np.ndarray,
+    superclasses: Superclasses,
+    told: np.ndarray | None = None,
+    of_baseline: np.ndarray | None = None,
+) -> dict[str, Measured]:
+    """`TOLD` of a network that is told a superclass.
+
+    Args:
+        logits: (N, S, K).
+        label: (N,).
+        superclasses: the classes of each.
+        told: (N,) what it was told when it was tested; the true superclass if None.
+        of_baseline: (N,) what the baseline of the same seed predicts; without it that control is left out.
 
     Raises:
         UserError: the grouping does not cover the classes.
     """
     owner = owners(superclasses, logits.shape[2])
-    predicted, errs = wrong_hints(logits, label, owner)
+    n, s, _ = logits.shape
+    measure = functools.partial(_measure, label=label, owner=owner)
+    by_hint = logits.argmax(axis=2)
+    errs = by_hint != label[:, None]
+    predicted, misled = wrong_hints(logits, label, owner)
     right = owner[predicted] == owner[label][:, None]
-    return {
-        "as_tested": _measure(told_truth(logits, label, owner), label, owner),
-        "no_oracle": _measure(no_oracle(logits, owner), label, owner),
-        "wrong_hint_mean": (100 * errs.mean(), 100 * right.mean()),
-        "wrong_hint_worst": (100 * errs.any(axis=1).mean(), 100 * right.all(axis=1).mean()),
+    truth = owner[label]
+    found = {
+        "as_tested": measure(by_hint[np.arange(n), truth if told is None else told]),
+        "oracle_mask": measure(oracle_mask(logits[np.arange(n), truth], label, owner)),
+        "no_oracle": measure(no_oracle(logits, owner)),
+        "no_oracle_mixture": measure(mixture(logits, owner)),
+        "wrong_hint_mean": Measured(misled.sum(), n * (s - 1), right.sum()),
+        "wrong_hint_worst": Measured(misled.any(axis=1).sum(), n, right.all(axis=1).sum()),
+        "best_hint": Measured(errs.all(axis=1).sum(), n),
+        "worst_hint": Measured(errs.any(axis=1).sum(), n),
+        "flips": Measured((by_hint != by_hint[:, :1]).any(axis=1).sum(), n),
     }
+    if of_baseline is not None:
+        found["no_oracle_baseline"] = measure(by_hint[np.arange(n), owner[of_baseline]])
+    return found
+
+
+def scored_controls(
+    u_test: np.ndarray, u_train: np.ndarray, score: np.ndarray, superclass: np.ndarray
+) -> dict[str, Measured]:
+    """`SCORED` of a network with an auxiliary block, from u = W y (N, S) of both splits and the training images' scores."""
+    test, train = score_under_every_hint(u_test), score_under_every_hint(u_train)
+    change = np.ptp(test, axis=1)
+    finite = np.isfinite(score)
+    measured = {
+        "blind": Measured((change < _BLIND).sum(), len(change)),
+        "score_change": Measured(value=change.mean()),
+    }
+    if finite.all():
+        same = [pairwise_auc(train[:, s], superclass) for s in range(train.shape[1])]
+        measured["own_hint_auc"] = Measured(value=pairwise_auc(score, superclass))
+        measured["same_hint_auc"] = Measured(value=float(np.mean(same)))
+    return measured
 
 
 def write(params: Params, dataset: str) -> Path:
@@ -128,23 +219,28 @@ def write(params: Params, dataset: str) -> Path:
         raise UserError(f"data set {dataset!r}: the grid has {', '.join(params.grid.datasets)}")
     stored = _stored(params, dataset)
     rows: list[dict[str, Any]] = []
-    for result in select(load_grid(params), dataset):
+    results = select(load_grid(params), dataset)
+    baselines = {r.cell.seed: r for r in results if r.ok and r.cell.case == BASELINE}
+    for result in results:
         path = params.cell_paths(result.cell).checkpoints / "predictions.npz"
         if not result.ok:
             rows += _unfinished(params, result)
         elif path.exists():
-            rows += _computed(params, result, path)
+            rows += _computed(params, result, baselines.get(result.cell.seed))
         else:
             rows += _kept(params, result, stored, f"{path}: no such file")
+    frame = pd.DataFrame(rows, columns=COLUMNS).astype(
+        dict.fromkeys(("count", "images", "right_superclass"), "Int64")
+    )
     text = io.StringIO()
-    pd.DataFrame(rows, columns=COLUMNS).to_csv(text, index=False, float_format="%.6g", lineterminator="\n")
+    frame.to_csv(text, index=False, lineterminator="\n")
     path = controls_path(params, dataset)
-    write_text(path, text.getvalue())
+    write_text(path, sealed.seal(text.getvalue()))
     return path
 
 
 def read(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
-    """The controls of all cells of the grid, from results/controls/: columns `COLUMNS`, errors in percent.
+    """The controls of all cells of the grid, from results/controls/: columns `COLUMNS` and `DERIVED`.
 
     Every entry that should be there is: one that is not of the cell as it is now, or is not computed yet, has NaN for
     its numbers and says so under `missing`.
@@ -155,7 +251,9 @@ def read(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
         absent = f"not in {controls_path(params, dataset)}; `hal controls {dataset}` computes it"
         for result in select(results, dataset):
             rows += _kept(params, result, stored, absent) if result.ok else _unfinished(params, result)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    frame = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(_NUMBERS, float))
+    share = frame[["count", "right_superclass"]].div(frame["images"], axis=0) * 100
+    return frame.assign(error=share["count"], superclass_accuracy=share["right_superclass"])
 
 
 def controls_path(params: Params, dataset: str) -> Path:
@@ -163,26 +261,50 @@ def controls_path(params: Params, dataset: str) -> Path:
     return params.path("results", "controls", f"{dataset}.csv")
 
 
-def predictions(result: CellResult, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """A cell's test logits (N, S, K) and labels (N,).
+def predictions(result: CellResult, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """A cell's test logits (N, S, K), labels (N,) and what it was told (N,); None if it is told nothing.
 
     Raises:
         UserError: the file is missing, broken, of another shape, or holds values that are not finite.
     """
     check_file(result, path)
-    logits, label = read_npz(path, {"logits": ("f", 3), "label": ("u", 1)})
-    cell = result.cell
+    cell, kinds = result.cell, {"logits": ("f", 3), "label": ("u", 1)}
+    if cell.hint != "none":
+        kinds["told"] = ("u", 1)
+    logits, label, *told = read_npz(path, kinds)
     superclasses = 1 if cell.hint == "none" else len(cell.superclasses)
     expected = (len(label), superclasses, cell.classes)
     if logits.shape != expected or not len(label) or label.max() >= cell.classes:
         raise UserError(f"{path}: logits {logits.shape} and labels {label.shape} are not {cell.case}'s")
     if not np.isfinite(logits).all():
         raise UserError(f"{path}: {(~np.isfinite(logits)).sum():,} logits are not finite")
-    return logits, label
+    if told and (told[0].shape != label.shape or told[0].max() >= superclasses):
+        raise UserError(f"{path}: what the network was told is not {cell.case}'s")
+    return logits, label, told[0] if told else None
 
 
-def _measure(predicted: np.ndarray, label: np.ndarray, owner: np.ndarray) -> tuple[float, float]:
-    return 100 * (predicted != label).mean(), 100 * (owner[predicted] == owner[label]).mean()
+def auxiliary(result: CellResult, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """U = W y of a cell's test and training images, each (N, S).
+
+    Raises:
+        UserError: the file is missing, broken or of another shape.
+    """
+    check_file(result, path)
+    u_test, u_train = read_npz(path, {"u_test": ("f", 2), "u_train": ("f", 2)})
+    if {u_test.shape[1], u_train.shape[1]} != {len(result.cell.superclasses)}:
+        raise UserError(f"{path}: holds u of {u_test.shape[1]} superclasses; this is another cell's")
+    return u_test, u_train
+
+
+def controls_of(cell: Cell) -> tuple[str, ...]:
+    """The controls that a network of that kind has."""
+    if cell.hint == "none":
+        return UNTOLD
+    return TOLD + (SCORED if cell.scored else ())
+
+
+def _measure(predicted: np.ndarray, label: np.ndarray, owner: np.ndarray) -> Measured:
+    return Measured((predicted != label).sum(), len(label), (owner[predicted] == owner[label]).sum())
 
 
 def _groupings(params: Params, result: CellResult) -> list[str]:
@@ -197,28 +319,69 @@ def _entries(params: Params, result: CellResult) -> Iterator[dict[str, Any]]:
     for grouping in _groupings(params, result):
         superclasses = params.datasets[cell.dataset].cases[grouping].superclasses
         text = " | ".join(" ".join(map(str, sorted(labels))) for labels in superclasses)
-        for control in OF_BASELINE if cell.case == BASELINE else OF_CASE:
+        for control in controls_of(cell):
             row = {"dataset": cell.dataset, "case": cell.case, "seed": cell.seed, "grouping": grouping}
             row |= {"superclasses": text, "control": control, "hash": cell.hash, "missing": ""}
-            yield row | {"error": np.nan, "superclass_accuracy": np.nan}
+            yield row | Measured()._asdict()
 
 
-def _computed(params: Params, result: CellResult, path: Path) -> list[dict[str, Any]]:
-    """The rows of a cell that is ok from its predictions."""
+def _computed(params: Params, result: CellResult, baseline: CellResult | None) -> list[dict[str, Any]]:
+    """The rows of a cell that is ok from its files in checkpoints/, and from the baseline's of the same seed."""
     rows = list(_entries(params, result))
+    path = params.cell_paths(result.cell).checkpoints / "predictions.npz"
     try:
-        logits, label = predictions(result, path)
+        measured = {name: _measured(params, result, baseline, name) for name in _groupings(params, result)}
     except UserError as error:
         return [row | {"missing": str(error)} for row in rows]
-    compute = baseline_controls if result.cell.case == BASELINE else case_controls
-    cases = params.datasets[result.cell.dataset].cases
-    found = {name: compute(logits, label, cases[name].superclasses) for name in _groupings(params, result)}
-    rows = [row | dict(zip(_NUMBERS, found[row["grouping"]][row["control"]], strict=True)) for row in rows]
+    rows = [_filled(row, measured[row["grouping"]], result) for row in rows]
     if any(map(functools.partial(_of_another, result), rows)):
-        error, recorded = rows[0]["error"], result.record["test_error"]
+        error, recorded = 100 * rows[0]["count"] / rows[0]["images"], result.record["test_error"]
         said = f"{path}: its error is {error:.2f} %, but cell.json's {recorded:.2f} %"
         return [row | {"missing": said} for row in _entries(params, result)]
     return rows
+
+
+def _measured(
+    params: Params, result: CellResult, baseline: CellResult | None, grouping: str
+) -> dict[str, Measured]:
+    cell, folder = result.cell, params.cell_paths(result.cell).checkpoints
+    superclasses = params.datasets[cell.dataset].cases[grouping].superclasses
+    logits, label, told = predictions(result, folder / "predictions.npz")
+    if cell.hint == "none":
+        measured = untold_controls(logits, label, superclasses)
+    else:
+        measured = told_controls(logits, label, superclasses, told, _predicted(params, baseline, label))
+    if cell.loss == "masked":
+        owner = owners(superclasses, cell.classes)
+        tested = logits[np.arange(len(label)), 0 if told is None else told]
+        measured["as_tested"] = _measure(oracle_mask(tested, label, owner), label, owner)
+    if cell.scored:
+        table = scores(result)
+        u_test, u_train = auxiliary(result, folder / "auxiliary.npz")
+        measured |= scored_controls(
+            u_test, u_train, table["score"].to_numpy(), table["superclass"].to_numpy()
+        )
+    return measured
+
+
+def _predicted(params: Params, baseline: CellResult | None, label: np.ndarray) -> np.ndarray | None:
+    """What the baseline predicts of the same test images, or None where its predictions are not to be had."""
+    if baseline is None:
+        return None
+    try:
+        logits, of, _ = predictions(
+            baseline, params.cell_paths(baseline.cell).checkpoints / "predictions.npz"
+        )
+    except UserError:
+        return None  # the baseline's own rows say why
+    return logits[:, 0].argmax(axis=1) if np.array_equal(of, label) else None
+
+
+def _filled(row: dict[str, Any], measured: Mapping[str, Measured], result: CellResult) -> dict[str, Any]:
+    if row["control"] in measured:
+        return row | measured[row["control"]]._asdict()
+    baseline = f"the predictions of baseline seed {result.cell.seed} are not here"
+    return row | {"missing": baseline if row["control"] == "no_oracle_baseline" else "scores are not finite"}
 
 
 def _kept(
@@ -243,18 +406,19 @@ def _unfinished(params: Params, result: CellResult) -> list[dict[str, Any]]:
 
 def _of_another(result: CellResult, row: dict[str, Any]) -> bool:
     """Whether a row cannot be of the network that cell.json describes."""
-    tested = row["control"] == "as_tested"
-    return tested and abs(row["error"] - result.record["test_error"]) > _AGREES
+    if row["control"] != "as_tested" or not row["images"] > 0:
+        return False
+    return abs(100 * row["count"] / row["images"] - result.record["test_error"]) > _AGREES
 
 
 def _stored(params: Params, dataset: str) -> dict[tuple, dict[str, Any]]:
-    """The rows of results/controls/<dataset>.csv by `_KEY`; a file that is not there or broken has none."""
+    """The rows of results/controls/<dataset>.csv by `_KEY`; a file that is not there, damaged or of another form has none."""
     try:
         frame = pd.read_csv(
-            controls_path(params, dataset),
-            dtype={name: str for name in COLUMNS} | {"error": float, "superclass_accuracy": float},
+            io.StringIO(sealed.read(controls_path(params, dataset))),
+            dtype={name: str for name in COLUMNS} | dict.fromkeys(_NUMBERS, float),
             keep_default_na=False,
-            na_values={"error": [""], "superclass_accuracy": [""]},
+            na_values={name: [""] for name in _NUMBERS},
             usecols=list(COLUMNS),
         )
     except (FileNotFoundError, ValueError):

@@ -47,7 +47,24 @@ class CellResult:
 def load_grid(params: Params) -> list[CellResult]:
     """Look at every cell of the grid, in the order of `params.cells()`; never at what merely lies around."""
     data = {dataset: _data_identity(params, dataset) for dataset in params.grid.datasets}
-    return [_look(params, cell, *data[cell.dataset]) for cell in params.cells()]
+    results = [_look(params, cell, *data[cell.dataset]) for cell in params.cells()]
+    for dataset in [dataset for dataset, (sha256, _) in data.items() if sha256 is None]:
+        results = _of_one_data_set(params, dataset, results)
+    return results
+
+
+def _of_one_data_set(params: Params, dataset: str, results: list[CellResult]) -> list[CellResult]:
+    """Where nothing says what the data are, cells that were trained on different ones do not enter one mean."""
+    finished = [r for r in select(results, dataset) if r.state in ("ok", "diverged")]
+    used = {str(r.record["provenance"].get("data_sha256")) for r in finished}
+    if len(used) < 2:
+        return results
+    path = params.path("data", f"{dataset}.json")
+    reason = f"(this data set's networks were trained on {len(used)} different data, and no {path} says on which to train)"
+    apart = {r.cell.name for r in finished}
+    return [
+        dataclasses.replace(r, state="stale", reason=reason) if r.cell.name in apart else r for r in results
+    ]
 
 
 def select(results: Iterable[CellResult], dataset: str, case: str | None = None) -> list[CellResult]:

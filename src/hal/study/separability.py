@@ -123,7 +123,7 @@ def pairs(params: Params, results: Sequence[CellResult], table: pd.DataFrame) ->
         if params.datasets[dataset].variant_of is not None:
             continue
         baseline = errors(results, dataset, BASELINE)
-        for case in params.cases(dataset)[1:]:
+        for case in params.groupings(dataset):
             found = whole[(whole["dataset"] == dataset) & (whole["case"] == case)]
             sample = errors(results, dataset, case)
             if len(found) and len(sample) and len(baseline) and baseline.mean() > 0:
@@ -142,19 +142,40 @@ def pairs(params: Params, results: Sequence[CellResult], table: pd.DataFrame) ->
     return pd.DataFrame(rows, columns=["dataset", "case", "n", "auc", "overlap", "points", "percent"])
 
 
-def predicts(table: pd.DataFrame) -> pd.DataFrame:
+def predicts(table: pd.DataFrame, borders: pd.DataFrame | None = None) -> pd.DataFrame:
     """Spearman's rho between separability and error reduction over `pairs`: one row for each measure of both.
 
     Columns: separability (`auc`, or `split`: 1 - overlap), reduction (`percent` of the baseline's error, or `points`),
-    pairs, rho, low, high (bootstrap over the pairs). Points rank data sets by their baseline's error as much as cases by
-    what they gain; percent does not. NaN for fewer than 4 pairs.
+    pairs, rho, low, high (bootstrap over the pairs), held (empty, or `borders`). Points rank data sets by their baseline's
+    error as much as cases by what they gain; percent does not. NaN for fewer than 4 pairs.
+
+    With `borders` (see `hint.borders`), two rows more: what is left of the correlation with `percent` when the share of the
+    baseline's errors that cross a border is held fixed, which by itself makes some groupings gain more (the partial rank
+    correlation; no interval, and NaN for fewer than 5 pairs).
     """
     rows = []
     for reduction in ("percent", "points"):
         for name, values in (("auc", table["auc"]), ("split", 1 - table["overlap"])):
             rho, interval = spearman(values.to_numpy(), table[reduction].to_numpy())
-            rows.append((name, reduction, len(table), rho, interval.low, interval.high))
-    return pd.DataFrame(rows, columns=["separability", "reduction", "pairs", "rho", "low", "high"])
+            rows.append((name, reduction, len(table), rho, interval.low, interval.high, ""))
+    if borders is not None:
+        ours = borders[borders["whose"] == "ours"][["dataset", "case", "borders"]]
+        both = table.merge(ours, on=["dataset", "case"])
+        for name, values in (("auc", both["auc"]), ("split", 1 - both["overlap"])):
+            rho = partial_spearman(values, both["percent"], both["borders"])
+            rows.append((name, "percent", len(both), rho, math.nan, math.nan, "borders"))
+    return pd.DataFrame(rows, columns=["separability", "reduction", "pairs", "rho", "low", "high", "held"])
+
+
+def partial_spearman(x: pd.Series, y: pd.Series, held: pd.Series) -> float:
+    """The rank correlation of x and y with `held` held fixed; NaN for fewer than 5 triples or where one does not vary."""
+    ranks = pd.DataFrame({"x": x, "y": y, "held": held}).rank()
+    if len(ranks) < 5 or (ranks.nunique() < 2).any():
+        return math.nan
+    rho = ranks.corr()
+    xy, xz, yz = rho.loc["x", "y"], rho.loc["x", "held"], rho.loc["y", "held"]
+    rest = (1 - xz**2) * (1 - yz**2)
+    return float((xy - xz * yz) / math.sqrt(rest)) if rest > 1e-12 else math.nan
 
 
 def _sorted(values: np.ndarray) -> np.ndarray:

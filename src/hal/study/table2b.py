@@ -54,7 +54,7 @@ def table2b(
     rows = []
     of_mask = comparisons[comparisons["against"] == "oracle_mask"].set_index(["dataset", "case"])
     for dataset in params.grid.datasets:
-        for case in params.cases(dataset)[1:]:
+        for case in params.groupings(dataset):
             row = {"dataset": dataset, "case": case, "planned": len(select(results, dataset, case))}
             sizes = []
             for name, (owner, which) in _CONTROLS.items():

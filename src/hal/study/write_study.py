@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from hal.departures import PARAMS, Run, describe
+from hal.errors import UserError
 from hal.files import write_text
 from hal.params import Params
 from hal.present.numbers import markdown_cell
-from hal.study import controls, convergence, separability, table2b, verdicts
+from hal.study import controls, convergence, hint, separability, table2b, verdicts
 from hal.study.comparisons import comparisons
 from hal.study.grid import CellResult, load_grid
 from hal.study.verdicts import Verdict
@@ -26,6 +27,8 @@ class Analyses:
         separability: `separability.separability`.
         pairs: `separability.pairs`.
         correlation: `separability.predicts`.
+        hint: `hint.hint`.
+        borders: `hint.borders`.
         convergence: `convergence.convergence`.
         verdicts: `verdicts.verdicts`.
     """
@@ -35,6 +38,8 @@ class Analyses:
     separability: pd.DataFrame
     pairs: pd.DataFrame
     correlation: pd.DataFrame
+    hint: pd.DataFrame
+    borders: pd.DataFrame
     convergence: pd.DataFrame
     verdicts: list[Verdict]
 
@@ -46,12 +51,15 @@ def analyse(params: Params, results: Sequence[CellResult]) -> Analyses:
     scores = separability.separability(params, results)
     pairs = separability.pairs(params, results, scores)
     curves = convergence.per_cell(params, results)
+    crossing = hint.borders(params, results, controlled)
     return Analyses(
         comparisons=compared,
         table2b=table2b.table2b(params, results, controlled, compared),
         separability=scores,
         pairs=pairs,
-        correlation=separability.predicts(pairs),
+        correlation=separability.predicts(pairs, crossing),
+        hint=hint.hint(params, results, controlled),
+        borders=crossing,
         convergence=convergence.convergence(params, curves),
         verdicts=verdicts.verdicts(params, results, scores, curves),
     )
@@ -68,6 +76,8 @@ def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         "statistics.csv": _csv(found.comparisons),
         "separability.csv": _csv(found.separability),
         "correlation.csv": _csv(found.correlation),
+        "hint.csv": _csv(found.hint),
+        "borders.csv": _csv(found.borders),
         "convergence.csv": _csv(found.convergence),
         "verdicts.csv": verdicts.to_csv(found.verdicts),
         "verdicts.md": _verdicts_markdown(found.verdicts, run),
@@ -76,6 +86,21 @@ def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
     for target, text in zip(paths, texts.values(), strict=True):
         write_text(target, text)
     return paths
+
+
+def read_csv(params: Params, name: str) -> pd.DataFrame:
+    """One of the tables that `write` wrote.
+
+    Raises:
+        UserError: it is not there or cannot be read.
+    """
+    path = params.path("results", f"{name}.csv")
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `hal analyse` makes it") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
 
 
 def _csv(table: pd.DataFrame) -> str:

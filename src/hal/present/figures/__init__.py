@@ -27,7 +27,7 @@ def figure_names(params: Params) -> dict[str, tuple[str, str | None]]:
             number = f"fig{printed.figures[kind]}_" if printed else ""
             names[f"{number}{dataset}_{kind}"] = (kind, dataset)
     names |= {f"{dataset}_sensitivity": ("sensitivity", dataset) for dataset in families(params)}
-    return names | {"separability": ("separability", None)}
+    return names | {name: (name, None) for name in ("listens", "borders", "separability")}
 
 
 def figure_paths(params: Params, name: str) -> list[Path]:
@@ -46,11 +46,16 @@ def draw(params: Params, name: str) -> list[Path]:
         raise UserError(f"figure {name!r}: there are {', '.join(names)}")
     kind, dataset = names[name]
     # Only drawing needs matplotlib, which is slow to import.
-    from hal.present.figures import loss, scores, sensitivity, separability, style
+    from hal.present.figures import borders, listens, loss, scores, sensitivity, separability, style
+    from hal.study.write_study import read_csv
 
     results = load_grid(params)
     with style.applied():
-        if dataset is None:
+        if kind == "listens":
+            figure = listens.draw(params, read_csv(params, "hint"))
+        elif kind == "borders":
+            figure = borders.draw(params, read_csv(params, "borders"))
+        elif dataset is None:
             figure = separability.draw(params, results)
         elif kind == "sensitivity":
             figure = sensitivity.draw(params, dataset, results)

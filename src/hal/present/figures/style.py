@@ -19,6 +19,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK = "#222222"
 FAINT = "#6b6b6b"
 WARNING = "#A03000"
+# What a colour means, in every figure; superclasses take COLOURS in their order.
+BASELINE, HAL, PAPER, MASKED = INK, COLOURS[0], COLOURS[1], COLOURS[2]
 
 WIDTH = 5.4  # inches: a page's column, and no smaller on a phone than can be read
 
@@ -83,6 +85,11 @@ def head(figure: Figure, title: str, remarks: Sequence[str]) -> None:
 def panel_title(text: str) -> str:
     """At most two lines, as wide as a panel."""
     return "\n".join(textwrap.wrap(text, 38, max_lines=2, placeholder=" …"))
+
+
+def short(text: str, width: int = 30) -> str:
+    """At most two lines, for a row's name; what is cut off stands in the table."""
+    return "\n".join(textwrap.wrap(text, width, max_lines=2, placeholder=" …"))
 
 
 def say(ax: Axes, text: str) -> None:

@@ -1,0 +1,58 @@
+"""What a perfect use of the hint could remove of the baseline's errors, and what was removed."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hal.departures import note
+from hal.params import Params
+from hal.present.figures import style
+from hal.titles import dataset_title
+
+_MARKERS = "os^Dv"
+
+
+def draw(params: Params, table: pd.DataFrame) -> Figure:
+    """A point for each data set and case, ours filled and the paper's open, against the line of a perfect use.
+
+    Args:
+        params: the experiment.
+        table: `study.hint.borders`.
+    """
+    figure, (ax,) = style.panels(1, height=3.0, share=False)
+    if table.empty:
+        style.say(ax, "no finished baseline with controls yet")
+    else:
+        top = 1.08 * max(table["borders"].max(), table["gain"].max(), 1)
+        ax.plot([0, top], [0, top], color=style.FAINT, linewidth=0.8, linestyle=(0, (4, 2)))
+        for (dataset, whose), rows in table.groupby(["dataset", "whose"], sort=False):
+            i = list(params.grid.datasets).index(dataset)
+            ours = whose == "ours"
+            colour = style.HAL if ours else style.PAPER
+            ax.plot(
+                rows["borders"],
+                rows["gain"],
+                _MARKERS[i % len(_MARKERS)],
+                color=colour,
+                markerfacecolor=colour if ours else "none",
+                markersize=5,
+                label=f"{dataset_title(params, dataset)}, {'ours' if ours else 'the paper'}",
+            )
+            if ours:
+                for row in rows.itertuples():
+                    ax.annotate(
+                        row.case,
+                        (row.borders, row.gain),
+                        (5, -2),
+                        textcoords="offset points",
+                        fontsize=6.5,
+                        color=style.FAINT,
+                    )
+        ax.axhline(0, color=style.FAINT, linewidth=0.6, zorder=0)
+        ax.set_xlabel("baseline's errors that cross a superclass border (%)")
+        ax.set_ylabel("error removed (% of baseline's)")
+        ax.set_xlim(0, top)
+        ax.spines[["top", "right"]].set_visible(False)
+        figure.legend(loc="outside lower center", ncols=3)
+    remarks = dict.fromkeys(note(params, dataset) for dataset in params.grid.datasets)
+    style.head(figure, "What the hint could remove, and what was removed", list(remarks))
+    return figure

@@ -1,0 +1,70 @@
+"""Does the network listen? How many predictions depend on the superclass told, and where each error comes from."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hal.departures import note
+from hal.params import Params
+from hal.present.figures import style
+from hal.titles import case_title, dataset_title
+
+_ERRORS = (
+    ("best_hint", "o", "none", style.FAINT, "told what helps most"),
+    ("hal", "o", style.HAL, style.HAL, "told the truth (HAL)"),
+    ("hal_masked", "|", style.HAL, style.HAL, "the same, masked"),
+    ("masked", "|", style.MASKED, style.MASKED, "baseline, masked"),
+    ("worst_hint", "s", "none", style.FAINT, "told what hurts most"),
+)
+
+
+def draw(params: Params, table: pd.DataFrame) -> Figure:
+    """Left the share of predictions that flip, with its interval; right the errors under several hints.
+
+    Args:
+        params: the experiment.
+        table: `study.hint.hint`.
+    """
+    shown = table.dropna(subset=["flips"])
+    names = [_name(params, row) for row in shown.itertuples()]
+    figure, (left, right) = style.panels(2, height=max(1.2, 0.22 * len(shown) + 0.5), share=False)
+    if shown.empty:
+        style.say(left, "no finished network that is told a superclass, with its controls")
+        right.set_axis_off()
+    else:
+        rows = np.arange(len(shown))
+        for y, row in zip(rows, shown.itertuples(), strict=True):
+            if not math.isnan(row.flips_low):
+                left.plot([max(row.flips_low, 0), row.flips_high], [y, y], color=style.HAL, linewidth=1.4)
+        left.plot(shown["flips"], rows, "o", color=style.HAL, markersize=4.5)
+        for name, marker, face, edge, label in _ERRORS:
+            size = 9 if marker == "|" else 4.5
+            right.plot(
+                shown[name], rows, marker, color=edge, markerfacecolor=face, markersize=size, label=label
+            )
+        _frame(left, "predictions that flip (%)", names)
+        _frame(right, "test error (%)", [""] * len(names))
+        right.set_xscale("symlog", linthresh=1)
+        right.xaxis.set_major_formatter("{x:g}")
+        figure.legend(loc="outside lower center", ncols=3)
+    remarks = dict.fromkeys(note(params, dataset) for dataset in params.grid.datasets)
+    style.head(figure, "Does the network listen?", list(remarks))
+    return figure
+
+
+def _name(params: Params, row: tuple) -> str:
+    several = f"{dataset_title(params, row.dataset)} " if len(params.grid.datasets) > 1 else ""
+    return style.short(f"{several}{case_title(params, row.dataset, row.case)}{' *' * row.control}")
+
+
+def _frame(ax: Axes, label: str, names: list[str]) -> None:
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xlim(left=0)
+    ax.set_xlabel(label)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
+    ax.spines[["top", "right", "left"]].set_visible(False)

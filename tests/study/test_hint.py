@@ -1,0 +1,86 @@
+"""Does the network listen: the split of an error, the borders, and the correlation with these held fixed, by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hal.study import controls, hint, separability
+from hal.study.grid import load_grid
+from tests.made_up import made_up_params, make_up_grid
+
+
+@pytest.fixture
+def params(tmp_path):
+    overlay = """
+grid: {datasets: [mnist], seeds: [0, 1, 2]}
+datasets: {mnist: {cases: {case1-zero: {superclasses: [[5, 6, 7, 8, 9], [0, 1, 2, 3, 4]], hint: zero}}}}
+train: {epochs: 2}"""
+    params = made_up_params(tmp_path, overlay)
+    make_up_grid(params, images=500)
+    return params
+
+
+def measured(params):
+    controls.write(params, "mnist")
+    return controls.read(params, load_grid(params))
+
+
+def set_control(table, case, control, values, column="error"):
+    rows = (table["case"] == case) & (table["control"] == control) & (table["grouping"] == "case1")
+    table.loc[rows, column] = values
+
+
+def test_an_error_is_split_into_the_unused_hint_and_the_features(params):
+    table = measured(params)
+    set_control(table, "case1", "as_tested", [2.0, 2.2, 2.4])
+    set_control(table, "case1", "oracle_mask", [1.8, 1.9, 2.0])
+    set_control(table, "baseline", "oracle_mask", [1.5, 1.6, 1.7])
+    rows = hint.hint(params, load_grid(params), table).set_index("case")
+    row = rows.loc["case1"]
+    assert row["unused"] == pytest.approx(0.3)  # 0.2, 0.3, 0.4
+    # Student: 0.3 -+ 4.303 x 0.1 / sqrt(3)
+    assert (row["unused_low"], row["unused_high"]) == (
+        pytest.approx(0.0516, abs=1e-4),
+        pytest.approx(0.5484, abs=1e-4),
+    )
+    assert row["features"] == pytest.approx(0.3)
+    assert row["unused"] + row["features"] == pytest.approx(row["hal"] - row["masked"])
+    assert row["n"] == row["planned"] == 3
+    assert rows["control"].to_dict() == dict.fromkeys(("case1", "case2", "case3", "case4"), False) | {
+        "case1-zero": True
+    }
+
+
+def test_a_control_is_in_no_comparison_and_no_verdict(params):
+    table = measured(params)
+    crossing = hint.borders(params, load_grid(params), table)
+    assert set(crossing["case"]) == {"case1", "case2", "case3", "case4"}
+    assert params.groupings("mnist") == ["case1", "case2", "case3", "case4"]
+    scores = separability.separability(params, load_grid(params))
+    assert "case1-zero" in set(scores["case"])
+    assert "case1-zero" not in set(separability.pairs(params, load_grid(params), scores)["case"])
+
+
+def test_the_border_share_counts_errors_of_another_superclass(params):
+    table = measured(params)
+    set_control(table, "baseline", "as_tested", [2.0, 2.0, 2.0])
+    set_control(table, "baseline", "as_tested", [99.5, 99.0, 98.5], "superclass_accuracy")
+    rows = hint.borders(params, load_grid(params), table).set_index(["case", "whose"])
+    assert rows.loc[("case1", "ours"), "borders"] == pytest.approx(100 * 3.0 / 6.0)
+    assert rows.loc[("case1", "paper"), "gain"] == pytest.approx(100 * (1 - 0.49 / 0.93), abs=15)
+    assert rows.loc[("case1", "paper"), "n"] == 5
+
+
+def test_a_correlation_with_the_borders_held_fixed():
+    """X and y both follow the borders and nothing else: held fixed, nothing is left of rho = 1 but the noise between them."""
+    held = pd.Series([1.0, 2, 3, 4, 5, 6])
+    x, y = pd.Series([1.0, 3, 2, 4, 6, 5]), pd.Series([2.0, 1, 3, 4, 5, 6])
+    ranks = np.corrcoef([x, y, held])
+    by_hand = (ranks[0, 1] - ranks[0, 2] * ranks[1, 2]) / math.sqrt(
+        (1 - ranks[0, 2] ** 2) * (1 - ranks[1, 2] ** 2)
+    )
+    assert separability.partial_spearman(x, y, held) == pytest.approx(by_hand)
+    assert math.isnan(separability.partial_spearman(x[:4], y[:4], held[:4]))
+    assert math.isnan(separability.partial_spearman(held, y, held))
