@@ -169,6 +169,7 @@ def test_the_bytes_of_a_step_by_hand(benchmark):
     assert floors.bytes_per_step(setting.Setting("digits", "bfloat16", "cpu", 1)) == 128 * 2 * numbers
 
 
+@pytest.mark.slow
 def test_a_step_whose_kernels_cannot_be_counted_costs_no_other_figure(benchmark, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     floors, setting = benchmark("floors"), benchmark("setting")
@@ -215,6 +216,7 @@ def test_time_that_two_kernels_share_counts_once(benchmark):
     assert benchmark("profile_step").covered([(5, 6), (0, 2), (1, 3), (1, 1.5)]) == 4
 
 
+@pytest.mark.slow
 def test_the_profile_of_a_step_lists_what_ran(benchmark):
     profile_step, setting = benchmark("profile_step"), benchmark("setting")
     result = profile_step.profiled(setting.Setting("digits", "float32", "cpu", 2))

@@ -13,6 +13,13 @@ import torch
 from tests.tiny import ROOT
 
 STEPS = 3
+
+if importlib.util.find_spec("triton") is not None and not torch.cuda.is_available():
+    with (
+        pytest.MonkeyPatch.context() as patch
+    ):  # Triton decides at its import, which another test may be the first to do
+        patch.setenv("TRITON_INTERPRET", "1")
+        import triton  # noqa: F401
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="this PyTorch is without Triton"
 )
@@ -190,6 +197,7 @@ for number in ("fp32", "bf16"):
 
 
 @needs_triton
+@pytest.mark.slow
 def test_the_fused_kernels_compile_for_an_h100_without_atomics():
     """Without a card: Triton brings the assembler."""
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}

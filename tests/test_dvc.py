@@ -27,7 +27,10 @@ from tests.checkout import OVERLAY, snakemake
 from tests.test_workflow import cells_trained, planned
 from tests.tiny import ROOT, save_npz
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("dvc"),  # all on one worker, which builds what they share
+]
 
 PIPELINE = ("Snakefile", "environment.yml", "profiles", "docs", "dvc.yaml", ".dvcignore", ".gitignore")
 CHECKPOINTS = "checkpoints/tiny"

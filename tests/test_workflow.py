@@ -21,6 +21,8 @@ from tests.checkout import make_checkout, snakemake
 from tests.tiny import ROOT
 from tests.train.test_cell import files_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path) -> Path:
@@ -173,7 +175,6 @@ def test_one_snakemake_at_a_time_below_a_root(tmp_path):
     lock(params).release()
 
 
-@pytest.mark.slow
 def test_changes_rerun_just_what_they_touch(finished):
     project, tiny = finished, ("--configfile", "configs/tiny.yaml")
     root = project / "runs/tiny"
@@ -217,7 +218,6 @@ def test_changes_rerun_just_what_they_touch(finished):
     assert planned(project, *tiny) == {}
 
 
-@pytest.mark.slow
 def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memory(project):
     """A clone has no .snakemake/: what is there to be seen in the files must be enough."""
     tiny = ("--configfile", "configs/tiny.yaml")
@@ -281,7 +281,6 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
     assert {"table", "analysis", "figure", "report"} <= jobs.keys()
 
 
-@pytest.mark.slow
 def test_a_killed_snakemake_goes_on_and_ends_with_the_same_bytes(project):
     edit(project, "epochs: 2", "epochs: 150")
     tiny = ("runs/tiny/results/tiny/pairs/seed0", "--configfile", "configs/tiny.yaml")
@@ -314,7 +313,6 @@ def test_a_killed_snakemake_goes_on_and_ends_with_the_same_bytes(project):
     assert files_of(params, cell) == killed
 
 
-@pytest.mark.slow
 def test_a_cell_that_finishes_while_snakemake_is_stopped_is_not_trained_again(project):
     """SIGINT to snakemake alone, as a scheduler sends it: it waits for its jobs, and forgets that they ended well."""
     edit(project, "epochs: 2", "epochs: 60")
@@ -346,7 +344,6 @@ def test_a_cell_that_finishes_while_snakemake_is_stopped_is_not_trained_again(pr
         assert after["files"] == before["files"]
 
 
-@pytest.mark.slow
 def test_after_ctrl_c_the_last_line_says_what_is_kept_and_nothing_drowns_it(project):
     edit(project, "epochs: 2", "epochs: 5000")
     process = subprocess.Popen(
@@ -369,7 +366,6 @@ def test_after_ctrl_c_the_last_line_says_what_is_kept_and_nothing_drowns_it(proj
         assert noise not in said
 
 
-@pytest.mark.slow
 def test_a_cell_that_fails_does_not_hold_up_the_others(project):
     edit(project, "batch_size: 16", "batch_size: 71")  # more than there are images
     edit(project, "seeds: [0, 1]", "seeds: [0]")

@@ -180,10 +180,21 @@ def test_a_repeated_key_is_refused(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    "text", ["k: !!int abc\n", "k: !!python/name:os.system\n", "[" * 5000, "k: \x07", "a: b: c"]
+    "text",
+    [
+        "k: !!int abc\n",
+        "k: !!int '010'\n",
+        "k: !!bool ''\n",
+        "k: !!timestamp a\n",
+        "k: !!python/name:os.system\n",
+        "[" * 5000,
+        "k: \x07",
+        "a: b: c",
+    ],
 )
 def test_what_is_no_yaml_is_one_line(tmp_path, text):
     path = tmp_path / "overlay.yaml"
     path.write_text(text)
-    with pytest.raises(UserError, match=r"overlay\.yaml"):
+    with pytest.raises(UserError, match=r"overlay\.yaml") as caught:
         read_yaml(path)
+    assert "\n" not in str(caught.value)

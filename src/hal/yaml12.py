@@ -39,15 +39,15 @@ class Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list] = {}  # noqa: RUF012 (PyYAML's own name and kind)
 
     def compose_scalar_node(self, anchor: str | None) -> yaml.ScalarNode:
-        """Refuse an unquoted scalar that means different things to different versions."""
+        """Refuse an unquoted scalar that means different things to different versions, and every tag."""
         event = self.peek_event()
-        if event.style is None and (instead := _instead(event.value)):
-            raise yaml.constructor.ConstructorError(
-                None,
-                None,
-                f"{event.value} is read differently by different versions of YAML; write {instead}",
-                event.start_mark,
-            )
+        problem = None
+        if event.tag is not None:
+            problem = f"the tag {event.tag} is not used here; write a number as it is and text in quotes"
+        elif event.style is None and (instead := _instead(event.value)):
+            problem = f"{event.value} is read differently by different versions of YAML; write {instead}"
+        if problem:
+            raise yaml.constructor.ConstructorError(None, None, problem, event.start_mark)
         return super().compose_scalar_node(anchor)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
@@ -107,7 +107,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         raise UserError(f"{where}: {error.problem}; correct this line") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); correct it") from None
     if content is None:
         return {}
     if not isinstance(content, dict):

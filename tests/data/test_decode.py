@@ -47,6 +47,7 @@ def test_mnist_pixels_keep_their_place(tmp_path):
         (gzip.compress(gzip.decompress(idx(np.zeros((4, 6, 5))))[:-1]), "119 bytes"),
         (gzip.compress(gzip.decompress(idx(np.zeros((4, 6, 5)))) + b"\0"), "121 bytes"),
     ],
+    ids=range(8),  # compressed bytes carry the time, and all processes that test must give them one name
 )
 def test_a_broken_mnist_file_is_named(tmp_path, content, complaint):
     put(tmp_path, small_mnist() | {RAW_NAMES["test_images"]: content})

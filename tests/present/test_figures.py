@@ -11,6 +11,8 @@ from hal.present.figures import loss, scores
 from hal.study import controls, write_study
 from tests.made_up import ROOT, made_up_params, make_up_grid
 
+pytestmark = pytest.mark.slow
+
 
 def mine(root, n_cases, epochs=2, title="Mine"):
     """A data set of the user's own with that many cases, and its made-up cells."""

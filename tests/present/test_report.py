@@ -12,6 +12,8 @@ from hal.present.render import render
 from hal.study import controls, write_study
 from tests.made_up import ROOT, made_up_params, make_up_grid
 
+pytestmark = pytest.mark.slow
+
 PARAMS = ROOT / "params.yaml"
 VOID = {"meta", "img", "br", "link", "wbr"}
 

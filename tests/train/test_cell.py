@@ -308,6 +308,7 @@ def test_a_run_killed_while_it_writes_leaves_no_cell_of_two_runs(tmp_path, monke
     assert files_of(params, cell) == before
 
 
+@pytest.mark.slow
 def test_a_second_process_waits_for_the_first_and_takes_what_it_made(tmp_path):
     """A killed workflow manager leaves its job running; the same job, started again, must not lose or repeat it."""
     params = tiny_params(tmp_path, epochs=400)
@@ -430,6 +431,7 @@ def test_rounding_keeps_eleven_significant_bits():
     assert np.isnan(rounded[6])
 
 
+@pytest.mark.slow
 def test_training_needs_little_more_than_torch_numpy_yaml_and_safetensors(tmp_path):
     """A GPU machine often has no more."""
     tiny_params(tmp_path)

@@ -28,6 +28,7 @@ def _hold(folder, queue, seconds):
         queue.put((slot, "freed", time.monotonic()))
 
 
+@pytest.mark.slow
 def test_processes_share_the_slots_one_at_a_time_each(tmp_path):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
@@ -42,6 +43,7 @@ def test_processes_share_the_slots_one_at_a_time_each(tmp_path):
         assert of_slot == ["taken", "freed"] * (len(of_slot) // 2)
 
 
+@pytest.mark.slow
 def test_a_killed_process_frees_its_slot(tmp_path):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
