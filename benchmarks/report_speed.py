@@ -41,9 +41,9 @@ def main() -> None:
         make_up_grid(params)
         controls = [["controls", dataset] for dataset in params.grid.datasets]
         steps = [
-            ["table"],
+            ["tables"],
             *controls,
-            ["analyse"],
+            ["study"],
             *(["figure", name] for name in figure_names(params)),
             ["report"],
         ]

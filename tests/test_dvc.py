@@ -224,7 +224,7 @@ def test_without_a_remote_git_holds_enough_to_draw(project, tmp_path):
     assert "hal-storage" in said or "missing" in said.lower()
     for folder in ("figures", "report"):
         shutil.rmtree(other / folder)
-    for command in ("table", "metrics", "figure", "report"):
+    for command in ("study", "tables", "figure", "report"):
         run(other, sys.executable, "-m", "hal", command)
     assert (other / "report/report.html").stat().st_size > 10_000
     assert (other / "results/table2.csv").read_text() == (project / "results/table2.csv").read_text()

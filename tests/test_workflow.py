@@ -190,7 +190,7 @@ def test_changes_rerun_just_what_they_touch(finished):
     assert changed == [root / "results/tiny/pairs/seed1/cell.json"]
     follows = planned(project, *tiny)
     assert cells_trained(follows) == 0
-    assert {"table", "figure", "report"} <= follows.keys()
+    assert {"study", "tables", "figure", "report"} <= follows.keys()
 
     # a seed more, and a grouping more
     edit(project, "seeds: [0, 1]", "seeds: [0, 1, 2]")
@@ -222,8 +222,9 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
     """A clone has no .snakemake/: what is there to be seen in the files must be enough."""
     tiny = ("--configfile", "configs/tiny.yaml")
     hal = [sys.executable, "-m", "hal", "--overlay", "configs/tiny.yaml"]
-    for command in ("table", "controls", "analyse", "metrics", "figure", "report"):  # of no cell at all
-        assert subprocess.run([*hal, command], cwd=project, capture_output=True).returncode == 0
+    assert (
+        subprocess.run([*hal, "draw"], cwd=project, capture_output=True).returncode == 0
+    )  # of no cell at all
     assert cells_trained(planned(project, *tiny)) == 4
     done = snakemake(project, *tiny)
     assert done.returncode == 0, done.stdout
@@ -259,8 +260,9 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
 
     for drawn, rule in (
         ("results/controls/tiny.csv", "controls"),
-        ("results/table2.csv", "table"),
-        ("results/statistics.csv", "analysis"),
+        ("results/table2.csv", "study"),
+        ("results/table2.md", "tables"),
+        ("figures/overview.png", "overview"),
         ("figures/tiny_loss.svg", "figure"),
         ("report/report.html", "report"),
     ):
@@ -278,7 +280,7 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
     edit(project, "seeds: [0, 1]", "seeds: [0]")  # everything is there already, and shows too much
     jobs = without_memory()
     assert cells_trained(jobs) == 0
-    assert {"table", "analysis", "figure", "report"} <= jobs.keys()
+    assert {"study", "tables", "figure", "report"} <= jobs.keys()
 
 
 def test_a_killed_snakemake_goes_on_and_ends_with_the_same_bytes(project):

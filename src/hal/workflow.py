@@ -42,7 +42,8 @@ def shell_function(python: str, source: str, files: Sequence[str]) -> str:
     Snakemake formats it, hence the doubled braces.
     """
     words = shlex.join([python, "-m", "hal", *(word for file in files for word in ("--overlay", file))])
-    code = f'set -euo pipefail; export PYTHONPATH={shlex.quote(source)}; hal() {{ {words} "$@"; }}; '
+    path = shlex.quote(source) + "${PYTHONPATH:+:$PYTHONPATH}"
+    code = f'set -euo pipefail; export PYTHONPATH={path}; hal() {{ {words} "$@"; }}; '
     return code.replace("{", "{{").replace("}", "}}")
 
 

@@ -1,14 +1,15 @@
 import re
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from hal.errors import UserError
+from hal.outputs import figure_names
 from hal.params import load
 from hal.present import figures
 from hal.present.figures import loss, scores
-from hal.study import controls, write_study
+from hal.study import controls, run
 from tests.made_up import ROOT, made_up_params, make_up_grid
 
 pytestmark = pytest.mark.slow
@@ -38,8 +39,9 @@ train: {{epochs: {epochs}}}
 
 
 def drawn_texts(path):
-    """Matplotlib names every text of an SVG in a comment beside its outlines."""
-    return re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"), re.DOTALL)
+    """The texts of an SVG, which stay texts."""
+    tree = ElementTree.fromstring(path.read_bytes())
+    return ["".join(text.itertext()) for text in tree.iter("{http://www.w3.org/2000/svg}text")]
 
 
 def replace_scores(params, name, change):
@@ -52,7 +54,8 @@ def replace_scores(params, name, change):
 
 
 def test_the_papers_figures_have_the_papers_numbers():
-    assert list(figures.figure_names(load(ROOT / "params.yaml"))) == [
+    assert list(figure_names(load(ROOT / "params.yaml"))) == [
+        "overview",
         "fig2_mnist_loss",
         "fig3_mnist_scores",
         "fig4_svhn_loss",
@@ -66,7 +69,8 @@ def test_the_papers_figures_have_the_papers_numbers():
 
 
 def test_another_data_set_has_figures_without_a_number(tmp_path):
-    assert figures.figure_names(mine(tmp_path, 1)) == {
+    assert figure_names(mine(tmp_path, 1)) == {
+        "overview": ("overview", None),
         "mine_loss": ("loss", "mine"),
         "mine_scores": ("scores", "mine"),
         "listens": ("listens", None),
@@ -76,7 +80,7 @@ def test_another_data_set_has_figures_without_a_number(tmp_path):
 
 
 def test_an_unknown_figure_is_refused_with_the_names_there_are(tmp_path):
-    with pytest.raises(UserError, match="'fig9': there are mine_loss, mine_scores"):
+    with pytest.raises(UserError, match="'fig9': there are overview, mine_loss, mine_scores"):
         figures.draw(mine(tmp_path, 1), "fig9")
 
 
@@ -94,13 +98,17 @@ def test_any_number_of_cases_and_any_names_give_three_small_files(tmp_path, n_ca
 
 
 def test_fewer_than_four_pairs_have_no_rank_correlation_and_the_figure_says_so(tmp_path):
-    svg, *_ = figures.draw(mine(tmp_path, 3), "separability")
+    params = mine(tmp_path, 3)
+    run.write(params)
+    svg, *_ = figures.draw(params, "separability")
     said = " ".join(" ".join(drawn_texts(svg)).split())
     assert "3 pairs of a data set and a case; a rank correlation needs at least 4" in said
 
 
 def test_the_scatter_plot_names_every_pair_and_its_rank_correlation(tmp_path):
-    svg, *_ = figures.draw(mine(tmp_path, 5), "separability")
+    params = mine(tmp_path, 5)
+    run.write(params)
+    svg, *_ = figures.draw(params, "separability")
     texts = drawn_texts(svg)
     assert {f"c{i}" for i in range(5)} <= set(texts)
     assert sum(re.match(r"Spearman's ρ −?\d\.\d\d \[", text) is not None for text in texts) == 2
@@ -109,8 +117,8 @@ def test_the_scatter_plot_names_every_pair_and_its_rank_correlation(tmp_path):
 def test_the_same_cells_give_the_same_bytes(tmp_path):
     params = mine(tmp_path, 2)
     controls.write(params, "mine")
-    write_study.write(params, path=ROOT / "params.yaml")
-    for name in figures.figure_names(params):
+    run.write(params)
+    for name in figure_names(params):
         first = [path.read_bytes() for path in figures.draw(params, name)]
         assert [path.read_bytes() for path in figures.draw(params, name)] == first
 
@@ -199,7 +207,8 @@ def test_variants_are_drawn_together_and_have_no_figures_of_their_own(tmp_path):
     )
     params = made_up_params(tmp_path, overlay)
     make_up_grid(params, {"digits-slow/case1/seed1": "diverged", "digits/case2/seed0": "missing"}, images=200)
-    assert set(figures.figure_names(params)) == {
+    assert set(figure_names(params)) == {
+        "overview",
         "digits_loss",
         "digits_scores",
         "digits_sensitivity",

@@ -3,7 +3,9 @@
 import pytest
 
 from hal.cell_files import record_bytes
+from hal.outputs import study_names
 from hal.params import load
+from hal.present import tables
 from hal.study import sensitivity
 from hal.study.grid import load_grid
 from tests.tiny import ROOT
@@ -61,14 +63,14 @@ def test_changes_are_from_the_same_case_unvaried_and_gains_from_the_variants_own
     assert slow.loc["case1", "gain"] == 6.0
     assert (slow.loc["case1", "n"], slow.loc["case1", "diverged"]) == (1, 1)
 
-    text = sensitivity.to_markdown(params, table.reset_index())
-    assert "| as set | 5.00 ± 1.41 (2) | 3.00 ± 0.00 (2) | – (0), 2 missing |" in text
-    assert "| a tenth of the rate | 8.00 ± 0.00 (2) | 2.00 (1), 1 diverged |" in text
+    (shown,) = tables.sensitivity(params, table.reset_index())
+    rows = {row[0]: row[1:] for _, rows in shown.groups for row in rows}
+    assert rows["as set"][:3] == ("5.00 ± 1.41 (2)", "3.00 ± 0.00 (2)", "– (0), 2 missing")
+    assert rows["a tenth of the rate"][:2] == ("8.00 ± 0.00 (2)", "2.00 (1), 1 diverged")
 
 
-def test_a_run_without_variants_writes_nothing(tmp_path):
+def test_a_run_without_variants_has_no_such_table():
     params = load(ROOT / "params.yaml")
-    object.__setattr__(params, "root", str(tmp_path))
     assert sensitivity.families(params) == {}
-    assert sensitivity.write(params) == []
-    assert list(tmp_path.iterdir()) == []
+    assert "sensitivity" not in study_names(params)
+    assert tables.sensitivity(params, None) == []

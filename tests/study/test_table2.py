@@ -4,7 +4,9 @@ import pandas as pd
 import pytest
 
 from hal.departures import describe
-from hal.study import table2
+from hal.errors import UserError
+from hal.present import latex, markdown, tables, write_tables
+from hal.study import run, table2
 from hal.study.grid import load_grid
 from tests.made_up import ROOT, change_record, made_up_params, make_up_cell, make_up_grid
 
@@ -28,15 +30,22 @@ def row(params, case):
     return table[table["case"] == case].iloc[0]
 
 
+def block(params, overlays=()):
+    """The table as it is shown."""
+    run = describe(params, overlays, ROOT / "params.yaml")
+    return tables.errors(params, table2.table2(params, load_grid(params)), run)
+
+
 def printed(params):
-    """The rows as printed, by case."""
-    return {row.case: row for row in table2.printed_rows(params, table2.table2(params, load_grid(params)))}
+    """The rows as printed, by case and column."""
+    shown = block(params)
+    rows = [row for _, rows in shown.groups for row in rows]
+    return {row[0].partition(":")[0]: dict(zip(shown.headings, row, strict=True)) for row in rows}
 
 
-def markdown(params):
+def in_markdown(params):
     """The table in Markdown."""
-    run = describe(params, path=ROOT / "params.yaml")
-    return table2.to_markdown(params, table2.table2(params, load_grid(params)), run)
+    return markdown.table(block(params))
 
 
 def test_mean_sample_deviation_and_difference_are_those_worked_by_hand(params):
@@ -51,19 +60,19 @@ def test_mean_sample_deviation_and_difference_are_those_worked_by_hand(params):
 
 
 def test_the_papers_values_stand_beside_ours(params):
-    assert printed(params)["case1"].paper == "0.43 ± 0.03"
-    assert printed(params)["case1"].paper_change == "−0.50"
-    assert printed(params)["baseline"].paper == "0.93"
-    assert printed(params)["case1"].ours == "0.60 ± 0.10"
-    assert printed(params)["case1"].change == "−1.73"
+    assert printed(params)["case1"]["Paper (%)"] == "0.43 ± 0.03"
+    assert printed(params)["case1"]["Paper's change"] == "−0.50"
+    assert printed(params)["baseline"]["Paper (%)"] == "0.93"
+    assert printed(params)["case1"]["This run (%)"] == "0.60 ± 0.10"
+    assert printed(params)["case1"]["Change"] == "−1.73"
 
 
 def test_one_seed_has_a_mean_and_no_deviation(params):
     for seed in (1, 2):
         make_up_cell(params, params.cell("mnist", "case1", seed), "missing")
     assert math.isnan(row(params, "case1")["sd"])
-    assert printed(params)["case1"].ours == "0.50"
-    assert printed(params)["case1"].n == "1 of 3 †"
+    assert printed(params)["case1"]["This run (%)"] == "0.50"
+    assert printed(params)["case1"]["n"] == "1 of 3 †"
 
 
 @pytest.mark.parametrize("state", ["missing", "unfinished", "diverged", "stale", "broken"])
@@ -73,16 +82,16 @@ def test_a_cell_that_is_not_ok_leaves_the_mean_and_is_named(params, state):
     assert (case1["n"], case1["planned"]) == (2, 3)
     assert case1["mean"] == pytest.approx(0.55)
     assert case1["notes"].startswith(f"seed 2 {state}")
-    assert printed(params)["case1"].n == "2 of 3 †"
-    assert f"- MNIST case1: seed 2 {state}" in markdown(params)
+    assert printed(params)["case1"]["n"] == "2 of 3 †"
+    assert f"- MNIST case1: seed 2 {state}" in in_markdown(params)
 
 
 def test_without_any_cell_there_is_no_mean_and_no_difference(params):
     for seed in (0, 1, 2):
         make_up_cell(params, params.cell("mnist", "baseline", seed), "missing")
-    assert printed(params)["baseline"].ours == "–"
-    assert printed(params)["baseline"].n == "0 of 3 †"
-    assert printed(params)["case1"].change == "–"
+    assert printed(params)["baseline"]["This run (%)"] == "–"
+    assert printed(params)["baseline"]["n"] == "0 of 3 †"
+    assert printed(params)["case1"]["Change"] == "–"
 
 
 def test_an_empty_grid_still_lists_every_row(tmp_path):
@@ -91,7 +100,7 @@ def test_an_empty_grid_still_lists_every_row(tmp_path):
     assert len(table) == 15
     assert table["n"].sum() == 0
     assert table["mean"].isna().all()
-    assert "MNIST baseline, case1, case2, case3, case4: seeds 0, 1, 2, 3, 4 missing." in markdown(params)
+    assert "MNIST baseline, case1, case2, case3, case4: seeds 0, 1, 2, 3, 4 missing." in in_markdown(params)
 
 
 def test_a_grouping_of_the_papers_name_but_not_its_classes_gets_no_value_of_the_paper(tmp_path):
@@ -110,11 +119,11 @@ def test_a_data_set_of_the_papers_name_but_another_source_gets_no_value_of_the_p
 
 
 def test_the_caption_says_when_this_is_not_the_papers_run(params):
-    assert "not the paper's experiment: epochs 2 (paper: 250); 3 seeds (paper: 5 runs)" in markdown(params)
+    assert "not the paper's experiment: epochs 2 (paper: 250); 3 seeds (paper: 5 runs)" in in_markdown(params)
 
 
 def test_the_full_runs_caption_says_nothing_of_the_kind(tmp_path):
-    assert "experiment" not in markdown(made_up_params(tmp_path))
+    assert "experiment" not in in_markdown(made_up_params(tmp_path))
 
 
 def test_names_cannot_break_markdown_or_latex(tmp_path):
@@ -122,20 +131,31 @@ def test_names_cannot_break_markdown_or_latex(tmp_path):
 grid: {datasets: [mnist]}
 datasets: {mnist: {title: '<b>&_%|$#', cases: {case1: {title: 'a|b \frac{ ~^"`'}}}}"""
     params = made_up_params(tmp_path, weird)
-    table, run = table2.table2(params, load_grid(params)), describe(params, path=ROOT / "params.yaml")
-    rows = [line for line in table2.to_markdown(params, table, run).splitlines() if line.startswith("|")]
-    assert {line.replace(r"\|", "").count("|") for line in rows} == {8}
-    latex = table2.to_latex(params, table, run)
-    assert r"\textless{}b\textgreater{}\&\_\%\textbar{}\$\#" in latex
-    assert r"a\textbar{}b \textbackslash{}frac\{ \textasciitilde{}\textasciicircum{}" in latex
+    shown = block(params)
+    rows = [line for line in markdown.table(shown).splitlines() if line.startswith("|")]
+    assert {line.replace(r"\|", "").count("|") for line in rows} == {len(shown.columns) + 2}
+    tex = latex.tabular(shown)
+    assert r"\textless{}b\textgreater{}\&\_\%\textbar{}\$\#" in tex
+    assert r"a\textbar{}b \textbackslash{}frac\{ \textasciitilde{}\textasciicircum{}" in tex
 
 
-def test_write_makes_three_files_that_hold_the_same_numbers(params):
-    overlays = [params.path("overlay.yaml")]
-    paths = table2.write(params, overlays)
-    assert [path.name for path in paths] == ["table2.csv", "table2.md", "table2.tex"]
-    stored = pd.read_csv(paths[0]).set_index("case")
+def test_all_files_hold_the_same_numbers(params):
+    run.write(params)
+    stored = pd.read_csv(params.path("results", "table2.csv")).set_index("case")
     assert stored.loc["case1", "mean"] == pytest.approx(0.6)
     assert stored.loc["case1", "n"] == 3
-    assert "0.60 ± 0.10" in paths[1].read_text()
-    assert r"0.60 $\pm$ 0.10" in paths[2].read_text()
+    written = {path.name: path.read_text() for path in write_tables.write(params, path=ROOT / "params.yaml")}
+    assert "0.60 ± 0.10" in written["table2.md"]
+    assert r"0.60~$\pm$~0.10" in written["table2.tex"]
+
+
+def test_a_damaged_table_is_refused_by_whatever_would_show_it(params):
+    run.write(params)
+    path = params.path("results", "table2.csv")
+    content = path.read_text()
+    path.write_text(content.replace("0.6", "0.5", 1))
+    with pytest.raises(UserError, match=r"table2\.csv: not what was written .*`hal study` makes it again"):
+        write_tables.write(params, path=ROOT / "params.yaml")
+    path.unlink()
+    with pytest.raises(UserError, match=r"table2\.csv: no such file; `hal study` makes it"):
+        write_tables.write(params, path=ROOT / "params.yaml")

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from hal.departures import describe
-from hal.study import controls, table2b, write_study
+from hal.present import findings, latex, markdown, tables, write_tables
+from hal.study import controls, run, table2b
 from hal.study.comparisons import comparisons
 from hal.study.grid import load_grid
 from tests.made_up import ROOT, change_record, made_up_params, make_up_cell, make_up_grid
@@ -67,12 +68,12 @@ def test_one_seed_has_means_and_no_interval(tmp_path):
     params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}\ntrain: {epochs: 2}")
     make_up_grid(params, images=500)
     controls.write(params, "mnist")
-    found = write_study.analyse(params, load_grid(params))
-    row = found.comparisons.set_index(["against", "case"]).loc[("baseline", "case1")]
+    found = run.study(params, load_grid(params))
+    row = found["statistics"].set_index(["against", "case"]).loc[("baseline", "case1")]
     assert not math.isnan(row["difference"])
     assert row[["low", "high", "welch_low", "welch_high", "p", "p_holm", "detectable"]].isna().all()
-    assert "nothing can be tested" in table2b.findings(params, found.table2b)[0]
-    assert "cannot be told yet" in table2b.summary(found.table2b)
+    assert "nothing can be tested" in findings.masked(params, found["table2b"])[0]
+    assert "cannot be told yet" in findings.summary(found["table2b"])
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_the_finding_is_chosen_by_the_numbers(params, mask, said):
         set_errors(params, case, [0.95, 1.0, 1.05])
     results, table = load_grid(params), masked(params, mask)
     found = table2b.table2b(params, results, table, comparisons(params, results, table))
-    assert said in table2b.findings(params, found)[0]
+    assert said in findings.masked(params, found)[0]
 
 
 def test_the_finding_tells_cases_apart(params):
@@ -97,8 +98,8 @@ def test_the_finding_tells_cases_apart(params):
     results, table = load_grid(params), masked(params, [0.95, 1.0, 1.05])
     found = table2b.table2b(params, results, table, comparisons(params, results, table))
     said = "HAL is better than the mask in case1; worse than the mask in case4; not distinguishable from it in case2, case3"
-    assert said in table2b.findings(params, found)[0]
-    assert table2b.summary(found).endswith(
+    assert said in findings.masked(params, found)[0]
+    assert findings.summary(found).endswith(
         "HAL is better in 1, worse in 1 and not distinguishable in 2 of 4 groupings."
     )
 
@@ -106,7 +107,7 @@ def test_the_finding_tells_cases_apart(params):
 def test_a_row_is_the_mean_of_its_cells_controls(params):
     controls.write(params, "mnist")
     stored = controls.read(params, load_grid(params))
-    row = write_study.analyse(params, load_grid(params)).table2b.set_index("case").loc["case4"]
+    row = run.study(params, load_grid(params))["table2b"].set_index("case").loc["case4"]
     mine = stored[(stored["case"] == "case4") & (stored["control"] == "no_oracle")]
     assert row["no_hint"] == pytest.approx(mine["error"].mean())
     assert row["no_hint_sd"] == pytest.approx(mine["error"].std(ddof=1))
@@ -118,8 +119,9 @@ def test_a_row_is_the_mean_of_its_cells_controls(params):
 def test_missing_controls_are_counted_out_and_said(params):
     params.path("checkpoints/mnist/case2/seed1/predictions.npz").unlink()
     controls.write(params, "mnist")
-    paths = {path.name: path for path in write_study.write(params, path=ROOT / "params.yaml")}
-    table = pd.read_csv(paths["table2b.csv"]).set_index("case")
+    run.write(params)
+    paths = {path.name: path for path in write_tables.write(params, path=ROOT / "params.yaml")}
+    table = pd.read_csv(params.path("results", "table2b.csv")).set_index("case")
     assert table["n"].to_dict() == {"case1": 3, "case2": 2, "case3": 3, "case4": 3}
     markdown = paths["table2b.md"].read_text()
     assert "2 of 3 †" in markdown
@@ -130,14 +132,14 @@ def test_a_lost_baseline_costs_what_needs_it_and_nothing_else(params):
     for seed in range(3):
         make_up_cell(params, params.cell("mnist", "baseline", seed), "missing")
     controls.write(params, "mnist")
-    row = write_study.analyse(params, load_grid(params)).table2b.set_index("case").loc["case1"]
+    row = run.study(params, load_grid(params))["table2b"].set_index("case").loc["case1"]
     assert np.isnan(row[["baseline", "masked", "difference"]].astype(float)).all()
     assert row["no_hint"] > 0
 
 
 def test_an_empty_grid_is_analysed(tmp_path):
     params = made_up_params(tmp_path)
-    for path in write_study.write(params, path=ROOT / "params.yaml"):
+    for path in run.write(params) + write_tables.write(params, path=ROOT / "params.yaml"):
         assert path.stat().st_size > 0
 
 
@@ -149,13 +151,14 @@ train: {epochs: 2}"""
     params = made_up_params(tmp_path, overlay)
     make_up_grid(params, images=400)
     controls.write(params, "mine")
-    assert len(write_study.write(params, path=ROOT / "params.yaml")) == 11
+    assert len(run.write(params)) == 13
+    assert len(write_tables.write(params, path=ROOT / "params.yaml")) == 5
 
 
 def test_the_same_cells_give_the_same_files(params):
     controls.write(params, "mnist")
-    first = [path.read_bytes() for path in write_study.write(params, path=ROOT / "params.yaml")]
-    assert [path.read_bytes() for path in write_study.write(params, path=ROOT / "params.yaml")] == first
+    first = [path.read_bytes() for path in run.write(params)]
+    assert [path.read_bytes() for path in run.write(params)] == first
 
 
 def test_names_cannot_break_markdown_or_latex(tmp_path):
@@ -165,8 +168,9 @@ datasets: {mnist: {title: '<b>&_%|$#', cases: {case1: {title: 'a|b \frac{ ~^"`'}
     params = made_up_params(tmp_path, overlay + "\ntrain: {epochs: 2}")
     make_up_grid(params, images=400)
     controls.write(params, "mnist")
-    found, run = write_study.analyse(params, load_grid(params)), describe(params, path=ROOT / "params.yaml")
-    rows = table2b.to_markdown(params, found.table2b, run).splitlines()
-    bars = {line.replace(r"\|", "").count("|") for line in rows if line.startswith("|")}
-    assert bars == {len(table2b.HEADINGS) + 1, len(table2b.ACCURACIES) + 1}
-    assert r"\textless{}b\textgreater{}\&\_\%\textbar{}\$\#" in table2b.to_latex(params, found.table2b, run)
+    table = run.study(params, load_grid(params))["table2b"]
+    errors, accuracies = tables.controls(params, table, describe(params, path=ROOT / "params.yaml"))
+    for block in (errors, accuracies):
+        rows = [line for line in markdown.table(block).splitlines() if line.startswith("|")]
+        assert {line.replace(r"\|", "").count("|") for line in rows} == {len(block.columns) + 2}
+    assert r"\textless{}b\textgreater{}\&\_\%\textbar{}\$\#" in latex.tabular(errors)

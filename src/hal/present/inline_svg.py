@@ -8,6 +8,8 @@ _HEAD = re.compile(r"^.*?(?=<svg\b)", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 _SIZE = re.compile(r'\s(?:width|height)="[0-9.]+pt"')
+_VIEW_BOX = re.compile(r'viewBox="0 0 ([0-9.]+)')
+_LARGEST = 1.7  # pixels a point: larger, type that is made for a page would shout
 _NUMBER = re.compile(r"(?<=[\sML,(\"])(-?\d+\.\d{2})\d+")
 
 
@@ -26,4 +28,5 @@ def inline(svg: str, name: str, label: str) -> str:
         svg = re.sub(re.escape(colour), f"var(--{variable})", svg, flags=re.IGNORECASE)
     head, body = svg.split(">", 1)
     head = re.sub(r'\sxmlns(:xlink)?="[^"]*"|\sversion="[^"]*"', "", _SIZE.sub("", head))
-    return f'{head} role="img" aria-label="{label}">{body}'.strip()
+    width = float(_VIEW_BOX.search(head)[1])
+    return f'{head} role="img" aria-label="{label}" style="max-width:{_LARGEST * width:.0f}px">{body}'.strip()

@@ -110,7 +110,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         Prose(findings.summary(r["table2b"])),
         Items(tuple(findings.masked(params, r["table2b"]))),
         *tables.controls(params, r["table2b"], run),
-        Heading("listens", "Does the network listen?"),
+        Heading("listening", "Does the network listen?"),
         Items(tuple(findings.listening(params, r["hint"]))),
         *hint.tables(params, r["hint"]),
         figures.pop("listens"),

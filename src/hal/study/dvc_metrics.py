@@ -1,10 +1,12 @@
 """The errors and the loss curves in the forms that `dvc metrics` and `dvc plots` read and compare."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from hal.errors import UserError
 from hal.params import Params
 from hal.study.grid import CellResult, curves, select
 
@@ -27,13 +29,15 @@ def metrics(params: Params, results: Sequence[CellResult]) -> dict[str, dict[str
 
 
 def losses(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
-    """The mean losses over the cells that count, in nats: columns dataset, case, epoch, train_loss, test_loss."""
-    frames = [
-        curves(r).assign(dataset=r.cell.dataset, case=r.cell.case)
-        for dataset in params.grid.datasets
-        for r in select(results, dataset)
-        if r.ok
-    ]
+    """The mean losses over the cells that count, in nats: columns dataset, case, epoch, train_loss, test_loss.
+
+    A cell whose curves cannot be read is left out; `convergence` says so.
+    """
+    frames = []
+    for dataset in params.grid.datasets:
+        for r in filter(lambda r: r.ok, select(results, dataset)):
+            with contextlib.suppress(UserError):
+                frames.append(curves(r).assign(dataset=r.cell.dataset, case=r.cell.case))
     columns = ["dataset", "case", "epoch", "train_loss", "test_loss"]
     if not frames:
         return pd.DataFrame(columns=columns)

@@ -3,6 +3,21 @@
   "use strict";
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
+  // A box that scrolls can be reached by keyboard; one that does not takes no focus.
+  const reachable = () => {
+    for (const box of all(".scroll")) {
+      const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+      const name = box.querySelector("table")?.getAttribute("aria-labelledby");
+      for (const [key, value] of [["tabindex", "0"], ["role", "group"], ["aria-labelledby", name]]) {
+        if (scrolls) box.setAttribute(key, value);
+        else box.removeAttribute(key);
+      }
+    }
+  };
+  addEventListener("resize", reachable);
+  addEventListener("toggle", reachable, true);
+  reachable();
+
   // Copy buttons on commands.
   for (const block of all("[data-copy]")) {
     const button = document.createElement("button");
