@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from hal.errors import UserError
 from hal.params import load
@@ -280,6 +281,21 @@ def test_cifar100_is_in_the_catalogue_and_its_null_is_random_groups_of_the_same_
         assert entry.cases[f"random{draw}"].superclasses == tuple(
             tuple(sorted(group)) for group in drawn.tolist()
         )
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "svhn", "cifar10", "digits"])
+def test_what_dvc_sets_is_in_force_for_that_data_set_alone(tmp_path, dataset):
+    """As `dvc exp run -S` does it. Groupings that data sets shared by an anchor kept their old names, silently."""
+    path = tmp_path / "params.yaml"
+    path.write_bytes(PARAMS.read_bytes())
+    names = f'datasets.{dataset}.cases.case2.names=["yes","no"]'
+    apply_overrides(str(path), [names, "model.batch_norm_eps=0.00001"])
+    params, before = load(path), load(PARAMS)
+    assert params.datasets[dataset].cases["case2"].names == ("yes", "no")
+    assert "batch_norm_eps: 1e-05" in path.read_text(encoding="utf-8")
+    assert params.model == before.model
+    for other in before.datasets.keys() - {dataset}:
+        assert params.datasets[other] == before.datasets[other]
 
 
 def test_a_missing_file_and_a_missing_key_are_said(tmp_path):
