@@ -9,7 +9,7 @@ from hal.departures import Run
 from hal.params import Params
 from hal.present.numbers import NONE, counted, interval, number, probability, signed, with_deviation
 from hal.settings import BASELINE
-from hal.study import table2b
+from hal.study import table2, table2b
 from hal.study.grid import CellResult
 from hal.study.resampling import Interval, moments
 from hal.study.sensitivity import entry, families, variant_title
@@ -49,7 +49,7 @@ def controls(params: Params, found: Analyses, run: Run) -> list[Table]:
             caption=table2b.caption(run),
             headings=table2b.HEADINGS[1:],
             groups=grouped((row.dataset, (row.case, *row.errors)) for row in rows),
-            notes=tuple(table2b.notes(params, found.table2b)),
+            notes=tuple(table2.notes(params, found.table2b)),
         ),
         Table(
             id="controls-accuracies",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -77,7 +78,7 @@ def to_markdown(params: Params, table: pd.DataFrame) -> str:
     return "\n\n".join([*parts, caption]) + "\n"
 
 
-def entry(row: tuple) -> str:
+def entry(row: Any) -> str:
     """One entry as text, such as `2.61 ± 0.85 (4), 1 diverged`."""
     text = "–" if row.n == 0 else f"{row.mean:.2f}" + (f" ± {row.sd:.2f}" if row.n > 1 else "")
     others = row.planned - row.n - row.diverged
