@@ -102,7 +102,9 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     what = arguments.pop("what")
     if "setting" in arguments:
         arguments["setting"] = Setting(**arguments["setting"])
-    return {"row": row, "floor": floor, "fixed": fixed, "machine": machine}[what](**arguments)
+    jobs: dict[str, Callable[..., dict[str, Any]]]
+    jobs = {"row": row, "floor": floor, "fixed": fixed, "machine": machine}
+    return jobs[what](**arguments)
 
 
 if __name__ == "__main__":

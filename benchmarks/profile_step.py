@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from setting import SHAPES, Setting
-from torch.autograd import DeviceType
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity, profile
 
 from hal.train.loop import Trainer

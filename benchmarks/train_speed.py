@@ -149,14 +149,14 @@ def _short(cells: list[int], cuda: bool) -> Plan:
     ours: Plan = [("plain", 1, {}), ("engine", 1, {}), ("resident", 1, {})]
     if not cuda:
         candidates = [{"norm": "native"}, {"layout": "nchw"}, {"precision": "bfloat16"}]
-        together = [(way, k, {}) for k in cells for way in ("streams", "processes")]
+        together: Plan = [(way, k, {}) for k in cells for way in ("streams", "processes")]
         return [*ours, *(("engine", 1, c) for c in candidates), *together, ("floor", 1, {}), ("fixed", 1, {})]
     brief, whole = {"precision": "bfloat16"}, {"precision": "float32"}
     candidates = [
         {"norm": "triton"}, brief, brief | {"norm": "triton", "weights": "copies"}, {"norm": "native"},
         whole, whole | {"layout": "nchw"}, {"layout": "nchw", "norm": "native"},
     ]  # fmt: skip
-    later = [
+    later: list[dict[str, Any]] = [
         brief | {"norm": "triton"},
         brief | {"norm": "native"},
         brief | {"compiled": True},

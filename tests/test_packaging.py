@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -165,3 +166,20 @@ def test_the_site_has_a_page_for_every_command_and_every_setting():
     assert "Assumed" in next(line for line in pages.settings().splitlines() if "`train.momentum`" in line)
     assert {f"train.{field.name}" for field in dataclasses.fields(TrainSettings)} <= rows.keys()
     assert "datasets.<name>.cases.<name>.superclasses" in rows
+
+
+@pytest.mark.parametrize(
+    "page", ["CONTRIBUTING.md", "docs/checklist.md", "docs/index.md", "README.md", "CHANGELOG.md"]
+)
+def test_every_file_that_a_page_names_is_there_or_made(page):
+    made = ("data/", "results/", "checkpoints/", "figures/", "report/", "runs/", "logs/", "site/", ".venv/")
+    named = re.findall(
+        r"`([\w.-]+/[\w./-]*\w|[A-Za-z][\w-]+\.(?:md|py|yaml|yml|json|cff|lock|toml))`", read(page)
+    )
+    inside = {path.name for path in (ROOT / "src").rglob("*.py")} | {"cell.json"}
+    missing = [
+        name
+        for name in named
+        if not name.startswith(made) and not (ROOT / name).exists() and name not in inside
+    ]
+    assert not missing

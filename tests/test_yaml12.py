@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from hal.errors import UserError
-from hal.yaml12 import Loader, read_yaml
+from hal.yaml12 import Loader, read_comments, read_yaml
 
 SCALARS = (
     *(
@@ -198,3 +198,9 @@ def test_what_is_no_yaml_is_one_line(tmp_path, text):
     with pytest.raises(UserError, match=r"overlay\.yaml") as caught:
         read_yaml(path)
     assert "\n" not in str(caught.value)
+
+
+def test_an_empty_file_has_no_comments(tmp_path):
+    path = tmp_path / "empty.yaml"
+    path.write_text("# nothing but this\n", encoding="utf-8")
+    assert read_comments(path) == {}

@@ -44,7 +44,7 @@ def curves_bytes(curves: list[dict[str, float]]) -> bytes:
 def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
     """Arrays by name, compressed."""
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy has an option beside the names
     return file.getvalue()
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import hashlib
+import operator
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -47,7 +48,7 @@ def replace_together(contents: dict[Path, bytes]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             _clear(path)
             with _errors_name(path):
-                _write_flushed(temporary[path], lambda file, content=content: file.write(content))
+                _write_flushed(temporary[path], operator.methodcaller("write", content))
         list(contents)[-1].unlink(missing_ok=True)
         for path in contents:
             with _errors_name(path):

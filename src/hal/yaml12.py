@@ -38,7 +38,7 @@ class Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, list] = {}  # noqa: RUF012 (PyYAML's own name and kind)
 
-    def compose_scalar_node(self, anchor: str | None) -> yaml.ScalarNode:
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
         """Refuse an unquoted scalar that means different things to different versions, and every tag."""
         event = self.peek_event()
         problem = None
@@ -118,7 +118,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def read_comments(path: Path) -> dict[str, str]:
     """The comment at the end of each entry's line, by the entry's key path, such as `train.momentum`."""
     text = path.read_text(encoding="utf-8")
-    return dict(_comments(yaml.compose(text, Loader=Loader), text.splitlines(), ""))
+    node = yaml.compose(text, Loader=Loader)
+    return {} if node is None else dict(_comments(node, text.splitlines(), ""))
 
 
 def _comments(node: yaml.Node, lines: list[str], path: str) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 import base64
 import dataclasses
+import errno
 import os
 import signal
 import socket
@@ -297,6 +298,15 @@ def test_a_folder_that_cannot_be_made_is_named(one, folder):
     folder.parent.write_text("a file")
     with pytest.raises(UserError, match=rf"{folder}: cannot take in the files of toy"):
         fetch(one, folder)
+
+
+def test_a_full_disk_is_said_and_no_other_mirror_is_asked(one, folder, tmp_path, monkeypatch):
+    put(tmp_path / "toy", {"a.bin": BIG})
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr("shutil.copyfile", lambda *_: (_ for _ in ()).throw(full))
+    with pytest.raises(UserError, match=rf"{folder}: No space left on device; make room"):
+        fetch(Source("toy", one.forms, official=lambda: pytest.fail("asked")), folder, [str(tmp_path)])
+    assert left_in(folder) == []
 
 
 def test_any_one_form_is_enough_and_mirrors_are_asked_for_all_forms_in_turn(folder, start_server, tmp_path):

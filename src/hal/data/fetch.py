@@ -65,7 +65,10 @@ def fetch(source: Source, folder: Path, mirrors: Sequence[str] = ()) -> dict[str
                 servers, trouble = _official(source)
                 answers += trouble + _draw(source, folder, servers, origin)
     except OSError as error:
-        raise UserError(f"{folder}: cannot take in the files of {source.name}: {sentence(error)}") from None
+        named = OSError(
+            error.errno, error.strerror, error.filename or str(folder)
+        )  # a full disk names no file
+        raise UserError(f"{folder}: cannot take in the files of {source.name}: {sentence(named)}") from None
     form = _complete(source, origin)
     if form is None:
         raise UserError(_nothing_worked(source, origin, answers, servers))

@@ -28,7 +28,7 @@ class Images:
         digest = hashlib.sha256()
         for name, array in vars(self).items():
             digest.update(f"{name} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array))  # type: ignore[arg-type]  # a buffer from Python 3.12 on
         return digest.hexdigest()
 
 

@@ -118,7 +118,8 @@ def _compared(tested: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
     """The cases in which HAL is significantly better than the mask, worse, and neither."""
     significant = tested["p_holm"] < LEVEL
     better, worse = (significant & side for side in (tested["difference"] < 0, tested["difference"] > 0))
-    return tuple(list(tested[of]["case"]) for of in (better, worse, ~(better | worse)))
+    cases = tested["case"]
+    return list(cases[better]), list(cases[worse]), list(cases[~(better | worse)])
 
 
 def _extent(values: pd.Series) -> str:

@@ -4,6 +4,7 @@ import base64
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -84,7 +85,7 @@ def _tex(folder: Path) -> jinja2.Environment:
     return environment
 
 
-def _environment(**options: object) -> jinja2.Environment:
+def _environment(**options: Any) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("hal.present"),
         undefined=jinja2.StrictUndefined,

@@ -69,7 +69,7 @@ _BLIND = 1e-3
 class Measured(NamedTuple):
     """One control: counted images of so many, and how many predictions are of the true superclass; or a value."""
 
-    count: float = np.nan
+    count: float = np.nan  # type: ignore[assignment]  # in place of tuple's method, which nobody calls
     images: float = np.nan
     right_superclass: float = np.nan
     value: float = np.nan
@@ -334,8 +334,8 @@ def _computed(params: Params, result: CellResult, baseline: CellResult | None) -
         return [row | {"missing": str(error)} for row in rows]
     rows = [_filled(row, measured[row["grouping"]], result) for row in rows]
     if any(map(functools.partial(_of_another, result), rows)):
-        error, recorded = 100 * rows[0]["count"] / rows[0]["images"], result.record["test_error"]
-        said = f"{path}: its error is {error:.2f} %, but cell.json's {recorded:.2f} %"
+        computed, recorded = 100 * rows[0]["count"] / rows[0]["images"], result.record["test_error"]
+        said = f"{path}: its error is {computed:.2f} %, but cell.json's {recorded:.2f} %"
         return [row | {"missing": said} for row in _entries(params, result)]
     return rows
 

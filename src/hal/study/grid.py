@@ -103,7 +103,7 @@ def curves(result: CellResult) -> pd.DataFrame:
         raise UserError(f"{path}: holds {len(frame)} rows where epochs 1 to {epochs} should stand")
     if result.ok and not np.isfinite(frame.to_numpy()).all():
         raise UserError(f"{path}: holds a value that is not a finite number")
-    final = [result.record.get(name) for name in _FINAL]
+    final = [result.record.get(name, math.nan) for name in _FINAL]
     if result.ok and not np.allclose(frame[_FINAL].iloc[-1], final, rtol=1e-6, atol=0):
         raise UserError(
             f"{path}: its last epoch is not the one that cell.json reports; one of them is another cell's"

@@ -10,6 +10,7 @@ negative. The second compares two networks that both make all of the hint: what 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ def hint(params: Params, results: Sequence[CellResult], controls: pd.DataFrame) 
 
             hal, hal_masked = of("as_tested"), of("oracle_mask")
             masked = control(controls, dataset, BASELINE, case, "oracle_mask")
-            row = {
+            row: dict[str, Any] = {
                 "dataset": dataset,
                 "case": case,
                 "control": grouping.control,

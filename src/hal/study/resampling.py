@@ -149,11 +149,11 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> tuple[float, Interval]:
         NaN and no interval for fewer than 4 pairs, or where one side does not vary. Resamples in which one side does
         not vary have no rho and are left out.
     """
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    sides = [np.asarray(side, dtype=float) for side in (x, y)]
+    if len(x) < 4 or any(np.ptp(side) == 0 for side in sides):
         return math.nan, NO_INTERVAL
     drawn = np.random.default_rng(_SEED).integers(len(x), size=(RESAMPLES, len(x)))
-    ranks = [stats.rankdata(values[drawn], axis=1) for values in (x, y)]
+    ranks = [stats.rankdata(values[drawn], axis=1) for values in sides]
     ranks = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
     scale = np.sqrt((ranks[0] ** 2).sum(axis=1) * (ranks[1] ** 2).sum(axis=1))
     rho = (ranks[0] * ranks[1]).sum(axis=1)[scale > 0] / scale[scale > 0]

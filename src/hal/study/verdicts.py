@@ -17,7 +17,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -266,7 +266,7 @@ def verdict(claim: Claim, measured: Measured) -> Verdict:
     hindrance = _hindrance(claim, measured.params, measured.results)
     diverged = [r for r in _cells(claim, measured.results) if r.state == "diverged"]
     table, table_why = _of_table(claim)
-    found = {"claim": claim, "rule": test.rule(claim), "table": table, "table_why": table_why}
+    found: dict[str, Any] = {"claim": claim, "rule": test.rule(claim), "table": table, "table_why": table_why}
     if hindrance or (claim.test in ("images", "many_classes") and outcome is None):
         why = f"{_sentence(hindrance or lacking)}" + (f" Here: {outcome.why}" if outcome else "")
         return Verdict(

@@ -77,7 +77,7 @@ def _run(
     print(f"{cell.name}: on {provenance.device_name(device)}, {settings.precision}", flush=True)
     mean, std = store.statistics(images.train_images)
     data = DeviceData(images, mean, std, cell, device)
-    net = build_network(cell, data.channels).to(device, memory_format=torch.channels_last)
+    net = build_network(cell, data.channels).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(net, data, settings)
 
     progress = train(cell, trainer, paths.resume)

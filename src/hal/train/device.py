@@ -82,8 +82,8 @@ def configure(runtime: RuntimeSettings, precision: str) -> None:
     # The same switch as use_deterministic_algorithms, which also imports the compiler: seconds for every cell.
     torch.set_deterministic_debug_mode("error" if runtime.deterministic else "default")
     # It would also fill all memory before use, for programs that read what they never wrote.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not runtime.deterministic
     arithmetic = "tf32" if precision == "tf32" else "ieee"
     torch.backends.cuda.matmul.fp32_precision = arithmetic
-    torch.backends.cudnn.conv.fp32_precision = arithmetic
+    torch.backends.cudnn.conv.fp32_precision = arithmetic  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,12 +102,12 @@ class Trainer:
 
     def __init__(self, net: HAL, data: DeviceData, settings: TrainSettings) -> None:
         self.net, self.data, self.settings = net, data, settings
-        self.parameters = list(net.parameters())
+        self.parameters: list[Tensor] = list(net.parameters())
         self.momentum_buffers = [torch.zeros_like(p.data) for p in self.parameters if settings.momentum]
         self.autocast = autocast(settings, data.device)
 
         steps = len(data.train_labels) // settings.batch_size
-        on_device = {"device": data.device}
+        on_device: dict[str, Any] = {"device": data.device}
         shape = (data.height, data.width, data.channels)
         self.images = torch.zeros((steps, settings.batch_size, *shape), dtype=torch.uint8, **on_device)
         self.labels = torch.zeros((steps, settings.batch_size), dtype=torch.int64, **on_device)
@@ -171,7 +172,7 @@ def update(
         [parameter.grad for parameter in parameters],
         momentum_buffers or [None] * len(parameters),
         fused=True,
-        lr=rate,
+        lr=rate,  # type: ignore[arg-type]  # the stub knows no rate on the device
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         dampening=0,

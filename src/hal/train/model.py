@@ -35,6 +35,9 @@ class BatchNorm(nn.Module):
     kernel a layer and step.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, width: int, momentum: float, eps: float) -> None:
         super().__init__()
         self.momentum, self.eps = momentum, eps

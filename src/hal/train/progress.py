@@ -4,6 +4,7 @@ import datetime
 import importlib.util
 import sys
 import time
+from typing import Any
 
 
 class ProgressReport:
@@ -19,7 +20,7 @@ class ProgressReport:
     def __init__(self, name: str, epochs: int, images_per_epoch: int, done: int) -> None:
         self.name, self.epochs, self.images_per_epoch, self.done = name, epochs, images_per_epoch, done
         self.began = time.monotonic()
-        self.bar = None
+        self.bar: Any = None  # tqdm's, whose types a GPU machine may lack
 
     def __enter__(self) -> "ProgressReport":
         if self.done:

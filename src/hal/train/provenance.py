@@ -40,7 +40,9 @@ def code_version() -> str:
     tracked = _output(*git, "ls-files", "--error-unmatch", "cli.py")
     commit = _output(*git, "rev-parse", "HEAD")
     changes = _output(*git, "status", "--porcelain", "--", str(package))
-    if None in (top, tracked, commit, changes) or Path(top) != package.parents[1]:
+    if top is None or tracked is None or commit is None or changes is None:
+        return "unknown"
+    if Path(top) != package.parents[1]:
         return "unknown"
     return commit[:12] + ("-dirty" if changes else "")
 

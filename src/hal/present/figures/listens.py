@@ -1,6 +1,7 @@
 """Does the network listen? How many predictions depend on the superclass told, and where each error comes from."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,7 @@ def draw(params: Params, table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _name(params: Params, row: tuple) -> str:
+def _name(params: Params, row: Any) -> str:
     several = f"{dataset_title(params, row.dataset)} " if len(params.grid.datasets) > 1 else ""
     return style.short(f"{several}{case_title(params, row.dataset, row.case)}{' *' * row.control}")
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ from hal.settings import BASELINE
 from hal.study.grid import CellResult, curves, select
 from hal.titles import case_title, dataset_title
 
-_LOSSES = {"train_loss": ((0, (1, 1)), "training"), "test_loss": ("-", "test")}
+_LOSSES: dict[str, tuple[Any, str]] = {"train_loss": ((0, (1, 1)), "training"), "test_loss": ("-", "test")}
 _COLOURS = {"baseline": style.INK, "with superclass": style.COLOURS[0]}
 
 

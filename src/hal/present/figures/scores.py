@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,7 +73,7 @@ def _draw_case(ax: Axes, params: Params, cell: CellResult, table: pd.DataFrame, 
     densities = [_density(values, edges) for values in groups]
     scale = 0.9 * _TOP / max(density.max() for density in densities)
     names = superclass_names(params, dataset, case)
-    beside = {"transform": ax.get_yaxis_transform(), "clip_on": False}
+    beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "clip_on": False}
     y, ticks = float(_TOP), {}
     for j, classes in enumerate(cell.cell.superclasses):
         colour = style.COLOURS[j % len(style.COLOURS)]

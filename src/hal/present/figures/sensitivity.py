@@ -1,6 +1,7 @@
 """What each assumption is worth: the test errors of every variant, seed by seed."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -50,7 +51,11 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
                     ax.plot(np.mean(errors), y, "|", color=colour, markersize=7, markeredgewidth=1.4)
                 for k, state in enumerate(r.state for r in cells if not r.ok):
                     sign = "×" if state == "diverged" else "?"
-                    where = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
+                    where: dict[str, Any] = {
+                        "transform": ax.get_yaxis_transform(),
+                        "ha": "right",
+                        "va": "center",
+                    }
                     ax.text(1 - 0.045 * k, y, sign, color=style.WARNING, fontsize=6.5, **where)
         ax.set_yticks(rows, [style.panel_title(variant_title(params, member)) for member in members])
         ax.set(xscale="log", xlim=limits, ylim=(-0.6, len(rows) - 0.4))

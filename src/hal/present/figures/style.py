@@ -5,6 +5,7 @@ import functools
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -68,7 +69,8 @@ _STYLE = {
 @contextlib.contextmanager
 def applied() -> Iterator[None]:
     """The style, for the figures drawn inside."""
-    with mpl.rc_context({**sns.axes_style("ticks"), **_STYLE, "backend": "agg"}):
+    style: Any = {**sns.axes_style("ticks"), **_STYLE, "backend": "agg"}
+    with mpl.rc_context(style):
         yield
 
 
@@ -88,7 +90,7 @@ def head(figure: Figure, title: str, remarks: Sequence[str], wrap: int = 92) -> 
     lines = [line for remark in remarks if remark for line in textwrap.wrap(remark, wrap)]
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the panels are laid out; what comes above them shall not move them
-    at = {"transform": figure.transFigure, "ha": "left", "va": "bottom"}
+    at: dict[str, Any] = {"transform": figure.transFigure, "ha": "left", "va": "bottom"}
     above = 0.03 + 10.5 / 72 * np.array([0, len(lines) + 0.3])  # inches
     note_at, title_at = 1 + above / figure.get_figheight()
     figure.text(0.01, note_at, "\n".join(lines), color=WARNING, fontsize=7.5, linespacing=1.3, **at)
@@ -117,6 +119,11 @@ def save(figure: Figure, paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         suffix = path.suffix[1:]
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[suffix]
-        options = {"format": suffix, "metadata": metadata, "bbox_inches": "tight", "pad_inches": 0.05}
+        options: dict[str, Any] = {
+            "format": suffix,
+            "metadata": metadata,
+            "bbox_inches": "tight",
+            "pad_inches": 0.05,
+        }
         write_atomically(path, functools.partial(figure.savefig, **options))
     return list(paths)
