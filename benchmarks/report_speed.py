@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from hal.present.figures import figure_names  # noqa: E402
+from hal.outputs import figure_names  # noqa: E402
 from tests.made_up import made_up_params, make_up_grid  # noqa: E402
 
 
@@ -41,9 +41,9 @@ def main() -> None:
         make_up_grid(params)
         controls = [["controls", dataset] for dataset in params.grid.datasets]
         steps = [
-            ["tables"],
             *controls,
             ["study"],
+            ["tables"],
             *(["figure", name] for name in figure_names(params)),
             ["report"],
         ]

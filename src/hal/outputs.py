@@ -4,7 +4,6 @@ from pathlib import Path
 
 from hal.paper import load_paper
 from hal.params import Params
-from hal.study.sensitivity import families
 
 STUDY = (
     "table2",
@@ -20,6 +19,15 @@ STUDY = (
 )
 FOR_DVC = ("metrics.json", "loss.csv")
 FORMATS = ("svg", "pdf", "png")
+
+
+def families(params: Params) -> dict[str, list[str]]:
+    """Each data set of the grid that has variants, with the data sets made from it, itself first."""
+    members: dict[str, list[str]] = {}
+    for name in params.grid.datasets:
+        if (base := params.datasets[name].variant_of) is not None:
+            members.setdefault(base, [base]).append(name)
+    return members
 
 
 def study_names(params: Params) -> list[str]:

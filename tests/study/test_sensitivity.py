@@ -3,7 +3,7 @@
 import pytest
 
 from hal.cell_files import record_bytes
-from hal.outputs import study_names
+from hal.outputs import families, study_names
 from hal.params import load
 from hal.present import tables
 from hal.study import sensitivity
@@ -71,6 +71,6 @@ def test_changes_are_from_the_same_case_unvaried_and_gains_from_the_variants_own
 
 def test_a_run_without_variants_has_no_such_table():
     params = load(ROOT / "params.yaml")
-    assert sensitivity.families(params) == {}
+    assert families(params) == {}
     assert "sensitivity" not in study_names(params)
     assert tables.sensitivity(params, None) == []

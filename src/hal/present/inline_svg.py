@@ -28,5 +28,5 @@ def inline(svg: str, name: str, label: str) -> str:
         svg = re.sub(re.escape(colour), f"var(--{variable})", svg, flags=re.IGNORECASE)
     head, body = svg.split(">", 1)
     head = re.sub(r'\sxmlns(:xlink)?="[^"]*"|\sversion="[^"]*"', "", _SIZE.sub("", head))
-    width = float(_VIEW_BOX.search(head)[1])
-    return f'{head} role="img" aria-label="{label}" style="max-width:{_LARGEST * width:.0f}px">{body}'.strip()
+    (width,) = _VIEW_BOX.findall(head)
+    return f'{head} role="img" aria-label="{label}" style="max-width:{_LARGEST * float(width):.0f}px">{body}'.strip()

@@ -26,6 +26,7 @@ from hal.present.blocks import (
     Fold,
     Heading,
     Items,
+    Mark,
     Prose,
     Sketch,
     Table,
@@ -81,7 +82,12 @@ REBUILD = (
     "In the repository, with its environment active. Snakemake makes what is missing or out of date, and `--force` makes its "
     "target again."
 )
-_MARKS = {"reproduced": "good", "not reproduced": "bad", "inconclusive": "strong", "not yet run": "quiet"}
+_MARKS: dict[str, Mark] = {
+    "reproduced": "good",
+    "not reproduced": "bad",
+    "inconclusive": "strong",
+    "not yet run": "quiet",
+}
 _INDICATIONS = {"for": "for it", "against": "against it", "open": "neither for nor against it"}
 
 

@@ -1,16 +1,18 @@
 """The tables of numbers: every number is text already, ready to be set."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from hal.departures import Run
+from hal.outputs import families
 from hal.params import Params
 from hal.present.blocks import Column, Table, Text, columns, grouped
 from hal.present.numbers import NONE, counted, interval, number, probability, signed, with_deviation
 from hal.settings import BASELINE
 from hal.study.resampling import Interval, moments
-from hal.study.sensitivity import families, variant_title
+from hal.study.sensitivity import variant_title
 from hal.titles import case_title, dataset_title, superclass_names
 
 
@@ -222,7 +224,7 @@ def _count(n: int, planned: int) -> Text:
     return Text(counted(n, planned), "partial" if n < planned else "")
 
 
-def _entry(row: tuple) -> str:
+def _entry(row: Any) -> str:
     """Such as `2.61 ± 0.85 (4), 1 diverged`."""
     text = NONE if row.n == 0 else f"{row.mean:.2f}" + (f" ± {row.sd:.2f}" if row.n > 1 else "")
     others = row.planned - row.n - row.diverged

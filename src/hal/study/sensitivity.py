@@ -4,19 +4,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from hal.outputs import families
 from hal.params import Params
 from hal.study.grid import CellResult, select
 
 UNVARIED = "as set"
-
-
-def families(params: Params) -> dict[str, list[str]]:
-    """Each data set of the grid that has variants, with the data sets made from it, itself first."""
-    found: dict[str, list[str]] = {}
-    for name in params.grid.datasets:
-        if (base := params.datasets[name].variant_of) is not None:
-            found.setdefault(base, [base]).append(name)
-    return found
 
 
 def variant_title(params: Params, dataset: str) -> str:

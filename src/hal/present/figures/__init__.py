@@ -1,6 +1,9 @@
 """Figures 2 to 7, the like for every other data set of params, and what the paper has no figure for."""
 
+from collections.abc import Callable
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from hal.errors import UserError
 from hal.outputs import FORMATS, figure_files, figure_names
@@ -23,7 +26,10 @@ def draw(params: Params, name: str) -> list[Path]:
     # Only drawing needs matplotlib, which is slow to import.
     from hal.present.figures import borders, listens, loss, overview, scores, sensitivity, separability, style
 
-    of_all = {"listens": (listens.draw, ["hint"]), "borders": (borders.draw, ["borders"])}
+    of_all: dict[str, tuple[Callable[..., Figure], list[str]]] = {
+        "listens": (listens.draw, ["hint"]),
+        "borders": (borders.draw, ["borders"]),
+    }
     of_all["separability"] = (separability.draw, ["pairs", "correlation"])
     of_dataset = {"loss": loss.draw, "scores": scores.draw}
     with style.applied():

@@ -137,12 +137,12 @@ def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
 
 
 def _legend(rows: list[Row]) -> list[Line2D]:
-    def mark(colour: str, marker: str, label: str, **more: object) -> Line2D:
-        return Line2D([], [], color=colour, marker=marker, markeredgewidth=0, label=label, **more)
+    def mark(colour: str, marker: str, label: str, size: float) -> Line2D:
+        return Line2D([], [], color=colour, marker=marker, markersize=size, markeredgewidth=0, label=label)
 
     handles = [
-        mark(style.BASELINE, "o", "baseline, ours: mean and 95 % interval", markersize=4.5),
-        mark(style.HAL, "o", "with superclass, ours (small dots: each seed)", markersize=4.5),
+        mark(style.BASELINE, "o", "baseline, ours: mean and 95 % interval", 4.5),
+        mark(style.HAL, "o", "with superclass, ours (small dots: each seed)", 4.5),
     ]
     if not all(math.isnan(row.masked) for row in rows):
         handles.append(
@@ -158,5 +158,5 @@ def _legend(rows: list[Row]) -> list[Line2D]:
             )
         )
     if not all(math.isnan(row.paper) for row in rows):
-        handles.append(mark(style.PAPER, "D", "the paper: mean ± deviation", markersize=3.2, linewidth=0.9))
+        handles.append(mark(style.PAPER, "D", "the paper: mean ± deviation", 3.2))
     return handles

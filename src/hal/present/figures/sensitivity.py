@@ -8,11 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from hal.departures import note
+from hal.outputs import families
 from hal.params import Params
 from hal.present.figures import style
 from hal.settings import BASELINE
 from hal.study.grid import CellResult, select
-from hal.study.sensitivity import families, variant_title
+from hal.study.sensitivity import variant_title
 from hal.titles import case_title, dataset_title
 
 
