@@ -66,8 +66,10 @@ coverage: install
 lint: install
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
+# Not `pre-commit install`: the checks' tools are in .venv, which need not be active where somebody commits.
+hooks: HOOK = $(shell git rev-parse --git-path hooks)/pre-commit
 hooks: install
-	$(BIN)/pre-commit install
+	@printf '#!/bin/sh\nPATH="$$PWD/$(BIN):$$PATH" exec pre-commit run\n' > $(HOOK) && chmod +x $(HOOK)
 
 format: install
 	$(BIN)/ruff check --fix
