@@ -275,3 +275,17 @@ def test_a_network_of_the_masked_loss_is_tested_as_it_was_told_and_within_the_tr
     change_record(params, "mnist/mine/seed0", test_error=25.0)
     (row,) = computed(params).query("case == 'mine' and control == 'as_tested'").to_dict("records")
     assert (row["missing"], row["count"], row["images"], row["right_superclass"]) == ("", 1, 4, 4)
+    change_record(params, "mnist/mine/seed0", test_error=25.2)
+    said = computed(params).query("case == 'mine'")["missing"].unique()
+    assert [text.split("predictions.npz: ")[1] for text in said] == [
+        "its error is 25.00 %, but cell.json's 25.20 %"
+    ]
+
+
+def test_without_a_hint_every_consistent_pair_can_be_the_best_and_no_other():
+    # one image a class: it is said best by the superclass of that class, and louder by the other one
+    logits = np.zeros((4, 2, 4))
+    for label, superclass in enumerate(OWNER):
+        logits[label, superclass, label] = 3
+        logits[label, 1 - superclass, label] = 9
+    assert list(controls.no_oracle(logits, OWNER)) == [0, 1, 2, 3]
