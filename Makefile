@@ -56,7 +56,8 @@ bench-gpu:
 	PYTHONPATH=src $(or $(wildcard $(BIN)/python),$(PYTHON)) benchmarks/sitting.py --minutes $(MINUTES)
 
 JOBS ?= 2
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),-m "not slow")
+# A file's tests in one process: what they share is made once.
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(if $(FAST),-m "not slow")
 test: install
 	$(PYTEST)
 
