@@ -56,7 +56,8 @@ bench-gpu:
 	PYTHONPATH=src $(or $(wildcard $(BIN)/python),$(PYTHON)) benchmarks/sitting.py --minutes $(MINUTES)
 
 JOBS ?= 2
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),-m "not slow")
+# A file's tests in one process: what they share is made once.
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(if $(FAST),-m "not slow")
 test: install
 	$(PYTEST)
 
@@ -66,8 +67,10 @@ coverage: install
 lint: install
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
+# Not `pre-commit install`: the checks' tools are in .venv, which need not be active where somebody commits.
+hooks: HOOK = $(shell git rev-parse --git-path hooks)/pre-commit
 hooks: install
-	$(BIN)/pre-commit install
+	@printf '#!/bin/sh\nPATH="$$PWD/$(BIN):$$PATH" exec pre-commit run\n' > $(HOOK) && chmod +x $(HOOK)
 
 format: install
 	$(BIN)/ruff check --fix

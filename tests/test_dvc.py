@@ -27,10 +27,7 @@ from tests.checkout import OVERLAY, snakemake
 from tests.test_workflow import cells_trained, planned
 from tests.tiny import ROOT, save_npz
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("dvc"),  # all on one worker, which builds what they share
-]
+pytestmark = pytest.mark.slow
 
 PIPELINE = ("Snakefile", "environment.yml", "profiles", "docs", "dvc.yaml", ".dvcignore", ".gitignore")
 CHECKPOINTS = "checkpoints/tiny"

@@ -246,3 +246,46 @@ def test_no_flipped_bit_of_the_file_becomes_a_number(params):
         assert table["missing"].str.contains("hal controls mnist").all()
     path.write_bytes(whole)
     pd.testing.assert_frame_equal(controls.read(params, load_grid(params)), before)
+
+
+@pytest.mark.parametrize("block", ["auxiliary", "none"])
+def test_a_network_of_the_masked_loss_is_tested_as_it_was_told_and_within_the_true_superclass(
+    tmp_path, block
+):
+    told_by = "hint: random, " if block == "auxiliary" else ""
+    params = made_up_params(
+        tmp_path,
+        "grid: {datasets: [mnist], seeds: [0]}\ndatasets: {mnist: {cases: {mine: {superclasses: "
+        f"[[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]], block: {block}, {told_by}loss: masked}}}}}}}}",
+    )
+    make_up_grid(params, images=500)
+    label, told = np.array([0, 7, 3, 9], dtype=np.uint8), np.array([1, 0, 0, 1], dtype=np.uint8)
+    logits = np.zeros((4, 2, 10), dtype=np.float32)
+    logits[0, 1, [7, 0]] = 9, 1  # 7 is outside the true superclass: 0, right
+    logits[1, 0, [8, 7]] = 2, 1  # 8, wrong
+    logits[2, 0, 3] = 1  # right
+    logits[3, 1, [2, 9]] = 5, 1  # 2 is outside: 9, right
+    logits[[0, 1, 2, 3], [0, 1, 1, 0], [3, 7, 4, 6]] = (
+        1  # what it was not told would be wrong, right, wrong, wrong
+    )
+    arrays = {"logits": logits, "label": label, "told": told}
+    if block == "none":  # one set of logits, and nothing told
+        arrays = {"logits": logits[np.arange(4), told][:, None], "label": label}
+    np.savez(predictions_path(params, "mnist/mine/seed0"), **arrays)
+    change_record(params, "mnist/mine/seed0", test_error=25.0)
+    (row,) = computed(params).query("case == 'mine' and control == 'as_tested'").to_dict("records")
+    assert (row["missing"], row["count"], row["images"], row["right_superclass"]) == ("", 1, 4, 4)
+    change_record(params, "mnist/mine/seed0", test_error=25.2)
+    said = computed(params).query("case == 'mine'")["missing"].unique()
+    assert [text.split("predictions.npz: ")[1] for text in said] == [
+        "its error is 25.00 %, but cell.json's 25.20 %"
+    ]
+
+
+def test_without_a_hint_every_consistent_pair_can_be_the_best_and_no_other():
+    # one image a class: it is said best by the superclass of that class, and louder by the other one
+    logits = np.zeros((4, 2, 4))
+    for label, superclass in enumerate(OWNER):
+        logits[label, superclass, label] = 3
+        logits[label, 1 - superclass, label] = 9
+    assert list(controls.no_oracle(logits, OWNER)) == [0, 1, 2, 3]
