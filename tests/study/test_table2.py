@@ -159,3 +159,12 @@ def test_a_damaged_table_is_refused_by_whatever_would_show_it(params):
     path.unlink()
     with pytest.raises(UserError, match=r"table2\.csv: no such file; `hal study` makes it"):
         write_tables.write(params, path=ROOT / "params.yaml")
+
+
+def test_of_cells_that_all_count_there_is_nothing_to_say_and_of_others_once(params):
+    table = table2.table2(params, load_grid(params))
+    assert tables.missing(params, table) == []
+    for case in ("case2", "case3"):
+        make_up_cell(params, params.cell("mnist", case, 1), "missing")
+    said = tables.missing(params, table2.table2(params, load_grid(params)))
+    assert said == ["MNIST case2, case3: seed 1 missing."]
