@@ -183,6 +183,7 @@ rule controls:
     """What the hint is worth: the test logits of a data set's networks under every superclass."""
     input:
         lambda w: dag.control_inputs(P, w.dataset),
+        ancient(dag.descriptions(P)),
         drawn("controls"),
     output:
         multiext(f"{ROOT}results/controls/{{dataset}}", ".csv", ".sha256"),
@@ -205,6 +206,7 @@ rule study:
     """Every table of results/: errors, statistics, separability, convergence, what the hint is worth, the verdicts."""
     input:
         dag.study_inputs(P),
+        ancient(dag.descriptions(P)),
         drawn("study"),
     output:
         dag.drawn_by(P, "study"),
@@ -254,6 +256,7 @@ rule overview:
     """Table 2 as a picture, wide and for one column."""
     input:
         dag.figure_inputs(P, "overview"),
+        ancient(dag.descriptions(P)),
         lambda w: dag.force_if_outdated(workflow, OUTDATED, dag.drawn_by(P, "figure/overview")),
     output:
         dag.drawn_by(P, "figure/overview")[1:],
@@ -277,6 +280,7 @@ rule figure:
     """One of Figures 2-7, a data set's of your own, or `separability`."""
     input:
         lambda w: dag.figure_inputs(P, w.figure),
+        ancient(dag.descriptions(P)),
         drawn("figure"),
     output:
         multiext(f"{ROOT}figures/{{figure}}", ".pdf", ".png"),
@@ -300,6 +304,7 @@ rule report:
     """The report as HTML and as LaTeX."""
     input:
         dag.report_inputs(P),
+        ancient(dag.descriptions(P)),
         drawn("report"),
     output:
         dag.drawn_by(P, "report"),

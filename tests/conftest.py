@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from tests.checkout import TINY, make_checkout, snakemake
+
+# The same examples every time, and no limit by the clock: a busy machine is no failure.
+settings.register_profile("hal", deadline=None, derandomize=True)
+settings.load_profile("hal")
 
 
 def pytest_collection_modifyitems(items):

@@ -126,12 +126,16 @@ def study_inputs(params: Params) -> list[str]:
     ]
 
 
+def descriptions(params: Params) -> list[str]:
+    """What the data sets are: every step looks whether the cells are of these, whatever it makes of them."""
+    return [f"{prefix(params)}data/{dataset}.json" for dataset in params.grid.datasets]
+
+
 def report_inputs(params: Params) -> list[str]:
     """What the report is written from."""
     figures = [file for name in figure_names(params) for file in drawn_by(params, f"figure/{name}")]
-    descriptions = [f"{prefix(params)}data/{dataset}.json" for dataset in params.grid.datasets]
     pages = [file for file in figures if file.endswith((".svg", ".pdf"))]
-    return [*cell_files(params, "cell.json"), *drawn_by(params, "study"), *pages, *descriptions]
+    return [*cell_files(params, "cell.json"), *drawn_by(params, "study"), *pages]
 
 
 def all_cell_files(params: Params, dataset: str) -> list[str]:

@@ -275,7 +275,8 @@ def _figures(
     extra = 0
     for name, (kind, dataset) in figure_names(params).items():
         printed = load_paper().dataset(params, dataset) if dataset else None
-        extra += not printed
+        of_paper = printed.figures.get(kind) if printed else None
+        extra += of_paper is None
         files = figure_files(params, name)
         if dataset:
             caption = captions.caption(params, kind, dataset)
@@ -284,7 +285,7 @@ def _figures(
             caption, alternative = captions.OF_ALL[kind], captions.alternative_of_all(params, kind, pairs)
         figures[name] = Figure(
             name=name,
-            number=str(printed.figures[kind]) if printed else f"A{extra}",
+            number=str(of_paper or f"A{extra}"),
             caption=caption,
             alternative=alternative,
             svg=files[0],
