@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hal.params import Params
 from hal.schema import build
@@ -67,34 +67,44 @@ class Contradiction:
     but: str
 
 
+TestName = Literal[
+    "largest_reduction", "reduces", "can_reduce", "can_reduce_loss", "errors", "lowest", "highest", "lower", "similar",
+    "deviation", "faster", "separated", "mixed", "better_split", "predicts", "images", "many_classes", "no_rule",
+]  # fmt: skip
+
+
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A sentence of the paper, in our words, and the test that decides whether it held (see analysis/verdicts.py).
+    """A sentence of the paper, in our words, and the test that decides whether it held (see study/claims/judges.py).
 
     Attributes:
         id: its name.
         place: where the paper says it.
         says: what it says.
-        test: the test's name.
+        test: the name of its rule.
         datasets: the data sets that it is about.
         cases: the cases that it is about; empty for all of Table 1.
         against: the case that they are compared with, where it is not the baseline.
         value: the number that the paper states, or the limit that the test takes its words to mean.
         tolerance: what a repetition may differ by and still agree.
         pair: the two superclasses that it is about.
+        because: why that limit or tolerance, as a phrase.
+        lacks: of a claim that nothing here can decide, what would, as a phrase.
         images: numbers of images by data set: `train`, `test`, `all`, or of training images `per_class`.
     """
 
     id: str
     place: str
     says: str
-    test: str
+    test: TestName
     datasets: tuple[str, ...] = ()
     cases: tuple[str, ...] = ()
     against: str = ""
     value: float = 0.0
     tolerance: float = 0.0
     pair: tuple[int, ...] = ()
+    because: str = ""
+    lacks: str = ""
     images: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
 
 

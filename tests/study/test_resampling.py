@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ from scipy import stats
 from hal.study.resampling import (
     Interval,
     Moments,
+    _all_means,
     bootstrap,
     detectable,
     holm,
@@ -99,6 +101,31 @@ def test_the_bootstrap_of_two_values_is_known_exactly():
     # resamples of (0, 1): means 0, 0.5, 1 with chances 1/4, 1/2, 1/4
     found = bootstrap([np.array([0.0, 1.0])], [1])
     assert (found.low, found.high) == (0, 1)
+
+
+def test_five_seeds_are_enumerated_as_all_3125_ordered_resamples():
+    """The smallest mean that at least 2.5 % of them do not exceed, and the smallest that 97.5 % do not exceed."""
+    sample = np.array([0.31, 0.52, 0.77, 1.3, 2.9])
+    means = np.sort(np.array(list(itertools.product(sample, repeat=5))).mean(axis=1))
+    found = bootstrap([sample], [1])
+    assert (found.low, found.high) == (pytest.approx(means[78]), pytest.approx(means[3046]))  # 78.1, 3046.9
+    counts, chances = _all_means(sample)
+    assert len(counts) == 126
+    assert chances.sum() == pytest.approx(1)
+
+
+def test_the_enumerated_interval_of_a_difference_is_what_many_draws_come_to():
+    found, random = bootstrap([A, B], [1, -1]), np.random.default_rng(3)
+    drawn = [v[random.integers(5, size=(200_000, 5))].mean(axis=1) for v in (A, B)]
+    low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
+    assert (found.low, found.high) == (pytest.approx(low, abs=0.2), pytest.approx(high, abs=0.2))
+
+
+def test_more_than_five_seeds_are_drawn_and_come_near_what_theory_says():
+    sample = np.random.default_rng(0).standard_normal(60)
+    found, error = bootstrap([sample], [1]), sample.std() / math.sqrt(60)
+    assert found.low == pytest.approx(sample.mean() - 1.96 * error, abs=0.02)
+    assert found.high == pytest.approx(sample.mean() + 1.96 * error, abs=0.02)
 
 
 def test_a_pooled_bootstrap_keeps_seeds_in_their_stratum():

@@ -5,15 +5,18 @@ training images, but they are compared unpaired: what the seeds share is the exp
 """
 
 import dataclasses
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 LEVEL = 0.05
 POWER = 0.8
 RESAMPLES = 9_999
+_ENUMERATED = 5  # seeds whose resamples are all counted
 
 _SEED = 0  # of the bootstrap: the same cells always give the same interval
 
@@ -54,28 +57,50 @@ def bootstrap(samples: Sequence[np.ndarray], weights: Sequence[float]) -> Interv
     """Percentile bootstrap 95 % interval of `sum(weight * mean(sample))`, every sample resampled by itself.
 
     One sample with weight 1 gives the interval of its mean, two with 1 and -1 that of a difference, and several
-    that of a pooled mean, stratified: no seed ever changes its stratum. With so few values the percentile bootstrap
-    is too short: of five seeds' mean it covers about 84 % instead of 95 %, of a difference about 88 %.
+    that of a pooled mean, stratified: no seed ever changes its stratum. One or two samples of at most five seeds are
+    enumerated: the interval is that of all their resamples, each with its probability. Otherwise `RESAMPLES` are drawn.
+    With so few values the percentile bootstrap is too short: of five seeds' mean it covers about 84 % instead of 95 %, of a
+    difference about 88 %.
 
     Returns:
         The interval, or none where a sample has fewer than two values or no sample varies.
     """
     if min(map(len, samples)) < 2 or all(np.ptp(sample) == 0 for sample in samples):
         return NO_INTERVAL
+    values = [np.asarray(sample, dtype=float) for sample in samples]
+    if len(values) <= 2 and max(map(len, values)) <= _ENUMERATED:
+        resampled = [_all_means(sample) for sample in values]
+        means, chances = resampled[0][0] * weights[0], resampled[0][1]
+        for (more, their), weight in zip(resampled[1:], weights[1:], strict=True):
+            means = np.add.outer(means, weight * more).ravel()
+            chances = np.multiply.outer(chances, their).ravel()
+    else:
+        random = np.random.default_rng(_SEED)
+        drawn = [v[random.integers(len(v), size=(RESAMPLES, len(v)))].mean(axis=1) for v in values]
+        means = sum(weight * mean for weight, mean in zip(weights, drawn, strict=True))
+        chances = np.full(RESAMPLES, 1 / RESAMPLES)
+    order = np.argsort(means, kind="stable")
+    reached = np.cumsum(chances[order])
+    low, high = (np.searchsorted(reached, share - 1e-12) for share in (LEVEL / 2, 1 - LEVEL / 2))
+    return Interval(float(means[order][low]), float(means[order][min(high, len(means) - 1)]))
 
-    def weighted(*drawn: np.ndarray, axis: int) -> np.ndarray:
-        return sum(w * sample.mean(axis=axis) for w, sample in zip(weights, drawn, strict=True))
 
-    found = stats.bootstrap(
-        [np.asarray(sample, dtype=float) for sample in samples],
-        weighted,
-        n_resamples=RESAMPLES,
-        confidence_level=1 - LEVEL,
-        method="percentile",
-        vectorized=True,
-        rng=np.random.default_rng(_SEED),
-    ).confidence_interval
-    return Interval(float(found.low), float(found.high))
+def _all_means(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of every multiset of as many values of the sample as it has, and the chance to draw it.
+
+    Five values have 126 multisets of five, for 5^5 = 3,125 ordered resamples.
+    """
+    counts = _multiplicities(len(sample))
+    n = len(sample)
+    chances = math.factorial(n) / special.factorial(counts).prod(axis=1) / n**n
+    return counts @ sample / n, chances
+
+
+@functools.cache
+def _multiplicities(n: int) -> np.ndarray:
+    """How often each of n values is drawn, in every multiset of n of them."""
+    drawn = itertools.combinations_with_replacement(range(n), n)
+    return np.array([np.bincount(chosen, minlength=n) for chosen in drawn])
 
 
 def mean_interval(m: Moments, comparisons: int = 1) -> Interval:
@@ -85,7 +110,7 @@ def mean_interval(m: Moments, comparisons: int = 1) -> Interval:
     """
     if m.n < 2:
         return NO_INTERVAL
-    half = stats.t.ppf(1 - LEVEL / comparisons / 2, m.n - 1) * m.sd / math.sqrt(m.n)
+    half = special.stdtrit(m.n - 1, 1 - LEVEL / comparisons / 2) * m.sd / math.sqrt(m.n)
     return Interval(m.mean - half, m.mean + half)
 
 
@@ -99,7 +124,7 @@ def welch_interval(a: Moments, b: Moments, comparisons: int = 1) -> Interval:
         return NO_INTERVAL
     va, vb = a.sd**2 / a.n, b.sd**2 / b.n
     freedom = (va + vb) ** 2 / (va**2 / (a.n - 1) + vb**2 / (b.n - 1))  # Welch and Satterthwaite
-    half = float(stats.t.ppf(1 - LEVEL / comparisons / 2, freedom)) * math.sqrt(va + vb)
+    half = float(special.stdtrit(freedom, 1 - LEVEL / comparisons / 2)) * math.sqrt(va + vb)
     return Interval(a.mean - b.mean - half, a.mean - b.mean + half)
 
 

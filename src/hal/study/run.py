@@ -10,7 +10,8 @@ from hal import sums
 from hal.files import write_text
 from hal.outputs import families, sums_path
 from hal.params import Params
-from hal.study import controls, convergence, dvc_metrics, hint, separability, table2, table2b, verdicts
+from hal.study import controls, convergence, dvc_metrics, hint, separability, table2, table2b
+from hal.study.claims import verdicts
 from hal.study.comparisons import comparisons
 from hal.study.grid import CellResult, load_grid
 from hal.study.sensitivity import sensitivity

@@ -1,16 +1,21 @@
+import dataclasses
 import json
 import math
 import re
+import typing
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from hal.paper import load_paper
-from hal.study import convergence, separability, verdicts
+from hal.errors import UserError
+from hal.paper import Claim, TestName, load_paper
+from hal.schema import build
+from hal.study import convergence, separability
+from hal.study.claims import judges, verdicts
+from hal.study.claims.evidence import Drawn, Errors, NotYet, Printed, Quantity, Untestable
 from hal.study.grid import load_grid
-from hal.study.resampling import NO_INTERVAL, Interval, Moments, welch_p
-from hal.study.verdicts import Quantity
+from hal.study.resampling import NO_INTERVAL, Interval, Moments
 from tests.made_up import change_curves, made_up_params, make_up_cell, make_up_grid
 
 PRINTED = {name: data.errors for name, data in load_paper().datasets.items()}
@@ -76,51 +81,164 @@ def quantity(low, high):
     ],
 )
 def test_a_test_asks_where_whole_intervals_lie(intervals, verdict):
-    assert verdicts._in_range("x", [quantity(*i) for i in intervals], 1, 2).verdict == verdict
+    assert judges.in_range("x", [quantity(*i) for i in intervals], 1, 2).verdict == verdict
 
 
 def test_without_an_interval_the_sentence_says_so():
-    outcome = verdicts._in_range("x", [Quantity("case1", 5.0, NO_INTERVAL)], 1)
+    outcome = judges.in_range("x", [Quantity("case1", 5.0, NO_INTERVAL)], 1)
     assert outcome.why == "x: case1 5.00; one seed, or seeds that do not vary, give no interval."
 
 
-def test_every_claim_names_a_test_and_data_sets_and_cases_of_the_paper():
-    assert len(CLAIMS) == len(load_paper().claims) == 27
+def test_every_claim_names_a_rule_and_data_sets_and_cases_of_the_paper():
+    assert len(CLAIMS) == len(load_paper().claims)
+    assert judges.RULES.keys() == set(typing.get_args(TestName)) == {c.test for c in CLAIMS.values()}
     for claim in CLAIMS.values():
-        assert claim.test in verdicts.TESTS
-        assert verdicts.TESTS[claim.test].rule(claim).endswith(".")
+        assert verdicts.rule(claim).endswith(".")
+        assert bool(claim.because) == bool(claim.tolerance or (claim.value and claim.test != "reduces")) or (
+            claim.test in ("reduces", "many_classes")
+        )
         for dataset in claim.datasets:
             assert {*claim.cases, claim.against} - {""} <= load_paper().datasets[dataset].cases.keys()
-        assert claim.place == "Abstract" or re.fullmatch(r"Table 2|Section (4|4\.[123]|5)", claim.place)
+        assert claim.place == "Abstract" or re.fullmatch(r"Table 2|Section (3\.1|4|4\.[123]|5)", claim.place)
 
 
-def test_what_the_papers_own_table_contradicts_and_what_it_agrees_with(tmp_path):
+def test_an_unknown_rule_is_refused_when_the_claims_are_read():
+    with pytest.raises(UserError, match=r"claims\.0\.test|claims\[0\]\.test"):
+        build(tuple[Claim, ...], [{"id": "x", "place": "y", "says": "z", "test": "redcues"}], "claims")
+
+
+def test_what_follows_from_the_papers_own_table_and_what_does_not(tmp_path):
     found = judged(made_up_params(tmp_path))
     table = {id: v.table for id, v in found.items() if v.table}
-    assert {id for id, says in table.items() if says == "contradicts"} == {
+    assert {id for id, says in table.items() if says == "does not follow"} == {
         *("abstract-mnist", "abstract-svhn", "abstract-cifar10"),
-        "svhn-reduces",
     }
     assert {id for id, says in table.items() if says == "agrees"} == {
-        *("mnist-reduces", "mnist-lowest", "svhn-case4", "cifar10-not-semantic", "cifar10-case1", "error"),
+        *("mnist-reduces", "mnist-lowest", "mnist-deviation", "svhn-reduces", "svhn-similar", "svhn-case4"),
+        *("svhn-case4-least", "cifar10-not-semantic", "cifar10-case1", "cifar10-told-more", "error"),
     }
-    assert found["abstract-mnist"].table_why == "Largest fall in points: case1 0.50; not 0.56: case1."
-    assert "case4 1.19" in found["svhn-reduces"].table_why
+    assert "contradicts" not in table.values()
+    assert found["abstract-mnist"].table_why.startswith(
+        "Largest fall of a mean in points: case1 0.50 [0.49, 0.51]; not within 0.555 to 0.565: case1; "
+    )
 
 
-def test_two_decimals_cannot_tell_whether_three_svhn_cases_differ(tmp_path):
-    """As printed, 2.53 ± 0.06 and 2.66 ± 0.07 have t = 0.13 / sqrt((0.0036 + 0.0049) / 5) = 3.15, p = 0.014, times 3.
+def test_a_printed_mean_and_deviation_bound_the_best_of_five_runs():
+    """MNIST case 1: 0.93 - 0.43 = 0.50; at least 0.025 / sqrt(5), at most 0.035 x 2 more; two roundings of 0.005."""
+    found = Printed().fall_of_best("x", "mnist", "case1").interval
+    assert (found.low, found.high) == (
+        pytest.approx(0.5 + 0.025 / math.sqrt(5) - 0.01),
+        pytest.approx(0.5 + 0.07 + 0.01),
+    )
 
-    But 2.535 ± 0.065 and 2.655 ± 0.075 round to them too: t = 0.12 / sqrt((0.004225 + 0.005625) / 5) = 2.70, p = 0.028,
-    times 3: not significant.
-    """
-    found = judged(made_up_params(tmp_path))["svhn-similar"]
-    assert (found.table, found.table_why) == ("", "")
-    nearest = verdicts._nearest(Moments(2.53, 0.06, 5), Moments(2.66, 0.07, 5))
-    assert [m.mean for m in nearest] == pytest.approx([2.535, 2.655])
-    assert [m.sd for m in nearest] == pytest.approx([0.065, 0.075])
-    assert welch_p(*nearest) == pytest.approx(0.028, abs=0.001)
-    assert [m.mean for m in verdicts._nearest(Moments(1.0, 0.1, 5), Moments(1.004, 0.1, 5))] == [1.002, 1.002]
+
+def test_what_the_table_does_not_hold_is_refused_and_a_typo_is_an_error():
+    table = Printed()
+    for ask in (
+        lambda: table.moments("mnist", "case1", "test_loss"),
+        lambda: table.log_loss("mnist", "case1", "test_loss"),
+        lambda: table.epochs("mnist", "case1", "test_loss"),
+        lambda: table.overlaps("mnist", "case1"),
+        lambda: table.correlation(["mnist"]),
+        lambda: table.images("mnist"),
+        lambda: table.groupings_beyond(10),
+        lambda: table.relative("x", Moments(1, 1, 5), 1, 1),
+    ):
+        with pytest.raises(Untestable):
+            ask()
+    with pytest.raises(AttributeError):
+        _ = table.momnets
+
+
+def test_a_contradiction_needs_more_than_rounding():
+    claim = dataclasses.replace(
+        CLAIMS["svhn-reduces"], cases=("case4",)
+    )  # 1.19, of two numbers known to 0.005
+    assert judges.RULES["reduces"].judge(dataclasses.replace(claim, value=1.19), Printed()).verdict == (
+        "inconclusive"
+    )
+    assert judges.RULES["reduces"].judge(dataclasses.replace(claim, value=1.22), Printed()).verdict == (
+        "not reproduced"
+    )
+    assert judges.RULES["reduces"].judge(dataclasses.replace(claim, value=1.2), Printed()).verdict == (
+        "reproduced"
+    )
+
+
+def test_the_interval_of_the_largest_fall_knows_that_it_was_chosen():
+    """Falls of 1 [0, 2] and 0.9 [0.4, 1.4]: the largest true fall is at least 0.4."""
+    found = judges._largest([Quantity("a", 1, Interval(0, 2)), Quantity("b", 0.9, Interval(0.4, 1.4))])
+    assert (found.name, found.interval) == ("a", Interval(0.4, 2))
+
+
+def test_the_worst_pair_decides_and_between_the_thresholds_nothing_is_decided():
+    claim = dataclasses.replace(CLAIMS["svhn-split"], cases=("case4",))
+
+    class Scores:
+        def __init__(self, value):
+            self.value = value
+
+        def overlaps(self, dataset, case, pair=(), worst=False):
+            assert worst or claim.test == "mixed"
+            return self.value + 0.001 * SPREAD
+
+    for value, split, mixed in (
+        (0.05, "reproduced", "not reproduced"),
+        (0.17, "inconclusive", "inconclusive"),
+        (0.27, "not reproduced", "reproduced"),
+    ):
+        assert judges.RULES["separated"].judge(claim, Scores(value)).verdict == split
+        of_mixed = dataclasses.replace(claim, test="mixed")
+        Scores.overlaps = lambda self, dataset, case, pair=(), worst=False: self.value + 0.001 * SPREAD
+        assert judges.RULES["mixed"].judge(of_mixed, Scores(value)).verdict == mixed
+
+
+def test_three_layers_with_one_mixed_pair_are_not_split(tmp_path):
+    """Superclasses 1 and 2 on top of each other, 0 far away: the mean overlap is a third, the worst is one."""
+    params = papers_grid(tmp_path, "svhn")
+    for case in ("case1", "case2", "case3", "case4"):
+        set_scores(params, "svhn", case, 2)
+    assert judged(params)["svhn-split"].verdict == "reproduced"
+    for seed in params.grid.seeds:
+        path = params.path("results", "svhn", "case4", f"seed{seed}", "scores.npz")
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        arrays["score"] -= np.where(arrays["superclass"] == 2, 1.8, 0).astype(np.float32)
+        np.savez_compressed(path, **arrays)
+    found = judged(params)["svhn-split"]
+    assert found.verdict == "not reproduced"
+    assert "not at most 0.1: case4" in found.why
+
+
+def test_a_diverged_network_says_nothing_of_numbers_of_images(tmp_path):
+    params = papers_grid(tmp_path, "cifar10")
+    make_up_cell(params, params.cell("cifar10", "case2", 4), "diverged", images=200)
+    assert judged(params)["cifar10-images"].verdict == "not reproduced"
+
+
+def test_scalability_needs_networks_on_more_than_ten_classes():
+    class Source(Errors):
+        def groupings_beyond(self, classes):
+            assert classes == 10
+            return [("cifar100", "coarse")]
+
+        def sample(self, dataset, case, measure="test_error"):
+            return (30 if case == "baseline" else 20) + SPREAD
+
+    assert (
+        judges.RULES["many_classes"].judge(CLAIMS["abstract-scalability"], Source()).verdict == "reproduced"
+    )
+    with pytest.raises(NotYet, match="seed"):
+        judges.RULES["no_rule"].judge(dataclasses.replace(CLAIMS["elsewhere"], lacks="seeds"), Source())
+
+
+def test_drawn_errors_have_the_printed_means_and_deviations():
+    drawn = Drawn(np.random.default_rng(0), 4_000, 2)
+    found = drawn.moments("svhn", "case2")
+    assert (found.mean, found.sd) == (pytest.approx(2.64, abs=0.02), pytest.approx(0.22, abs=0.02))
+    assert drawn.moments("svhn", "baseline").sd == pytest.approx(0.22, abs=0.02)  # the largest printed
+    assert drawn.moments("mnist", "case4").sd == pytest.approx(0.01, abs=0.001)  # of 0.005
+    assert drawn.sample("svhn", "case2") is drawn.sample("svhn", "case2")
 
 
 def test_a_repetition_of_table_2_reproduces_what_table_2_supports(mnist):
@@ -180,7 +298,7 @@ def test_a_diverged_network_leaves_its_claims_inconclusive(mnist):
 )
 def test_another_experiment_never_gets_a_verdict_only_an_indication(tmp_path, overlay):
     found = judged(papers_grid(tmp_path, "mnist", overlay))
-    about_training = [v for v in found.values() if v.claim.test != "images"]
+    about_training = [v for v in found.values() if judges.RULES[v.claim.test].networks]
     assert {v.verdict for v in about_training} == {"not yet run"}
     assert found["mnist-reduces"].indication == "for"
     assert "not the paper's experiment" in found["mnist-reduces"].why
@@ -228,6 +346,17 @@ def test_curves_that_lie_lower_all_along_are_faster_and_broken_ones_are_said(mni
             table = pd.read_csv(mnist.path(f"results/mnist/baseline/seed{seed}/curves.csv"))
             table[["train_loss", "test_loss"]] *= 0.5 + 0.01 * seed
             change_curves(mnist, f"mnist/{case}/seed{seed}", table)
+    found = judged(mnist)[
+        "mnist-faster"
+    ]  # lower all along, but where the test loss drops, it drops when the baseline's does
+    assert found.verdict == "inconclusive"
+    assert "case1 test epochs 0.00" in found.why
+    for case in ("case1", "case2", "case3", "case4"):
+        for seed in mnist.grid.seeds:
+            name = f"mnist/{case}/seed{seed}"
+            table = pd.read_csv(mnist.path("results", name, "curves.csv"))
+            table.loc[4:, ["train_loss", "test_loss"]] = 0.001
+            change_curves(mnist, name, table)
     assert judged(mnist)["mnist-faster"].verdict == "reproduced"
     mnist.path("results/mnist/case4/seed0/curves.csv").write_text("nonsense")
     found = judged(mnist)["mnist-faster"]
@@ -239,7 +368,7 @@ def test_curves_that_lie_lower_all_along_are_faster_and_broken_ones_are_said(mni
     ("means", "sd", "verdict"),
     [
         ((2.53, 2.54, 2.55), 0.05, "reproduced"),
-        ((2.53, 2.64, 2.90), 0.05, "not reproduced"),
+        ((2.53, 2.64, 3.10), 0.05, "not reproduced"),
         ((2.53, 2.64, 2.66), 0.30, "inconclusive"),
     ],
 )
@@ -254,8 +383,8 @@ def test_no_significant_difference_needs_more_than_noise(tmp_path, means, sd, ve
 def test_at_least_1_point_2_allows_for_its_tolerance_here_but_not_in_the_papers_table(tmp_path):
     params = papers_grid(tmp_path, "svhn")
     found = judged(params)["svhn-reduces"]  # case4 gains 1.19, as in the paper
-    assert (found.verdict, found.table) == ("reproduced", "contradicts")
-    set_errors(params, "svhn", "case4", 4.05 - 0.9, 0.02)
+    assert (found.verdict, found.table) == ("reproduced", "agrees")
+    set_errors(params, "svhn", "case4", 4.05 - 0.7, 0.02)
     assert judged(params)["svhn-reduces"].verdict == "not reproduced"
 
 
@@ -274,21 +403,21 @@ def test_numbers_of_images_are_counted_in_the_data_not_in_the_networks(tmp_path)
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [(0.75, 0.95, "reproduced"), (-0.2, 0.5, "not reproduced"), (0.4, 0.9, "inconclusive")],
+    [(0.5, 0.95, "reproduced"), (-0.2, 0.5, "not reproduced"), (0.4, 0.9, "inconclusive")],
 )
 def test_section_5s_claim_needs_a_high_correlation(low, high, verdict):
     class Source:
         def correlation(self, datasets):
             return Quantity("ρ", (low + high) / 2, Interval(low, high)), "over 12 pairs"
 
-    outcome = verdicts.TESTS["predicts"].judge(CLAIMS["separability"], Source())
+    outcome = judges.RULES["predicts"].judge(CLAIMS["separability"], Source())
     assert outcome.verdict == verdict
-    assert outcome.why.endswith("(over 12 pairs).")
+    assert "(over 12 pairs)" in outcome.why
 
 
 def test_the_table_holds_every_claim(mnist):
     found = list(judged(mnist).values())
     stored = verdicts.table(found).set_index("id")
     assert stored.loc["mnist-reduces", "verdict"] == "reproduced"
-    assert stored.loc["svhn-reduces", "tolerance"] == 0.1
+    assert stored.loc["svhn-reduces", "tolerance"] == 0.3
     assert stored["why"].notna().all()

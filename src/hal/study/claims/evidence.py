@@ -1,0 +1,331 @@
+"""Where a rule takes its numbers from: this run's cells, the paper's printed Table 2, or errors drawn as if it were true."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from typing import NoReturn, Protocol
+
+import numpy as np
+import pandas as pd
+
+from hal.departures import departures
+from hal.paper import load_paper
+from hal.params import Params
+from hal.settings import BASELINE
+from hal.study import separability
+from hal.study.comparisons import errors
+from hal.study.grid import CellResult, select
+from hal.study.resampling import Interval, Moments, mean_interval, moments, welch_interval
+from hal.titles import dataset_title
+
+HALF = 0.005  # Table 2 is printed to 0.01, so a number of it is known to this
+_EPOCH_SD = math.sqrt(
+    1 / 12
+)  # a whole number is known to a half; its deviation is taken to be no less than that
+
+
+class Untestable(Exception):
+    """What is lacking for a test, as a phrase."""
+
+
+class NotYet(Untestable):
+    """What has to be run or fetched before there can be a verdict."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """A number with its interval."""
+
+    name: str
+    value: float
+    interval: Interval
+
+    def __str__(self) -> str:
+        value = f"{self.name} {number(self.value)}"
+        exact = self.interval.low == self.interval.high
+        if exact or not self.interval.known:
+            return value
+        return f"{value} [{number(self.interval.low)}, {number(self.interval.high)}]"
+
+
+def number(value: float) -> str:
+    """Two decimals, with a true minus."""
+    return f"{value:.2f}".replace("-", "−")
+
+
+class Source(Protocol):
+    """Where a rule takes its numbers from. Each method raises `Untestable` where the source does not hold them."""
+
+    tolerant: bool
+
+    def moments(self, dataset: str, case: str, measure: str = "test_error") -> Moments:
+        """Mean, deviation and number of a final measure of one case."""
+
+    def difference(self, name: str, a: Moments, b: Moments, comparisons: int) -> Quantity:
+        """Mean of a minus mean of b."""
+
+    def relative(self, name: str, a: Moments, printed: float, comparisons: int) -> Quantity:
+        """By how many percent the mean of a lies above a printed value."""
+
+    def deviation(self, name: str, dataset: str, case: str) -> Quantity:
+        """The sample deviation of the test error over the seeds."""
+
+    def fall_of_best(self, name: str, dataset: str, case: str) -> Quantity:
+        """By how much the best single network of a case lies below the baseline's mean."""
+
+    def log_loss(self, dataset: str, case: str, loss: str) -> Moments:
+        """The mean of ln(loss) over training, see `convergence`."""
+
+    def epochs(self, dataset: str, case: str, loss: str) -> Moments:
+        """Epochs until the loss is at the baseline's final one; one more than were trained where it never is."""
+
+    def overlaps(self, dataset: str, case: str, pair: Sequence[int] = (), worst: bool = False) -> np.ndarray:
+        """Overlap coefficient per seed: of one pair of superclasses, of the worst pair, or averaged over pairs."""
+
+    def correlation(self, datasets: Sequence[str]) -> tuple[Quantity, str]:
+        """Section 5's rank correlation, and a remark."""
+
+    def images(self, dataset: str) -> dict[str, int]:
+        """Numbers of images."""
+
+    def groupings_beyond(self, classes: int) -> list[tuple[str, str]]:
+        """(data set, case) of every grouping, controls aside, of data sets with more classes than that."""
+
+
+class Errors:
+    """Test errors as samples over seeds, with intervals that know the seeds."""
+
+    tolerant = True
+
+    def sample(self, dataset: str, case: str, measure: str = "test_error") -> np.ndarray:
+        """A final measure of one case, one value a seed."""
+        raise NotImplementedError
+
+    def moments(self, dataset: str, case: str, measure: str = "test_error") -> Moments:
+        """Of the sample."""
+        return moments(self.sample(dataset, case, measure))
+
+    def difference(self, name: str, a: Moments, b: Moments, comparisons: int) -> Quantity:
+        """With Welch's interval."""
+        return Quantity(name, a.mean - b.mean, welch_interval(a, b, comparisons))
+
+    def relative(self, name: str, a: Moments, printed: float, comparisons: int) -> Quantity:
+        """With Student's interval."""
+        found = mean_interval(a, comparisons)
+        value, low, high = (100 * (x / printed - 1) for x in (a.mean, found.low, found.high))
+        return Quantity(name, value, Interval(low, high))
+
+    def deviation(self, name: str, dataset: str, case: str) -> Quantity:
+        """Of these very seeds: exact."""
+        found = self.moments(dataset, case)
+        return Quantity(name, found.sd, Interval(found.sd, found.sd))
+
+    def fall_of_best(self, name: str, dataset: str, case: str) -> Quantity:
+        """The best network is what it is; the interval is that of the baseline's mean."""
+        baseline, best = self.moments(dataset, BASELINE), float(self.sample(dataset, case).min())
+        interval = mean_interval(baseline)
+        return Quantity(name, baseline.mean - best, Interval(interval.low - best, interval.high - best))
+
+
+class Measured(Errors):
+    """The cells of this run.
+
+    Args:
+        params: the experiment.
+        results: its cells.
+        scores: what `separability.separability` says of them.
+        curves: what `convergence.per_cell` says of them.
+    """
+
+    def __init__(
+        self, params: Params, results: Sequence[CellResult], scores: pd.DataFrame, curves: pd.DataFrame
+    ):
+        self.params, self.results, self.scores, self.curves = params, results, scores, curves
+
+    def sample(self, dataset: str, case: str, measure: str = "test_error") -> np.ndarray:
+        """Of the cells that count."""
+        found = errors(self.results, dataset, case, measure)
+        if not len(found):
+            raise Untestable(f"no finished network of {dataset_title(self.params, dataset)} {case}")
+        return found
+
+    def log_loss(self, dataset: str, case: str, loss: str) -> Moments:
+        """Of the cells that count."""
+        return moments(self._whole(dataset, case, self._curves(dataset, case, loss), "log_loss"))
+
+    def epochs(self, dataset: str, case: str, loss: str) -> Moments:
+        """Of the cells that count."""
+        rows = self._curves(dataset, case, loss)
+        self._whole(dataset, case, rows, "log_loss")  # whole curves
+        found = moments(rows.dropna(subset=["log_loss"])["epoch"].fillna(self.params.train.epochs + 1))
+        return dataclasses.replace(found, sd=max(found.sd, _EPOCH_SD) if found.n > 1 else found.sd)
+
+    def overlaps(self, dataset: str, case: str, pair: Sequence[int] = (), worst: bool = False) -> np.ndarray:
+        """Of the cells that count."""
+        rows = self.scores[(self.scores["dataset"] == dataset) & (self.scores["case"] == case)]
+        values = self._whole(dataset, case, rows[rows["level"] == "all"], "overlap")
+        of_pairs = rows[rows["level"] == "pair"]
+        if pair:
+            chosen = (of_pairs["first"] == pair[0]) & (of_pairs["second"] == pair[1])
+            return of_pairs[chosen]["overlap"].to_numpy(dtype=float)
+        if worst:
+            return of_pairs.groupby("seed")["overlap"].max().to_numpy(dtype=float)
+        return values
+
+    def correlation(self, datasets: Sequence[str]) -> tuple[Quantity, str]:
+        """Of the AUC with the error reduction in percent of the baseline's, over Table 1's groupings."""
+        table = separability.pairs(self.params, self.results, self.scores)
+        printed = [
+            dataset in datasets and load_paper().error(self.params, dataset, case) is not None
+            for dataset, case in zip(table["dataset"], table["case"], strict=True)
+        ]
+        table = table[printed]
+        if len(table) < 4:
+            raise Untestable(f"only {len(table)} pairs of a data set and a case; a rank correlation needs 4")
+        found = separability.predicts(table).set_index(["separability", "reduction"])
+        rho = found.loc[("auc", "percent")]
+        remark = f"over {len(table)} pairs; {found.loc[('split', 'percent'), 'rho']:.2f} by the overlap"
+        return Quantity("ρ", rho["rho"], Interval(rho["low"], rho["high"])), remark
+
+    def images(self, dataset: str) -> dict[str, int]:
+        """From the data set's description."""
+        path = self.params.path("data", f"{dataset}.json")
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            train, test = (int(stored[split]["images"]) for split in ("train", "test"))
+            per_class = {int(n) for n in stored["train"]["per_class"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            raise NotYet(f"{path} is not here or cannot be read") from None
+        found = {"train": train, "test": test, "all": train + test}
+        return found | ({"per_class": per_class.pop()} if len(per_class) == 1 else {})
+
+    def groupings_beyond(self, classes: int) -> list[tuple[str, str]]:
+        """Of whole runs at the paper's settings."""
+        found = []
+        for name in self.params.grid.datasets:
+            dataset = self.params.datasets[name]
+            if len(dataset.classes) <= classes or dataset.variant_of is not None:
+                continue
+            if departed := departures(self.params, name)[:-1]:  # but for not being the paper's data set
+                raise NotYet(f"{dataset_title(self.params, name)}: {departed[0]}")
+            cases = [case for case, grouping in dataset.cases.items() if not grouping.control]
+            cells = [r for r in select(self.results, name) if r.cell.case in (BASELINE, *cases)]
+            if pending := [r for r in cells if r.state not in ("ok", "diverged")]:
+                raise NotYet(f"{len(pending)} of {len(cells)} networks are still to be trained")
+            if any(r.state == "diverged" for r in cells):
+                raise Untestable("some networks diverged, and the others alone would be a selection")
+            found += [(name, case) for case in cases]
+        if not found:
+            raise NotYet(f"no data set of more than {classes} classes is in this run")
+        return found
+
+    def _curves(self, dataset: str, case: str, loss: str) -> pd.DataFrame:
+        rows = self.curves[(self.curves["dataset"] == dataset) & (self.curves["case"] == case)]
+        return rows[rows["loss"] == loss]
+
+    def _whole(self, dataset: str, case: str, rows: pd.DataFrame, column: str) -> np.ndarray:
+        """A column's values, one for each cell that counts."""
+        counted = rows[rows["seed"].isin([r.cell.seed for r in select(self.results, dataset, case) if r.ok])]
+        lacking = counted[counted[column].isna()]
+        if len(lacking):
+            seed, note = lacking.iloc[0][["seed", "note"]]
+            raise Untestable(f"{dataset_title(self.params, dataset)} {case} seed {seed}: {note}")
+        if counted.empty:
+            raise Untestable(f"no finished network of {dataset_title(self.params, dataset)} {case}")
+        return counted[column].to_numpy(dtype=float)
+
+
+class _ErrorsOnly:
+    """What Table 2 does not hold."""
+
+    def log_loss(self, dataset: str, case: str, loss: str) -> NoReturn:
+        """The table has no curves."""
+        raise Untestable("Table 2 has no losses")
+
+    def epochs(self, dataset: str, case: str, loss: str) -> NoReturn:
+        """The table has no curves."""
+        raise Untestable("Table 2 has no losses")
+
+    def overlaps(self, dataset: str, case: str, pair: Sequence[int] = (), worst: bool = False) -> NoReturn:
+        """The table has no scores."""
+        raise Untestable("Table 2 has no scores")
+
+    def correlation(self, datasets: Sequence[str]) -> NoReturn:
+        """The table has no scores."""
+        raise Untestable("Table 2 has no scores")
+
+    def images(self, dataset: str) -> NoReturn:
+        """The table has no numbers of images."""
+        raise Untestable("Table 2 has no numbers of images")
+
+    def groupings_beyond(self, classes: int) -> NoReturn:
+        """The table has ten classes."""
+        raise Untestable("Table 2 has no such data set")
+
+
+class Printed(_ErrorsOnly):
+    """Table 2 as the paper printed it: every number is known to half of its last digit."""
+
+    tolerant = False
+
+    def moments(self, dataset: str, case: str, measure: str = "test_error") -> Moments:
+        """Of the errors."""
+        if measure != "test_error":
+            raise Untestable(f"Table 2 has no {measure}")
+        printed = load_paper().datasets[dataset].errors[case]
+        return Moments(printed.mean, math.nan if printed.sd is None else printed.sd, load_paper().runs)
+
+    def difference(self, name: str, a: Moments, b: Moments, comparisons: int) -> Quantity:
+        """Known to the rounding of both means."""
+        value = a.mean - b.mean
+        return Quantity(name, value, Interval(value - 2 * HALF, value + 2 * HALF))
+
+    def relative(self, name: str, a: Moments, printed: float, comparisons: int) -> NoReturn:
+        """The table is what others are compared with."""
+        raise Untestable("Table 2 agrees with itself")
+
+    def deviation(self, name: str, dataset: str, case: str) -> Quantity:
+        """Known to its rounding."""
+        sd = self.moments(dataset, case).sd
+        return Quantity(name, sd, Interval(max(0.0, sd - HALF), sd + HALF))
+
+    def fall_of_best(self, name: str, dataset: str, case: str) -> Quantity:
+        """What a mean and a deviation of n runs leave possible.
+
+        The lowest of n numbers lies at least sd / sqrt(n) below their mean (all others equal), and at most sd sqrt(n - 1)
+        if the deviation printed is the population's, the wider of both readings.
+        """
+        baseline, found = self.moments(dataset, BASELINE), self.moments(dataset, case)
+        fall = baseline.mean - found.mean
+        least = max(0.0, found.sd - HALF) / math.sqrt(found.n)
+        most = (found.sd + HALF) * math.sqrt(found.n - 1)
+        interval = Interval(fall + least - 2 * HALF, fall + most + 2 * HALF)
+        return Quantity(name, (interval.low + interval.high) / 2, interval)
+
+
+class Drawn(_ErrorsOnly, Errors):
+    """A repetition of `n` seeds in a world where Table 2's means are true and seeds scatter normally.
+
+    Args:
+        random: of the draws.
+        n: seeds.
+        scale: how many times the printed deviation seeds have. The baseline, of which none is printed, has the largest of
+            its data set's; a deviation printed as 0.00 is taken for 0.005.
+    """
+
+    def __init__(self, random: np.random.Generator, n: int, scale: float):
+        self.random, self.n, self.scale = random, n, scale
+        self._drawn: dict[tuple[str, str], np.ndarray] = {}
+
+    def sample(self, dataset: str, case: str, measure: str = "test_error") -> np.ndarray:
+        """Drawn once."""
+        if measure != "test_error":
+            raise Untestable(f"Table 2 has no {measure}")
+        if (dataset, case) not in self._drawn:
+            printed = load_paper().datasets[dataset].errors
+            largest = max(error.sd for error in printed.values() if error.sd is not None)
+            sd = printed[case].sd
+            sd = self.scale * max(HALF, largest if sd is None else sd)
+            self._drawn[dataset, case] = printed[case].mean + sd * self.random.standard_normal(self.n)
+        return self._drawn[dataset, case]

@@ -1,0 +1,158 @@
+"""A verdict for each of the paper's claims, computed from the cells; and what the paper's own Table 2 says of it.
+
+Beside what a rule of `judges` finds: `inconclusive` where a number is lacking, or some networks diverged and the others
+alone would be a selection; `not yet run` where this run is not the paper's experiment, or not finished. What it shows all
+the same is an indication. The same rules on the printed errors, without tolerance but with their rounding, say whether
+Table 2 `agrees` with a claim, `contradicts` it, or whether the claim `does not follow` from it.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import pandas as pd
+
+from hal.departures import departures
+from hal.paper import Claim, load_paper
+from hal.params import Params
+from hal.settings import BASELINE
+from hal.study.claims.evidence import Measured, NotYet, Printed, Untestable
+from hal.study.claims.judges import (
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    RULES,
+    Outcome,
+    cases_of,
+)
+from hal.study.grid import CellResult, select
+
+NOT_RUN = "not yet run"
+_TABLE = {REPRODUCED: "agrees", NOT_REPRODUCED: "contradicts", INCONCLUSIVE: "does not follow"}
+_INDICATION = {REPRODUCED: "for", NOT_REPRODUCED: "against", INCONCLUSIVE: "open"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What became of a claim.
+
+    Attributes:
+        claim: the claim.
+        rule: its operational test in words, with the reason of its limit.
+        verdict: `reproduced`, `not reproduced`, `inconclusive` or `not yet run`.
+        why: one sentence, with the numbers.
+        indication: where the claim is not yet run, whether what this run shows speaks `for` it, `against` it, or leaves
+            it `open`; else empty.
+        table: whether Table 2 as printed `agrees` or `contradicts`, or the claim `does not follow` from it; empty where it
+            says nothing of the claim.
+        table_why: one sentence, with the numbers; empty where the table says nothing.
+    """
+
+    claim: Claim
+    rule: str
+    verdict: str
+    why: str
+    indication: str
+    table: str
+    table_why: str
+
+
+def verdicts(
+    params: Params, results: Sequence[CellResult], scores: pd.DataFrame, curves: pd.DataFrame
+) -> list[Verdict]:
+    """The verdicts on all claims of paper.yaml, in its order; see `Measured` for the arguments."""
+    measured = Measured(params, results, scores, curves)
+    return [verdict(claim, measured) for claim in load_paper().claims]
+
+
+def verdict(claim: Claim, measured: Measured) -> Verdict:
+    """The verdict on one claim."""
+    outcome: Outcome | None = None
+    lacking, hindrance = "", _hindrance(claim, measured.params, measured.results)
+    try:
+        outcome = RULES[claim.test].judge(_in_run(claim, measured.params), measured)
+    except NotYet as error:
+        hindrance = hindrance or str(error)
+    except Untestable as error:
+        lacking = str(error)
+    diverged = [r for r in _cells(claim, measured.results) if r.state == "diverged"]
+    found, why, indication = INCONCLUSIVE, _sentence(lacking), ""
+    if hindrance:
+        found, why = NOT_RUN, _sentence(hindrance)
+        if outcome:
+            why, indication = f"{why} Here: {outcome.why}", _INDICATION[outcome.verdict]
+    elif outcome and diverged:
+        networks = f"{len(diverged)} networks" if len(diverged) > 1 else "1 network"
+        named = diverged[0].cell.name + (", …" if len(diverged) > 1 else "")
+        why = f"{networks} diverged ({named}), and the others alone would be a selection. {outcome.why}"
+    elif outcome:
+        found, why = outcome.verdict, outcome.why
+    return Verdict(claim, rule(claim), found, why, indication, *_of_table(claim))
+
+
+def rule(claim: Claim) -> str:
+    """The claim's rule in words, with the reason of its limit or tolerance."""
+    words = RULES[claim.test].words(claim)
+    return f"{words} {_sentence(claim.because)}" if claim.because else words
+
+
+def table(found: Sequence[Verdict]) -> pd.DataFrame:
+    """One row for each claim: id, place, says, test, tolerance, rule, verdict, why, indication, table, table_why."""
+    return pd.DataFrame(
+        {
+            **{key: getattr(v.claim, key) for key in ("id", "place", "says", "test", "tolerance")},
+            **{key: value for key, value in vars(v).items() if key != "claim"},
+        }
+        for v in found
+    )
+
+
+def _in_run(claim: Claim, params: Params) -> Claim:
+    """The claim as far as this run's data sets go."""
+    names = tuple(name for name in claim.datasets if _is_papers(params, name))
+    if claim.datasets and not names:
+        raise Untestable("none of its data sets is in this run")
+    return dataclasses.replace(claim, datasets=names)
+
+
+def _is_papers(params: Params, dataset: str) -> bool:
+    return dataset in params.grid.datasets and load_paper().dataset(params, dataset) is not None
+
+
+def _hindrance(claim: Claim, params: Params, results: Sequence[CellResult]) -> str:
+    """Why there can be no verdict yet, or nothing."""
+    absent = [name for name in claim.datasets if not _is_papers(params, name)]
+    if absent:
+        titles = [load_paper().datasets[name].title for name in absent]
+        return f"{' and '.join(titles)} {'is' if len(absent) == 1 else 'are'} not in this run"
+    cells = _cells(claim, results)
+    if not cells:
+        return ""
+    found = dict.fromkeys(text for name in claim.datasets for text in departures(params, name))
+    if found:
+        more = ", and more" if len(found) > 1 else ""
+        return f"this run is not the paper's experiment ({next(iter(found))}{more})"
+    pending = [r for r in cells if r.state not in ("ok", "diverged")]
+    return f"{len(pending)} of {len(cells)} networks are still to be trained" if pending else ""
+
+
+def _cells(claim: Claim, results: Sequence[CellResult]) -> list[CellResult]:
+    """The cells that a claim is about."""
+    of, found = RULES[claim.test], []
+    for dataset in claim.datasets if of.networks else ():
+        cases = [*cases_of(claim, dataset), claim.against, BASELINE if of.baseline else ""]
+        if of.beside:
+            cases += load_paper().datasets[dataset].cases
+        found += [r for r in select(results, dataset) if r.cell.case in cases]
+    return found
+
+
+def _of_table(claim: Claim) -> tuple[str, str]:
+    try:
+        outcome = RULES[claim.test].judge(claim, Printed())
+    except Untestable:
+        return "", ""
+    return _TABLE[outcome.verdict], outcome.why
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
