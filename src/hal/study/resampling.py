@@ -81,7 +81,7 @@ def bootstrap(samples: Sequence[np.ndarray], weights: Sequence[float]) -> Interv
         chances = np.full(RESAMPLES, 1 / RESAMPLES)
     order = np.argsort(means, kind="stable")
     reached = np.cumsum(chances[order])
-    low, high = (np.searchsorted(reached, share - 1e-12) for share in (LEVEL / 2, 1 - LEVEL / 2))
+    low, high = (int(np.searchsorted(reached, share - 1e-12)) for share in (LEVEL / 2, 1 - LEVEL / 2))
     return Interval(float(means[order][low]), float(means[order][min(high, len(means) - 1)]))
 
 
