@@ -77,11 +77,11 @@ def bootstrap(samples: Sequence[np.ndarray], weights: Sequence[float]) -> Interv
     else:
         random = np.random.default_rng(_SEED)
         drawn = [v[random.integers(len(v), size=(RESAMPLES, len(v)))].mean(axis=1) for v in values]
-        means = sum(weight * mean for weight, mean in zip(weights, drawn, strict=True))
+        means = np.sum([weight * mean for weight, mean in zip(weights, drawn, strict=True)], axis=0)
         chances = np.full(RESAMPLES, 1 / RESAMPLES)
     order = np.argsort(means, kind="stable")
     reached = np.cumsum(chances[order])
-    low, high = (np.searchsorted(reached, share - 1e-12) for share in (LEVEL / 2, 1 - LEVEL / 2))
+    low, high = (int(np.searchsorted(reached, share - 1e-12)) for share in (LEVEL / 2, 1 - LEVEL / 2))
     return Interval(float(means[order][low]), float(means[order][min(high, len(means) - 1)]))
 
 
