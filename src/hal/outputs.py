@@ -16,6 +16,7 @@ STUDY = (
     "hint",
     "borders",
     "verdicts",
+    "power",
 )
 FOR_DVC = ("metrics.json", "loss.csv")
 FORMATS = ("svg", "pdf", "png")

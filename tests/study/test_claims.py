@@ -7,6 +7,7 @@ import typing
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from hal.errors import UserError
 from hal.paper import Claim, TestName, load_paper
@@ -14,6 +15,7 @@ from hal.schema import build
 from hal.study import convergence, separability
 from hal.study.claims import judges, verdicts
 from hal.study.claims.evidence import Drawn, Errors, NotYet, Printed, Quantity, Untestable
+from hal.study.claims.power import power
 from hal.study.grid import load_grid
 from hal.study.resampling import NO_INTERVAL, Interval, Moments
 from tests.made_up import change_curves, made_up_params, make_up_cell, make_up_grid
@@ -417,7 +419,27 @@ def test_section_5s_claim_needs_a_high_correlation(low, high, verdict):
 
 def test_the_table_holds_every_claim(mnist):
     found = list(judged(mnist).values())
-    stored = verdicts.table(found).set_index("id")
+    stored = verdicts.table(found, power(5, draws=5)).set_index("id")
+    assert stored.loc["cifar10-case1", "power"] == 1
+    assert math.isnan(stored.loc["mnist-split", "power"])
     assert stored.loc["mnist-reduces", "verdict"] == "reproduced"
     assert stored.loc["svhn-reduces", "tolerance"] == 0.3
     assert stored["why"].notna().all()
+
+
+def test_the_power_is_that_of_the_rule_as_worked_out_for_one_difference():
+    """CIFAR-10 case 1 against case 4 at twelve times the deviations: an interval above 0 is a t-test, whose power is known."""
+    random, claim = np.random.default_rng(1), CLAIMS["cifar10-told-more"]
+    judge, n, scale, draws = judges.RULES["lower"].judge, 5, 12.0, 1_500
+    found = np.mean([judge(claim, Drawn(random, n, scale)).verdict == "reproduced" for _ in range(draws)])
+    a, b = (random.normal(mean, scale * sd, (draws * 10, n)) for mean, sd in ((5.13, 0.09), (3.30, 0.06)))
+    test = stats.ttest_ind(a, b, axis=1, equal_var=False)
+    expected = ((test.pvalue < 0.05) & (test.statistic > 0)).mean()
+    assert 0.2 < expected < 0.9
+    assert found == pytest.approx(expected, abs=0.04)
+
+
+def test_one_seed_decides_nothing_and_losses_cannot_be_drawn():
+    found = power(1, draws=3).set_index(["id", "scale"])
+    assert found.loc[("mnist-reduces", 1.0), "reproduced"] == 0
+    assert math.isnan(found.loc[("loss", 1.0), "reproduced"])

@@ -14,6 +14,7 @@ from hal.study.resampling import (
     holm,
     mean_interval,
     moments,
+    prediction_interval,
     spearman,
     welch_interval,
     welch_p,
@@ -199,3 +200,17 @@ def test_the_interval_of_a_rank_correlation_is_scipys_and_turns_with_the_sign():
     )
     turned_rho, turned = spearman(x, -y)
     assert (turned_rho, turned.low, turned.high) == pytest.approx((-rho, -interval.high, -interval.low))
+
+
+def test_where_the_mean_of_five_new_seeds_is_to_be_expected():
+    """t(0.975, 4) = 2.7764 times 0.06 sqrt(1/5 + 1/5) = 0.037947: 0.1054."""
+    found = prediction_interval(Moments(2.53, 0.06, 5), 5)
+    assert (found.low, found.high) == (pytest.approx(2.4246, abs=1e-4), pytest.approx(2.6354, abs=1e-4))
+    random = np.random.default_rng(2)
+    first, second = random.standard_normal((2, 4_000, 5))
+    inside = [
+        abs(new.mean() - old.mean()) <= prediction_interval(moments(old), 5).high - old.mean()
+        for old, new in zip(first, second, strict=True)
+    ]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
+    assert not prediction_interval(Moments(1, math.nan, 5), 5).known

@@ -114,6 +114,14 @@ def mean_interval(m: Moments, comparisons: int = 1) -> Interval:
     return Interval(m.mean - half, m.mean + half)
 
 
+def prediction_interval(m: Moments, n: int) -> Interval:
+    """Where the mean of `n` new seeds lies in 95 % of repetitions, if seeds scatter normally as in the sample of `m`."""
+    if m.n < 2 or math.isnan(m.sd):
+        return NO_INTERVAL
+    half = float(special.stdtrit(m.n - 1, 1 - LEVEL / 2)) * m.sd * math.sqrt(1 / m.n + 1 / n)
+    return Interval(m.mean - half, m.mean + half)
+
+
 def welch_interval(a: Moments, b: Moments, comparisons: int = 1) -> Interval:
     """Welch's interval of mean(a) - mean(b); with `comparisons` > 1 so wide that as many hold together, at 95 %.
 

@@ -12,6 +12,7 @@ from hal.outputs import families, sums_path
 from hal.params import Params
 from hal.study import controls, convergence, dvc_metrics, hint, separability, table2, table2b
 from hal.study.claims import verdicts
+from hal.study.claims.power import power
 from hal.study.comparisons import comparisons
 from hal.study.grid import CellResult, load_grid
 from hal.study.sensitivity import sensitivity
@@ -25,6 +26,7 @@ def study(params: Params, results: Sequence[CellResult]) -> dict[str, pd.DataFra
     pairs = separability.pairs(params, results, scores)
     curves = convergence.per_cell(params, results)
     crossing = hint.borders(params, results, controlled)
+    powers = power(len(params.grid.seeds))
     return {
         "table2": table2.table2(params, results),
         "table2b": table2b.table2b(params, results, controlled, compared),
@@ -35,7 +37,8 @@ def study(params: Params, results: Sequence[CellResult]) -> dict[str, pd.DataFra
         "convergence": convergence.convergence(params, curves),
         "hint": hint.hint(params, results, controlled),
         "borders": crossing,
-        "verdicts": verdicts.table(verdicts.verdicts(params, results, scores, curves)),
+        "verdicts": verdicts.table(verdicts.verdicts(params, results, scores, curves), powers),
+        "power": powers,
     } | ({"sensitivity": sensitivity(params, results)} if families(params) else {})
 
 

@@ -8,7 +8,9 @@ import pandas as pd
 from hal.paper import load_paper
 from hal.params import Params
 from hal.settings import BASELINE
+from hal.study.claims.evidence import HALF
 from hal.study.grid import CellResult, select, summary
+from hal.study.resampling import NO_INTERVAL, Moments, prediction_interval
 
 
 def table2(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
@@ -16,7 +18,8 @@ def table2(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
 
     Columns: dataset, case, grouping; n (cells that count), planned; mean and sd of the final test errors (sd: sample
     standard deviation, NaN for n = 1); difference (mean minus the baseline's mean); paper_mean, paper_sd,
-    paper_difference (NaN where the paper has none); notes (names every cell that does not count, and why).
+    paper_difference (NaN where the paper has none); paper_low, paper_high (where the mean of `planned` networks is to be
+    expected: 95 % prediction interval from the printed deviation plus its rounding, NaN for the baseline); notes (names every cell that does not count, and why).
     """
     rows = []
     for dataset in params.grid.datasets:
@@ -24,6 +27,10 @@ def table2(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
             cells = select(results, dataset, case)
             errors = pd.Series([r.record["test_error"] for r in cells if r.ok], dtype=float)
             printed = load_paper().error(params, dataset, case)
+            expected = NO_INTERVAL
+            if printed and printed.sd is not None:
+                scatter = Moments(printed.mean, printed.sd + HALF, load_paper().runs)
+                expected = prediction_interval(scatter, len(cells))
             rows.append(
                 {
                     "dataset": dataset,
@@ -37,6 +44,8 @@ def table2(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
                     "paper_mean": printed.mean if printed else math.nan,
                     "paper_sd": printed.sd if printed and printed.sd is not None else math.nan,
                     "paper_difference": math.nan,
+                    "paper_low": expected.low,
+                    "paper_high": expected.high,
                     "notes": summary(cells),
                 }
             )

@@ -95,15 +95,20 @@ def rule(claim: Claim) -> str:
     return f"{words} {_sentence(claim.because)}" if claim.because else words
 
 
-def table(found: Sequence[Verdict]) -> pd.DataFrame:
-    """One row for each claim: id, place, says, test, tolerance, rule, verdict, why, indication, table, table_why."""
-    return pd.DataFrame(
+def table(found: Sequence[Verdict], powers: pd.DataFrame) -> pd.DataFrame:
+    """One row for each claim: id, place, says, test, tolerance, rule, verdict, why, indication, table, table_why, power.
+
+    The last is `power.power`'s share of `reproduced` at the printed deviation, and `power_twice` that at twice it.
+    """
+    shares = powers.pivot(index="id", columns="scale", values="reproduced")
+    rows = pd.DataFrame(
         {
             **{key: getattr(v.claim, key) for key in ("id", "place", "says", "test", "tolerance")},
             **{key: value for key, value in vars(v).items() if key != "claim"},
         }
         for v in found
     )
+    return rows.assign(power=rows["id"].map(shares[1.0]), power_twice=rows["id"].map(shares[2.0]))
 
 
 def _in_run(claim: Claim, params: Params) -> Claim:
