@@ -66,7 +66,8 @@ MASK = (
 VERDICTS = (
     "Computed, not judged: the tests, their tolerances and the numbers stand below. “Here”: what this run, where it is not the "
     "paper's experiment, speaks for. “Its own table”: whether the claim agrees with the paper's Table 2 as printed, where that "
-    "says anything of it."
+    "says anything of it. Power: how often a repetition with as many seeds would be called reproduced if the table's means were "
+    "the truth and networks scattered as printed, and twice as much (docs/claims.md); no power, no verdict to be had."
 )
 RULES = (
     "Every test asks whether numbers lie in a range, each with a 95 % interval over the seeds (Welch's or Student's, widened so "
@@ -201,12 +202,15 @@ def _results(
 def _verdicts(verdicts: pd.DataFrame) -> list[Block]:
     """The claims that networks decide, first; facts on which the paper can be read alone, apart; how each was reached, folded."""
     claims = {claim.id: claim for claim in load_paper().claims}
-    slips = verdicts["test"].isin(["images"])
+    slips = verdicts["test"].isin(["images", "no_rule"])
     tested, facts = verdicts[~slips], verdicts[slips]
     counts = Counter(tested["verdict"])
     tally = ", ".join(f"{counts[name]} {name}" for name in _MARKS if counts[name])
-    contradicted = (tested["table"] == "contradicts").sum()
-    summary = f"{len(tested)} claims: {tally}; the paper's own Table 2 contradicts {contradicted} of them."
+    own = Counter(tested["table"])
+    summary = (
+        f"{len(tested)} claims: {tally}. The paper's own Table 2 agrees with {own['agrees']} of them and contradicts "
+        f"{own['contradicts']}; {own['does not follow']} do not follow from it, and of the others it says nothing."
+    )
     shown: tuple[Block, ...] = (_verdict_table("verdicts-table", VERDICTS, tested),)
     if set(tested["verdict"]) == {"not yet run"}:
         shown = (Fold("All claims, and what this run indicates of each", shown),)
@@ -219,7 +223,10 @@ def _verdicts(verdicts: pd.DataFrame) -> list[Block]:
         Items(tuple(f"{x.says} {x.but}" for x in load_paper().contradictions)),
     ]
     if len(facts):
-        caption = "Statements about the data that need no network; they are not in the count above."
+        caption = (
+            "Statements about the data, which need no network, and those that no run of these networks can decide. They are not "
+            "in the count above."
+        )
         blocks.append(_verdict_table("facts-table", caption, facts))
     return blocks
 
@@ -237,17 +244,25 @@ def _verdict_table(name: str, caption: str, verdicts: pd.DataFrame) -> Table:
         Column("Place", "text", 0.9),
         Column("Verdict", "text", 1.4),
         Column("Its own table", "text", 0.9),
+        Column("Power (%)", "number"),
     )
     rows = [
         (
             v.says,
             v.place,
-            Text(v.verdict + (f"; here: {v.indication}" if v.indication else ""), _MARKS[v.verdict]),
+            _verdict(v),
             Text(v.table or "–", "bad" if v.table == "contradicts" else "quiet"),
+            "–" if math.isnan(v.power) else f"{100 * v.power:.0f} / {100 * v.power_twice:.0f}",
         )
         for v in verdicts.itertuples()
     ]
     return Table(name, "", caption, columns, plain(rows))
+
+
+def _verdict(row: Any) -> Text:
+    if row.test == "no_rule":
+        return Text("cannot be told here", "quiet")
+    return Text(row.verdict + (f"; here: {row.indication}" if row.indication else ""), _MARKS[row.verdict])
 
 
 def _reasons(verdicts: pd.DataFrame, claims: dict[str, Claim]) -> Table:
