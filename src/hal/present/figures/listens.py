@@ -40,11 +40,18 @@ def draw(params: Params, table: pd.DataFrame) -> Figure:
         for y, row in zip(rows, shown.itertuples(), strict=True):
             if not math.isnan(row.flips_low):
                 left.plot([max(row.flips_low, 0), row.flips_high], [y, y], color=style.HAL, linewidth=1.4)
-        left.plot(shown["flips"], rows, "o", color=style.HAL, markersize=4.5)
+        left.plot(shown["flips"], rows, "o", color=style.HAL, markersize=4.5, clip_on=False)
         for name, marker, face, edge, label in _ERRORS:
             size = 9 if marker == "|" else 4.5
             right.plot(
-                shown[name], rows, marker, color=edge, markerfacecolor=face, markersize=size, label=label
+                shown[name],
+                rows,
+                marker,
+                color=edge,
+                markerfacecolor=face,
+                markersize=size,
+                label=label,
+                clip_on=False,
             )
         _frame(left, "predictions that flip (%)", names)
         _frame(right, "test error (%)", [""] * len(names))
