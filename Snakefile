@@ -283,7 +283,7 @@ rule figure:
         ancient(dag.descriptions(P)),
         drawn("figure"),
     output:
-        multiext(f"{ROOT}figures/{{figure}}", ".pdf", ".png"),
+        multiext(f"{ROOT}figures/{{figure}}", ".pdf", ".png", ".sha256"),
         report(f"{ROOT}figures/{{figure}}.svg", caption="docs/captions/figure.rst", category="Figures"),
     log:
         f"{ROOT}logs/figures/{{figure}}.log",

@@ -72,6 +72,7 @@ def figure_names(params: Params) -> dict[str, tuple[str, str | None]]:
 
 
 def figure_files(params: Params, name: str) -> list[Path]:
-    """The files of a figure; the overview has a variant of one column, for a phone and a journal."""
+    """The files of a figure, and last that of their sums; the overview has a variant of one column, for a phone and a journal."""
     stems = [name, f"{name}-column"] if name == "overview" else [name]
-    return [params.path("figures", f"{stem}.{suffix}") for stem in stems for suffix in FORMATS]
+    drawn = [params.path("figures", f"{stem}.{suffix}") for stem in stems for suffix in FORMATS]
+    return [*drawn, params.path("figures", f"{name}.sha256")]

@@ -4,10 +4,10 @@ A sums file is what `sha256sum -c` reads: a line for each file, named relative t
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hal.files import write_text
+from hal.files import sha256_of, write_text
 
 
 def write(texts: Mapping[Path, str], sums: Path) -> list[Path]:
@@ -22,15 +22,26 @@ def write(texts: Mapping[Path, str], sums: Path) -> list[Path]:
     return [*texts, sums]
 
 
+def note(files: Sequence[Path], sums: Path) -> list[Path]:
+    """Write the sums of files that are there already; return the paths of all."""
+    lines = [f"{sha256_of(file)}  {file.relative_to(sums.parent).as_posix()}\n" for file in files]
+    write_text(sums, "".join(lines))
+    return [*files, sums]
+
+
 def read(path: Path, sums: Path) -> str:
-    """The text of a file.
+    """The text of a file that is what was written.
 
     Raises:
         FileNotFoundError: it is not there, or its sums are not.
         ValueError: it is not what was written with its sum.
     """
-    content = path.read_bytes()
-    line = f"{hashlib.sha256(content).hexdigest()}  {path.relative_to(sums.parent).as_posix()}"
+    check(path, sums)
+    return path.read_text(encoding="utf-8")
+
+
+def check(path: Path, sums: Path) -> None:
+    """Compare a file with the sum that was written with it; raises what `read` raises."""
+    line = f"{sha256_of(path)}  {path.relative_to(sums.parent).as_posix()}"
     if line not in sums.read_text(encoding="utf-8").splitlines():
         raise ValueError(f"{path}: not what was written (its SHA-256 is not the one in {sums})")
-    return content.decode()

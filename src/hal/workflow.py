@@ -134,7 +134,7 @@ def descriptions(params: Params) -> list[str]:
 def report_inputs(params: Params) -> list[str]:
     """What the report is written from."""
     figures = [file for name in figure_names(params) for file in drawn_by(params, f"figure/{name}")]
-    pages = [file for file in figures if file.endswith((".svg", ".pdf"))]
+    pages = [file for file in figures if file.endswith((".svg", ".pdf", ".sha256"))]
     return [*cell_files(params, "cell.json"), *drawn_by(params, "study"), *pages]
 
 

@@ -1,6 +1,7 @@
 import re
 from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -218,3 +219,11 @@ def test_variants_are_drawn_together_and_have_no_figures_of_their_own(tmp_path):
     }
     svg = next(path for path in figures.draw(params, "digits_sensitivity") if path.suffix == ".svg")
     assert svg.stat().st_size > 5000
+
+
+def test_nobodys_own_matplotlibrc_has_a_part_in_a_figure(tmp_path, monkeypatch):
+    params = mine(tmp_path, 2)
+    name = "mine_loss"
+    plain = [path.read_bytes() for path in figures.draw(params, name)]
+    with matplotlib.rc_context({"lines.linewidth": 9, "savefig.facecolor": "red", "axes.titlesize": 30}):
+        assert [path.read_bytes() for path in figures.draw(params, name)] == plain

@@ -407,3 +407,14 @@ def test_what_assumptions_are_worth_is_in_a_run_that_varies_them(tmp_path, demo)
     for text in (page.text, tex):
         assert "What the assumptions are worth" in text
         assert "slower" in text
+
+
+def test_a_damaged_figure_is_not_taken_into_the_report(demo):
+    run.write(demo)
+    svg = figures.draw(demo, "digits_loss")[0]
+    render(demo, [], PARAMS)
+    svg.write_text(svg.read_text().replace("epoch", "spoch", 1))
+    with pytest.raises(
+        UserError, match=r"digits_loss\.svg: not what was drawn.*`hal figure digits_loss` draws it again"
+    ):
+        render(demo, [], PARAMS)

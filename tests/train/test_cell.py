@@ -26,6 +26,7 @@ from hal.errors import UserError
 from hal.files import write_text
 from hal.params import load
 from hal.study.check_sums import verify
+from hal.study.grid import load_grid
 from hal.train.cell import build_network, run
 from hal.train.evaluate import round_mantissa
 from hal.train.loop import Trainer, first_not_finite
@@ -641,3 +642,32 @@ def test_a_control_is_told_and_tested_as_its_settings_say(tmp_path, changes, sup
     if cell.hint == "random":
         assert not np.array_equal(told, owner[label])
         assert set(told) == {0, 1, 2}
+
+
+def test_a_folder_that_cannot_be_written_is_noticed_before_anything_is_trained(tmp_path, monkeypatch):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    monkeypatch.setattr(Trainer, "epoch", lambda *arguments: pytest.fail("it trained"))
+    place = params.cell_paths(cell).results
+    place.parent.mkdir(parents=True)
+    place.touch()
+    with pytest.raises(UserError, match=r"results/tiny/pairs/seed0: cannot be made .*nothing was trained"):
+        run(params, cell)
+    place.unlink()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(
+        UserError, match=r"results/tiny/pairs/seed0: cannot be written to.*nothing was trained"
+    ):
+        run(params, cell)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_lies_in_place_of_a_states_progress_stops_nothing(tmp_path, make):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    resume = params.cell_paths(cell).resume
+    resume.mkdir(parents=True)
+    make(resume / "progress.json")
+    assert load_grid(params)[0].state == "missing"  # the baseline's
+    assert {r.cell.name: r.state for r in load_grid(params)}["tiny/pairs/seed0"] == "unfinished"
+    assert run(params, cell, force=True, keep_state=True)["status"] == "ok"

@@ -9,8 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from hal import sums
 from hal.assumptions import Assumption, read_assumptions
 from hal.departures import PARAMS, Run, describe, shown
+from hal.errors import UserError
 from hal.outputs import STUDY, figure_files, figure_names, study_names
 from hal.paper import Claim, load_paper, same_grouping
 from hal.params import Params
@@ -96,7 +98,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
     """The report of the run that `params` (read from `path` with `overlays`) describe.
 
     Raises:
-        UserError: a table of results/ is missing or damaged.
+        UserError: a table of results/ is missing or damaged, or a figure is.
     """
     cells, run, paper = load_grid(params), describe(params, overlays, path), load_paper()
     r = dict(zip(STUDY, read_results(params, *STUDY), strict=True))
@@ -292,7 +294,14 @@ def _figures(
         printed = load_paper().dataset(params, dataset) if dataset else None
         of_paper = printed.figures.get(kind) if printed else None
         extra += of_paper is None
-        files = figure_files(params, name)
+        *files, sums_file = figure_files(params, name)
+        for file in filter(Path.exists, files):
+            try:
+                sums.check(file, sums_file)
+            except (OSError, ValueError):
+                raise UserError(
+                    f"{file}: not what was drawn, or damaged since; `hal figure {name}` draws it again"
+                ) from None
         if dataset:
             caption = captions.caption(params, kind, dataset)
             alternative = captions.alternative(params, kind, dataset, select(cells, dataset), separability)
@@ -305,7 +314,7 @@ def _figures(
             alternative=alternative,
             svg=files[0],
             pdf=files[1],
-            column=files[3] if len(files) > 3 else None,
+            column=files[3] if name == "overview" else None,
             command=f"snakemake --force {files[0]}{run.suffix}",
             data=tuple(f"../results/{file}" for file in captions.DATA.get(kind, ())),
         )

@@ -198,6 +198,11 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
         return result("broken", f"({path}: {wrong})")
     if record["hash"] != cell.hash:
         changed = differences(record["settings"], cell.settings) or ["its hash is another"]
+        progress = _progress(paths.resume)
+        if progress is not None:
+            return result(
+                "unfinished", f"{progress} (over one of other settings: {'; '.join(changed)})", record
+            )
         return result("stale", f"({'; '.join(changed)})", record)
     if data_sha256 is not None and record["provenance"].get("data_sha256") != data_sha256:
         return result("stale", "(trained on other data than the present data set)", record)
@@ -240,6 +245,8 @@ def _progress(folder: Path) -> str | None:
     """How far the cell whose training state lies in `folder` has come, or None if there is no such state."""
     if not folder.is_dir():
         return None
+    if not (folder / "progress.json").is_file():  # a pipe in its place would hang
+        return ""
     try:
         progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
         return f"after epoch {int(progress['epoch'])} of {int(progress['epochs'])}"

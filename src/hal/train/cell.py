@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = Fals
         if current and (waited or not force):
             print(f"{cell.name}: already finished under these settings; --force trains it again", flush=True)
             return before
+        for folder in (paths.results, paths.checkpoints):
+            _check_writable(folder)  # now, and not when all is trained
         if before:
             print(f"{cell.name}: will replace the cell with the hash {before['hash']}", flush=True)
         if force and is_complete(paths.resume):
@@ -122,6 +125,15 @@ def _out_of_memory(cell: Cell, device: torch.device, error: Exception) -> Except
         f"{cell.name}: the memory of {provenance.device_name(device)} is not enough; what was trained is kept. Run fewer "
         "cells at once (--cores, runtime.cells_per_gpu), or one on a larger machine"
     )
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); nothing was trained") from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder}: cannot be written to; change its rights; nothing was trained")
 
 
 def _whole(paths: CellPaths, cell: Cell) -> dict[str, Any] | None:

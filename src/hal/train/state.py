@@ -52,15 +52,19 @@ def save_state(
     recorded = json.dumps({"cell": cell_hash, "progress": dataclasses.asdict(progress)})
     metadata = {"state": recorded, "sha256": _sha256(tensors, recorded)}
     write_atomically(folder / "state.safetensors", lambda file: file.write(save(tensors, metadata)))
-    write_text(folder / "progress.json", json.dumps({"epoch": progress.epoch, "epochs": epochs}) + "\n")
+    path = folder / "progress.json"
+    if path.is_dir():  # this program made none: an empty one, which stands in the way, may go
+        path.rmdir()
+    write_text(path, json.dumps({"epoch": progress.epoch, "epochs": epochs}) + "\n")
 
 
 def is_complete(folder: Path) -> bool:
     """Whether the state is that of a cell trained to its last epoch."""
+    path = folder / "progress.json"
     try:
-        progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
-        return progress["epoch"] == progress["epochs"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        progress = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}  # a pipe would hang
+        return bool(progress["epoch"] == progress["epochs"])
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

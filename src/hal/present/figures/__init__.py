@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from hal import sums
 from hal.errors import UserError
 from hal.outputs import FORMATS, figure_files, figure_names
 from hal.params import Params
@@ -21,8 +22,11 @@ def draw(params: Params, name: str) -> list[Path]:
     names = figure_names(params)
     if name not in names:
         raise UserError(f"figure {name!r}: there are {', '.join(names)}")
-    kind, dataset = names[name]
-    files = figure_files(params, name)
+    *files, sums_file = figure_files(params, name)
+    return sums.note(_draw(params, *names[name], files), sums_file)
+
+
+def _draw(params: Params, kind: str, dataset: str | None, files: list[Path]) -> list[Path]:
     # Only drawing needs matplotlib, which is slow to import.
     from hal.present.figures import borders, listens, loss, overview, scores, sensitivity, separability, style
 

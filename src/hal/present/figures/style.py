@@ -70,7 +70,9 @@ _STYLE = {
 def applied() -> Iterator[None]:
     """The style, for the figures drawn inside."""
     style: Any = {**sns.axes_style("ticks"), **_STYLE, "backend": "agg"}
-    with mpl.rc_context(style):
+    with mpl.rc_context():
+        mpl.rcdefaults()  # nobody's own matplotlibrc has a part in it
+        mpl.rcParams.update(style)
         yield
 
 
