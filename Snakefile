@@ -24,6 +24,7 @@ try:
     P = params.load("params.yaml", OVERLAYS)
 except UserError as error:
     sys.exit(f"hal: {error}")
+dag.mend_times(P)
 ROOT = dag.prefix(P)  # nothing for the paper's run, else such as runs/demo/
 OUTDATED = {str(path) for path in current.outdated(P, map(Path, dag.drawn_files(P)))}
 

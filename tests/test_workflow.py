@@ -376,3 +376,43 @@ def test_a_cell_that_fails_does_not_hold_up_the_others(project):
     said = done.stdout
     assert said.count("train.batch_size = 71: tiny has only 70 training images") == 2  # both cells were tried
     assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_a_data_set_dated_a_day_ahead_costs_nothing(project):
+    """A clock that went wrong, or another machine's: times do not matter where sums are known."""
+    edit(project, "seeds: [0, 1]", "seeds: [0]")
+    tiny = ("--configfile", "configs/tiny.yaml")
+    assert snakemake(project, "runs/tiny/data/tiny.npz", *tiny).returncode == 0
+    tomorrow = time.time() + 86_400
+    for suffix in (".npz", ".json"):
+        os.utime(project / f"runs/tiny/data/tiny{suffix}", (tomorrow, tomorrow))
+    done = snakemake(project, *tiny)
+    assert done.returncode == 0, done.stdout
+    assert len(list(project.glob("runs/tiny/results/tiny/*/*/cell.json"))) == 2
+    assert planned(project, *tiny) == {}
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_stops_at_once_without_a_traceback(project):
+    edit(project, "epochs: 2", "epochs: 5000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--configfile", "configs/tiny.yaml"],
+        cwd=project,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    logs = project / "runs/tiny/logs/train/tiny"
+    while not any("epoch 1/" in log.read_text() for log in logs.glob("*/*.log")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)  # to snakemake alone: it waits for its jobs
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+    os.killpg(process.pid, signal.SIGKILL)  # the jobs, which nobody told
+    said = process.stdout.read()
+    assert "Traceback" not in said
+    assert said.rstrip().endswith("stopped; what was finished is kept")

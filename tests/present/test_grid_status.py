@@ -38,3 +38,17 @@ def test_every_case_shows_its_seeds_and_the_time_left_follows_from_the_finished_
 
 def test_before_the_first_cell_is_done_no_time_is_guessed(tmp_path):
     assert grid_status.report(load_grid(tiny_params(tmp_path))).splitlines()[-1] == "0 of 6 cells done"
+
+
+def test_a_cell_that_trains_again_over_one_of_other_settings_is_shown_as_under_way(tmp_path):
+    before = tiny_params(tmp_path)
+    (tmp_path / "data/tiny.json").unlink()
+    write(before, "pairs", 0, "ok")
+    (tmp_path / "data/tiny.npz").unlink()
+    after = tiny_params(tmp_path, epochs=4)
+    states = {r.cell.name: r.state for r in load_grid(after)}
+    assert states["tiny/pairs/seed0"] == "stale"
+    write(after, "pairs", 0, "unfinished")
+    result = next(r for r in load_grid(after) if r.cell.name == "tiny/pairs/seed0")
+    assert result.state == "unfinished"
+    assert result.reason == "after epoch 1 of 3 (over one of other settings: train.epochs is 3, not 4)"

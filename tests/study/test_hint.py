@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hal.present import findings
 from hal.study import controls, hint, separability
 from hal.study.grid import load_grid
 from tests.made_up import made_up_params, make_up_grid
@@ -84,3 +85,24 @@ def test_a_correlation_with_the_borders_held_fixed():
     assert separability.partial_spearman(x, y, held) == pytest.approx(by_hand)
     assert math.isnan(separability.partial_spearman(x[:4], y[:4], held[:4]))
     assert math.isnan(separability.partial_spearman(held, y, held))
+
+
+def test_the_findings_sentences_are_chosen_by_the_numbers(params):
+    rows = hint.hint(params, load_grid(params), measured(params))
+    rows = rows[rows["case"].isin(["case1", "case2"])].assign(
+        flips=[10.0, 31.0], blind=0.0, own_hint_auc=[0.97, 0.68], same_hint_auc=[0.90, 0.97]
+    )
+    numbers = {
+        "features": -0.1,
+        "features_low": [-0.2, -0.3],
+        "features_high": [-0.05, 0.1],
+        "unused_low": [-0.1, 0.02],
+    }
+    (said,) = findings.listening(params, rows.assign(**numbers))
+    assert said.startswith(
+        "MNIST: told another superclass, HAL's networks change 10 to 31 % of their predictions"
+    )
+    assert "In case2 the scores split at least as well when every image is told the same superclass" in said
+    assert "in case1 the scores split better when each image is told its own" in said
+    assert "In case1 HAL lies below the masked baseline even with the mask laid over both" in said
+    assert "in case2 a part of the hint stays unused" in said

@@ -35,7 +35,7 @@ def code_version() -> str:
     `unknown` without git, in somebody else's repository, and where git cannot tell.
     """
     package = Path(__file__).parents[1]
-    git = ("git", "-C", str(package))
+    git = ("git", "-c", "status.showUntrackedFiles=normal", "-C", str(package))
     top = _output(*git, "rev-parse", "--show-toplevel")
     tracked = _output(*git, "ls-files", "--error-unmatch", "cli.py")
     commit = _output(*git, "rev-parse", "HEAD")
