@@ -24,6 +24,11 @@ from tests.train.test_cell import files_of
 pytestmark = pytest.mark.slow
 
 
+def interruptible() -> None:
+    """In a child: let Ctrl-C end it, also where these tests themselves run in the background and ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def project(tmp_path) -> Path:
     """A checkout of its own, with an overlay whose cells train in a second."""
@@ -324,6 +329,7 @@ def test_a_cell_that_finishes_while_snakemake_is_stopped_is_not_trained_again(pr
         [sys.executable, "-m", "snakemake", *tiny],
         cwd=project,
         start_new_session=True,
+        preexec_fn=interruptible,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -352,6 +358,7 @@ def test_after_ctrl_c_the_last_line_says_what_is_kept_and_nothing_drowns_it(proj
         [sys.executable, "-m", "snakemake", "--configfile", "configs/tiny.yaml"],
         cwd=project,
         start_new_session=True,
+        preexec_fn=interruptible,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -400,6 +407,7 @@ def test_a_second_ctrl_c_stops_at_once_without_a_traceback(project):
         [sys.executable, "-m", "snakemake", "--configfile", "configs/tiny.yaml"],
         cwd=project,
         start_new_session=True,
+        preexec_fn=interruptible,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -89,7 +89,7 @@ def test_an_unknown_figure_is_refused_with_the_names_there_are(tmp_path):
 @pytest.mark.parametrize("kind", ["loss", "scores"])
 def test_any_number_of_cases_and_any_names_give_three_small_files(tmp_path, n_cases, kind):
     params = mine(tmp_path, n_cases, epochs=1 if n_cases == 1 else 3, title=r"<b>&_% $x$ \frac{ %s")
-    svg, pdf, png = figures.draw(params, f"mine_{kind}")
+    svg, pdf, png, _ = figures.draw(params, f"mine_{kind}")
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
     assert pdf.read_bytes().startswith(b"%PDF")
     assert png.read_bytes().startswith(b"\x89PNG")

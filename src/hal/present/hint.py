@@ -70,7 +70,7 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
     parts = ("Baseline masked", "HAL masked", "HAL", "Unused hint", "Features")
     of_split = columns("Case", *parts, "No hint: pair", "No hint: mixture", "No hint: baseline's")
     return [
-        Table("listens-table", "Does the network listen?", LISTENS, listening, grouped(listens), wide=True),
+        Table("listens-table", "What the hint changes", LISTENS, listening, grouped(listens), wide=True),
         Table("gain-split", "What a gain is made of", SPLIT, of_split, grouped(split), wide=True),
     ]
 

@@ -21,7 +21,7 @@ def errors(params: Params, table: pd.DataFrame, run: Run) -> Table:
     rows = []
     for r in table.itertuples():
         name = case_title(params, r.dataset, r.case)
-        href = f"../results/{r.dataset}/{r.case}/"
+        href = f"../results/{r.dataset}/{r.case}/" if r.n else ""
         numbers = (
             Text(with_deviation(r.mean, r.sd), "strong"),
             with_deviation(r.paper_mean, r.paper_sd),
