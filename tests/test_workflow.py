@@ -29,6 +29,24 @@ def interruptible() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def training(project: Path) -> subprocess.Popen:
+    """Snakemake at work there, as a person starts it, after a first epoch of a first cell."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--configfile", "configs/tiny.yaml"],
+        cwd=project,
+        start_new_session=True,
+        preexec_fn=interruptible,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    logs = project / "runs/tiny/logs/train/tiny"
+    while not any("epoch 1/" in log.read_text() for log in logs.glob("*/*.log")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    return process
+
+
 @pytest.fixture
 def project(tmp_path) -> Path:
     """A checkout of its own, with an overlay whose cells train in a second."""
@@ -325,19 +343,7 @@ def test_a_cell_that_finishes_while_snakemake_is_stopped_is_not_trained_again(pr
     edit(project, "epochs: 2", "epochs: 60")
     edit(project, "seeds: [0, 1]", "seeds: [0]")
     tiny = ("--configfile", "configs/tiny.yaml")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *tiny],
-        cwd=project,
-        start_new_session=True,
-        preexec_fn=interruptible,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    logs = [project / f"runs/tiny/logs/train/tiny/{case}/seed0.log" for case in ("pairs", "baseline")]
-    while not any(log.exists() and "epoch 1/" in log.read_text(encoding="utf-8") for log in logs):
-        assert process.poll() is None
-        time.sleep(0.05)
+    process = training(project)
     process.send_signal(signal.SIGINT)
     process.communicate()
     finished = {path: path.read_bytes() for path in project.glob("runs/tiny/results/tiny/*/*/cell.json")}
@@ -354,19 +360,7 @@ def test_a_cell_that_finishes_while_snakemake_is_stopped_is_not_trained_again(pr
 
 def test_after_ctrl_c_the_last_line_says_what_is_kept_and_nothing_drowns_it(project):
     edit(project, "epochs: 2", "epochs: 5000")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--configfile", "configs/tiny.yaml"],
-        cwd=project,
-        start_new_session=True,
-        preexec_fn=interruptible,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    logs = project / "runs/tiny/logs/train/tiny"
-    while not any("epoch 1/" in log.read_text() for log in logs.glob("*/*.log")):
-        assert process.poll() is None
-        time.sleep(0.05)
+    process = training(project)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     said, _ = process.communicate(timeout=240)
     assert process.returncode != 0
@@ -403,19 +397,7 @@ def test_a_data_set_dated_a_day_ahead_costs_nothing(project):
 @pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once_without_a_traceback(project):
     edit(project, "epochs: 2", "epochs: 5000")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--configfile", "configs/tiny.yaml"],
-        cwd=project,
-        start_new_session=True,
-        preexec_fn=interruptible,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    logs = project / "runs/tiny/logs/train/tiny"
-    while not any("epoch 1/" in log.read_text() for log in logs.glob("*/*.log")):
-        assert process.poll() is None
-        time.sleep(0.05)
+    process = training(project)
     process.send_signal(signal.SIGINT)  # to snakemake alone: it waits for its jobs
     time.sleep(1)
     process.send_signal(signal.SIGINT)

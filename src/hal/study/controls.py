@@ -172,7 +172,9 @@ def told_controls(
     right = owner[predicted] == owner[label][:, None]
     truth = owner[label]
     found = {
-        "as_tested": measure(by_hint[np.arange(n), truth if told is None else told]),
+        "as_tested": measure(
+            told_truth(logits, label, owner) if told is None else by_hint[np.arange(n), told]
+        ),
         "oracle_mask": measure(oracle_mask(logits[np.arange(n), truth], label, owner)),
         "no_oracle": measure(no_oracle(logits, owner)),
         "no_oracle_mixture": measure(mixture(logits, owner)),
