@@ -31,3 +31,9 @@ def sentence(error: OSError) -> str:
     else:
         advice = "put it right"
     return f"{error.filename or 'the output'}: {error.strerror or error}; {advice} and run the same command again"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

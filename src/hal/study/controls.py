@@ -39,10 +39,11 @@ import pandas as pd
 from scipy.special import log_softmax
 
 from hal import sums
+from hal.cell_files import read_auxiliary, read_predictions
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.settings import BASELINE, superclass_of
-from hal.study.grid import CellResult, check_file, load_grid, read_npz, scores, select
+from hal.study.grid import CellResult, load_grid, scores, select
 from hal.study.separability import auc
 
 Superclasses = Sequence[Sequence[int]]
@@ -262,39 +263,10 @@ def controls_path(params: Params, dataset: str) -> Path:
     return params.path("results", "controls", f"{dataset}.csv")
 
 
-def predictions(result: CellResult, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """A cell's test logits (N, S, K), labels (N,) and what it was told (N,); None if it is told nothing.
-
-    Raises:
-        UserError: the file is missing, broken, of another shape, or holds values that are not finite.
-    """
-    check_file(result, path)
-    cell, kinds = result.cell, {"logits": ("f", 3), "label": ("u", 1)}
-    if cell.hint != "none":
-        kinds["told"] = ("u", 1)
-    logits, label, *told = read_npz(path, kinds)
-    superclasses = 1 if cell.hint == "none" else len(cell.superclasses)
-    expected = (len(label), superclasses, cell.classes)
-    if logits.shape != expected or not len(label) or label.max() >= cell.classes:
-        raise UserError(f"{path}: logits {logits.shape} and labels {label.shape} are not {cell.case}'s")
-    if not np.isfinite(logits).all():
-        raise UserError(f"{path}: {(~np.isfinite(logits)).sum():,} logits are not finite")
-    if told and (told[0].shape != label.shape or told[0].max() >= superclasses):
-        raise UserError(f"{path}: what the network was told is not {cell.case}'s")
-    return logits, label, told[0] if told else None
-
-
-def auxiliary(result: CellResult, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """U = W y of a cell's test and training images, each (N, S).
-
-    Raises:
-        UserError: the file is missing, broken or of another shape.
-    """
-    check_file(result, path)
-    u_test, u_train = read_npz(path, {"u_test": ("f", 2), "u_train": ("f", 2)})
-    if {u_test.shape[1], u_train.shape[1]} != {len(result.cell.superclasses)}:
-        raise UserError(f"{path}: holds u of {u_test.shape[1]} superclasses; this is another cell's")
-    return u_test, u_train
+def predictions(params: Params, result: CellResult) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """A cell's test logits, labels and what it was told; see `cell_files.read_predictions`."""
+    path = params.cell_paths(result.cell).checkpoints / "predictions.npz"
+    return read_predictions(path, result.cell, result.record)
 
 
 def controls_of(cell: Cell) -> tuple[str, ...]:
@@ -347,7 +319,7 @@ def _measured(
 ) -> dict[str, Measured]:
     cell, folder = result.cell, params.cell_paths(result.cell).checkpoints
     superclasses = params.datasets[cell.dataset].cases[grouping].superclasses
-    logits, label, told = predictions(result, folder / "predictions.npz")
+    logits, label, told = predictions(params, result)
     if cell.hint == "none":
         measured = untold_controls(logits, label, superclasses)
     else:
@@ -358,7 +330,7 @@ def _measured(
         measured["as_tested"] = _measure(oracle_mask(tested, label, owner), label, owner)
     if cell.scored:
         table = scores(result)
-        u_test, u_train = auxiliary(result, folder / "auxiliary.npz")
+        u_test, u_train = read_auxiliary(folder / "auxiliary.npz", cell, result.record)
         measured |= scored_controls(
             u_test, u_train, table["score"].to_numpy(), table["superclass"].to_numpy()
         )
@@ -370,9 +342,7 @@ def _predicted(params: Params, baseline: CellResult | None, label: np.ndarray) -
     if baseline is None:
         return None
     try:
-        logits, of, _ = predictions(
-            baseline, params.cell_paths(baseline.cell).checkpoints / "predictions.npz"
-        )
+        logits, of, _ = predictions(params, baseline)
     except UserError:
         return None  # the baseline's own rows say why
     return logits[:, 0].argmax(axis=1) if np.array_equal(of, label) else None

@@ -2,24 +2,17 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
-from hal.arrays import read_arrays
-from hal.cell_files import read_record
-from hal.errors import UserError
-from hal.files import sha256_of
+from hal.cell_files import faults, read_curves, read_record, read_scores
+from hal.errors import first_line
 from hal.params import Cell, Params
 
 State = Literal["ok", "diverged", "missing", "unfinished", "stale", "broken"]
-
-_CURVES = ["epoch", "lr", "train_loss", "train_error", "test_loss", "test_error"]
-_FINAL = ["test_error", "test_loss", "train_error", "train_loss"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,86 +78,13 @@ def summary(results: Sequence[CellResult]) -> str:
 
 
 def curves(result: CellResult) -> pd.DataFrame:
-    """A cell's curves.csv: one row an epoch, losses in nats, errors in percent.
-
-    Raises:
-        UserError: the file is missing or broken.
-    """
-    path = result.folder / "curves.csv"
-    check_file(result, path)
-    try:
-        frame = pd.read_csv(path, usecols=_CURVES, dtype=float)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: broken ({_first_line(error)})") from None
-    epochs = result.record.get("epochs")
-    if list(frame["epoch"]) != list(range(1, len(frame) + 1)) or len(frame) != epochs:
-        raise UserError(f"{path}: holds {len(frame)} rows where epochs 1 to {epochs} should stand")
-    if result.ok and not np.isfinite(frame.to_numpy()).all():
-        raise UserError(f"{path}: holds a value that is not a finite number")
-    final = [result.record.get(name, math.nan) for name in _FINAL]
-    if result.ok and not np.allclose(frame[_FINAL].iloc[-1], final, rtol=1e-6, atol=0):
-        raise UserError(
-            f"{path}: its last epoch is not the one that cell.json reports; one of them is another cell's"
-        )
-    return frame.astype({"epoch": int})
+    """A cell's curves.csv; see `cell_files.read_curves`."""
+    return read_curves(result.folder / "curves.csv", result.record)
 
 
 def scores(result: CellResult) -> pd.DataFrame:
-    """A cell's scores.npz: columns score (equation 3), label and superclass, one row a training image.
-
-    Raises:
-        UserError: the file is missing, broken, or not of this cell's grouping.
-    """
-    path = result.folder / "scores.npz"
-    check_file(result, path)
-    score, label, superclass = read_npz(path, {"score": ("f", 1), "label": ("u", 1), "superclass": ("u", 1)})
-    if not len(score) == len(label) == len(superclass) > 0:
-        raise UserError(
-            f"{path}: holds {len(score)} scores, {len(label)} labels, {len(superclass)} superclasses"
-        )
-    frame = pd.DataFrame({"score": score, "label": label, "superclass": superclass})
-    owner = np.full(256, -1)
-    owner[: result.cell.classes] = result.cell.superclass_of
-    if (owner[frame["label"].to_numpy(dtype=np.uint8)] != frame["superclass"]).any():
-        raise UserError(f"{path}: its superclasses are not those of {result.cell.case}")
-    return frame
-
-
-def check_file(result: CellResult, path: Path) -> None:
-    """Compare a file of the cell with the sum that cell.json holds of it.
-
-    Raises:
-        UserError: the file is missing, or not the one that was written with cell.json.
-    """
-    try:
-        found = sha256_of(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    files = result.record.get("files")
-    if isinstance(files, dict) and files.get(path.name, found) != found:
-        raise UserError(f"{path}: not the file that cell.json speaks of (its SHA-256 is another)")
-
-
-def read_npz(path: Path, wanted: dict[str, tuple[str, int]]) -> list[np.ndarray]:
-    """The arrays of those names, each of a kind (numpy's letter: f, u) and a number of dimensions.
-
-    Raises:
-        UserError: the file is missing or broken, or an array is missing or of another kind.
-    """
-    try:
-        arrays = list(read_arrays(path, wanted).values())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (ValueError, KeyError, OSError) as error:
-        raise UserError(f"{path}: broken ({_first_line(error)})") from None
-    for (name, (kind, dimensions)), array in zip(wanted.items(), arrays, strict=True):
-        if array.dtype.kind != kind or array.ndim != dimensions:
-            raise UserError(f"{path}: {name} is {array.dtype} {array.shape}; this is another kind of file")
-    return arrays
+    """A cell's scores.npz; see `cell_files.read_scores`."""
+    return read_scores(result.folder / "scores.npz", result.cell, result.record)
 
 
 def differences(recorded: Any, expected: Any, path: str = "") -> list[str]:
@@ -192,8 +112,8 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
         progress = _progress(paths.resume)
         return result("missing") if progress is None else result("unfinished", progress)
     except (OSError, ValueError) as error:
-        return result("broken", f"({path} cannot be read: {_first_line(error)})")
-    wrong = _faults(record)
+        return result("broken", f"({path} cannot be read: {first_line(error)})")
+    wrong = faults(record)
     if wrong:
         return result("broken", f"({path}: {wrong})")
     if record["hash"] != cell.hash:
@@ -209,36 +129,6 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
     if record["status"] == "diverged":
         return result("diverged", f"at step {record['diverged_at_step']}", record)
     return result("ok", data_warning, record)
-
-
-def _faults(record: Any) -> str:
-    """What is wrong with a cell.json, or nothing."""
-    if not isinstance(record, dict):
-        return "not a mapping"
-    kinds = {"hash": str, "settings": dict, "status": str, "provenance": dict, "time": dict, "epochs": int}
-    for key, kind in kinds.items():
-        if not isinstance(record.get(key), kind):
-            return f"{key} is missing or no {kind.__name__}"
-    if not isinstance(record["time"].get("wall_s"), int | float):
-        return "time.wall_s is missing or no number"
-    if record["status"] == "diverged":
-        return (
-            "" if isinstance(record.get("diverged_at_step"), int) else "diverged_at_step is missing or no int"
-        )
-    if record["status"] != "ok":
-        return f"status is {_shown(record['status'])}, neither ok nor diverged"
-    for key in _FINAL:
-        value = record.get(key)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-            or value < 0
-        ):
-            return f"{key} is {_shown(value)}, not a finite number"
-        if key.endswith("_error") and value > 100:
-            return f"{key} is {value}, more than 100 percent"
-    return ""
 
 
 def _progress(folder: Path) -> str | None:
@@ -262,12 +152,7 @@ def _data_identity(params: Params, dataset: str) -> tuple[str | None, str]:
     except FileNotFoundError:
         return None, ""
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return None, f"not compared with the data set, because {path} cannot be read ({_first_line(error)})"
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+        return None, f"not compared with the data set, because {path} cannot be read ({first_line(error)})"
 
 
 def _shown(value: Any) -> str:
