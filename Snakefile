@@ -188,6 +188,7 @@ rule controls:
         drawn("controls"),
     output:
         multiext(f"{ROOT}results/controls/{{dataset}}", ".csv", ".sha256"),
+        multiext(f"{ROOT}results/crossed/{{dataset}}", ".csv", ".sha256"),
     log:
         f"{ROOT}logs/controls/{{dataset}}.log",
     benchmark:

@@ -170,10 +170,11 @@ def _verify(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _controls(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.study import controls
+    from hal.study import controls, crossed
 
     for dataset in arguments.datasets or params.grid.datasets:
         print(controls.write(params, dataset))
+        print(crossed.write(params, dataset))
 
 
 def _study(params: Params, arguments: argparse.Namespace) -> None:

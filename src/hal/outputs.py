@@ -9,6 +9,7 @@ STUDY = (
     "table2",
     "table2b",
     "statistics",
+    "crossed",
     "separability",
     "pairs",
     "correlation",
@@ -49,7 +50,7 @@ def study_files(params: Params) -> list[Path]:
 
 def printed_files(params: Params) -> list[Path]:
     """The files of `hal tables`: the same tables for people, in Markdown and, where a paper would print them, in LaTeX."""
-    names = ["table2.tex", "table2b.tex", "table2.md", "table2b.md", "verdicts.md"]
+    names = ["table2.tex", "table2b.tex", "table2.md", "table2b.md", "summary.md", "verdicts.md"]
     return [params.path("results", name) for name in names + ["sensitivity.md"] * bool(families(params))]
 
 

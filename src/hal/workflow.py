@@ -215,13 +215,16 @@ def _drawn(params: Params) -> dict[str, list[str]]:
     def paths(files: Sequence[Path]) -> list[str]:
         return [str(file) for file in files]
 
-    controls = {
-        dataset: params.path("results", "controls", f"{dataset}.csv") for dataset in params.grid.datasets
-    }
     return {
         **{
-            f"controls/{dataset}": paths([file, file.with_suffix(".sha256")])
-            for dataset, file in controls.items()
+            f"controls/{dataset}": paths(
+                [
+                    params.path("results", folder, f"{dataset}{kind}")
+                    for folder in ("controls", "crossed")
+                    for kind in (".csv", ".sha256")
+                ]
+            )
+            for dataset in params.grid.datasets
         },
         "study": paths(study_files(params)),
         "tables": paths(printed_files(params)),

@@ -14,7 +14,7 @@ from hal.present.blocks import Figure, Fold, Table
 from hal.present.pdf import note_holds, write_pdf
 from hal.present.render import render
 from hal.present.results import read_results
-from hal.study import controls, run
+from hal.study import controls, crossed, run
 from tests.made_up import ROOT, made_up_params, make_up_grid
 
 pytestmark = pytest.mark.slow
@@ -169,6 +169,7 @@ def test_the_controls_are_in_the_report_once_they_are_computed(demo):
     assert "`hal controls digits` computes it" in page.text
     assert "the controls are not computed yet" in page.text
     controls.write(demo, "digits")
+    crossed.write(demo, "digits")
     page, tex = build(demo)
     assert "hal controls digits" not in page.text
     assert "with the hint, the masked baseline errs in" in page.text

@@ -126,6 +126,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         figures.pop("borders"),
         Heading("statistics", "How sure the numbers are"),
         tables.statistics(params, r["statistics"]),
+        tables.crossed(params, r["crossed"], r["table2"]),
         Heading("splits", "Do the scores split by superclass?", 3),
         tables.separability(params, r["separability"]),
         figures.pop("separability"),

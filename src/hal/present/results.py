@@ -12,6 +12,7 @@ from hal.params import Params
 # Columns of words, where nothing is written for an empty one.
 _WORDS = (
     *("notes", "note", "grouping", "against", "held", "case", "dataset", "variant", "whose", "level", "loss"),
+    *("quantity", "networks", "missing"),
     *(
         "id",
         "place",

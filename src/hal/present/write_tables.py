@@ -18,7 +18,8 @@ def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         UserError: a table of results/ is missing or damaged.
     """
     run = describe(params, overlays, path)
-    table2, table2b, of_hint, verdicts = read_results(params, "table2", "table2b", "hint", "verdicts")
+    names = ("table2", "table2b", "hint", "verdicts", "crossed")
+    table2, table2b, of_hint, verdicts, crossed = read_results(params, *names)
     errors = tables.errors(params, table2, run)
     controls = [*tables.controls(params, table2b, run), *hint.tables(params, of_hint)]
     said = [*findings.masked(params, table2b), *findings.listening(params, of_hint)]
@@ -27,6 +28,7 @@ def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         "table2.tex": latex.tabular(errors),
         "table2b.md": "\n".join([markdown.items(said), *map(markdown.table, controls)]),
         "table2b.tex": "\n".join(map(latex.tabular, controls)),
+        "summary.md": markdown.table(tables.crossed(params, crossed, table2)),
         "verdicts.md": "\n".join(map(markdown.table, report.verdict_tables(run, verdicts))),
     }
     for file in printed_files(params):

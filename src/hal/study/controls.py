@@ -96,6 +96,17 @@ def told_truth(logits: np.ndarray, label: np.ndarray, owner: np.ndarray) -> np.n
     return logits[np.arange(len(label)), owner[label]].argmax(axis=1)
 
 
+def as_tested(
+    cell: Cell, logits: np.ndarray, label: np.ndarray, told: np.ndarray | None, owner: np.ndarray
+) -> np.ndarray:
+    """Classes (N,) that a network predicts as it was tested, from logits (N, S, K) and what it was told (N,).
+
+    A network with the masked loss is masked here too.
+    """
+    tested = logits[np.arange(len(label)), 0 if told is None else told]
+    return oracle_mask(tested, label, owner) if cell.loss == "masked" else tested.argmax(axis=1)
+
+
 def no_oracle(logits: np.ndarray, owner: np.ndarray) -> np.ndarray:
     """Classes (N,) predicted from logits (N, S, K) by the most probable pair of a superclass and a class in it."""
     n, s, k = logits.shape
@@ -149,7 +160,6 @@ def told_controls(
     logits: np.ndarray,
     label: np.ndarray,
     superclasses: Superclasses,
-    told: np.ndarray | None = None,
     of_baseline: np.ndarray | None = None,
 ) -> dict[str, Measured]:
     """`TOLD` of a network that is told a superclass.
@@ -158,7 +168,6 @@ def told_controls(
         logits: (N, S, K).
         label: (N,).
         superclasses: the classes of each.
-        told: (N,) what it was told when it was tested; the true superclass if None.
         of_baseline: (N,) what the baseline of the same seed predicts; without it that control is left out.
 
     Raises:
@@ -173,9 +182,7 @@ def told_controls(
     right = owner[predicted] == owner[label][:, None]
     truth = owner[label]
     found = {
-        "as_tested": measure(
-            told_truth(logits, label, owner) if told is None else by_hint[np.arange(n), told]
-        ),
+        "as_tested": measure(told_truth(logits, label, owner)),
         "oracle_mask": measure(oracle_mask(logits[np.arange(n), truth], label, owner)),
         "no_oracle": measure(no_oracle(logits, owner)),
         "no_oracle_mixture": measure(mixture(logits, owner)),
@@ -323,11 +330,9 @@ def _measured(
     if cell.hint == "none":
         measured = untold_controls(logits, label, superclasses)
     else:
-        measured = told_controls(logits, label, superclasses, told, _predicted(params, baseline, label))
-    if cell.loss == "masked":
-        owner = owners(superclasses, cell.classes)
-        tested = logits[np.arange(len(label)), 0 if told is None else told]
-        measured["as_tested"] = _measure(oracle_mask(tested, label, owner), label, owner)
+        measured = told_controls(logits, label, superclasses, _predicted(params, baseline, label))
+    owner = owners(superclasses, cell.classes)
+    measured["as_tested"] = _measure(as_tested(cell, logits, label, told, owner), label, owner)
     if cell.scored:
         table = scores(result)
         u_test, u_train = read_auxiliary(folder / "auxiliary.npz", cell, result.record)

@@ -10,7 +10,7 @@ from hal import sums
 from hal.files import write_text
 from hal.outputs import families, sums_path
 from hal.params import Params
-from hal.study import controls, convergence, dvc_metrics, hint, separability, table2, table2b
+from hal.study import controls, convergence, crossed, dvc_metrics, hint, separability, table2, table2b
 from hal.study.claims import verdicts
 from hal.study.claims.power import power
 from hal.study.comparisons import comparisons
@@ -19,7 +19,7 @@ from hal.study.sensitivity import sensitivity
 
 
 def study(params: Params, results: Sequence[CellResult]) -> dict[str, pd.DataFrame]:
-    """Every table by its name (see docs/files.md), from the cells `results` and from results/controls/."""
+    """Every table by its name (see docs/files.md), from the cells `results`, results/controls/ and results/crossed/."""
     controlled = controls.read(params, results)
     compared = comparisons(params, results, controlled)
     scores = separability.separability(params, results)
@@ -31,6 +31,7 @@ def study(params: Params, results: Sequence[CellResult]) -> dict[str, pd.DataFra
         "table2": table2.table2(params, results),
         "table2b": table2b.table2b(params, results, controlled, compared),
         "statistics": compared,
+        "crossed": crossed.read(params, results),
         "separability": scores,
         "pairs": pairs,
         "correlation": separability.predicts(pairs, crossing),

@@ -1,0 +1,232 @@
+"""Networks and test images are both samples: intervals that know of both, by a bootstrap that crosses them.
+
+Other seeds would have given other networks, and another test set other errors: of 43 wrong images in 10,000 the next 10,000 may
+have 30 or 56. A resample draws the networks of every case anew, each case by itself, and the test images anew, the same ones
+for all networks, for they are the same in truth. Between the 2.5 % and 97.5 % quantiles of the resampled quantity lies its
+interval. As with the bootstrap over seeds alone, so few networks make it somewhat too short.
+
+The quantities of a case, of which the errors are in percent and the differences in points:
+
+- `baseline`, `masked`: the baseline's error, and with its logits restricted to the classes of the true superclass.
+- `hal`, `hal_masked`, `flips`: HAL's error, the same restricted, and the share of predictions that change with the superclass told.
+- `hal - baseline`, `hal - masked`: what hint and network achieve together, and beyond what the hint alone is worth.
+- `hal - hal_masked`, `hal_masked - masked`: the unused part of the hint, and the features (see `hint`).
+"""
+
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hal import sums
+from hal.errors import UserError
+from hal.params import Params
+from hal.settings import BASELINE
+from hal.study.controls import as_tested, oracle_mask, owners, predictions
+from hal.study.grid import CellResult, load_grid, select
+from hal.study.resampling import LEVEL, NO_INTERVAL, RESAMPLES, Interval
+
+COLUMNS = (
+    *("dataset", "case", "quantity", "n", "reference_n", "images", "value", "low", "high"),
+    *("networks", "missing"),
+)
+
+# A quantity is a weighted sum of means. Each is of the networks of a case, the row's own ("") or the baseline, and of what is
+# counted of them: "error", "masked", "flips", or "unused" (error minus masked, network by network).
+QUANTITIES: dict[str, dict[tuple[str, str], int]] = {
+    "baseline": {(BASELINE, "error"): 1},
+    "masked": {(BASELINE, "masked"): 1},
+    "hal": {("", "error"): 1},
+    "hal_masked": {("", "masked"): 1},
+    "flips": {("", "flips"): 1},
+    "hal - baseline": {("", "error"): 1, (BASELINE, "error"): -1},
+    "hal - masked": {("", "error"): 1, (BASELINE, "masked"): -1},
+    "hal - hal_masked": {("", "unused"): 1},
+    "hal_masked - masked": {("", "masked"): 1, (BASELINE, "masked"): -1},
+}
+
+Sample = tuple[str, str, str]  # a case, the grouping by which it is looked at, and what is counted
+
+_SEED = 0  # the same networks always give the same intervals
+_CHUNK = 500  # resamples at a time, so that their weights fit in memory
+_WORDS = ("dataset", "case", "quantity", "networks", "missing")
+
+
+def crossed(
+    samples: Mapping[Sample, np.ndarray], quantities: Sequence[Mapping[Sample, int]]
+) -> list[Interval]:
+    """The intervals of weighted sums of means, in percent of the images, by resampling networks and images.
+
+    Args:
+        samples: (n, N) whole numbers: what is counted of each of n networks on each of N images.
+        quantities: each the samples that it is made of with their weights.
+
+    Returns:
+        For each quantity its 95 % interval; none where one of its samples has fewer than two networks.
+    """
+    of_images = np.random.default_rng(_SEED)
+    counts = np.concatenate(list(samples.values())).T.astype(np.float32)  # sums of whole numbers: all exact
+    images = len(counts)
+    by_network = np.concatenate(
+        [_image_weights(of_images, images, _CHUNK) @ counts for _ in range(-(-RESAMPLES // _CHUNK))]
+    )[:RESAMPLES].astype(float)
+    means, start = {}, 0
+    for name, sample in samples.items():
+        of_networks = np.random.default_rng([_SEED, *"/".join(name).encode()])  # whatever else is resampled
+        drawn = start + of_networks.integers(len(sample), size=(RESAMPLES, len(sample)))
+        means[name] = 100 / images * np.take_along_axis(by_network, drawn, axis=1).mean(axis=1)
+        start += len(sample)
+    intervals = []
+    for quantity in quantities:
+        total = np.sum([weight * means[name] for name, weight in quantity.items()], axis=0)
+        low, high = np.quantile(total, [LEVEL / 2, 1 - LEVEL / 2])
+        alone = min(len(samples[name]) for name in quantity) < 2
+        intervals.append(NO_INTERVAL if alone else Interval(float(low), float(high)))
+    return intervals
+
+
+def write(params: Params, dataset: str) -> Path:
+    """Compute a data set's intervals, write results/crossed/<dataset>.csv and return its path.
+
+    Where a network's predictions are not here (a clone without checkpoints), what the file already says of the very same
+    networks stays.
+    """
+    results = select(load_grid(params), dataset)
+    stored = _stored(params, dataset)
+    samples: dict[Sample, np.ndarray] = {}
+    rows, computed = [], []
+    for entry, quantity in _entries(params, dataset, results):
+        try:
+            samples |= {name: _sample(params, results, name) for name in quantity if name not in samples}
+        except UserError as error:
+            rows.append(_kept(entry, stored, str(error)))
+            continue
+        means = {name: 100 * float(samples[name].mean()) for name in quantity}
+        value = sum(weight * means[name] for name, weight in quantity.items())
+        rows.append(entry | {"images": samples[next(iter(quantity))].shape[1], "value": value})
+        computed.append((rows[-1], quantity))
+    if computed:
+        intervals = crossed(samples, [quantity for _, quantity in computed])
+        for (row, _), interval in zip(computed, intervals, strict=True):
+            row |= {"low": interval.low, "high": interval.high}
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    text = frame.astype({"images": "Int64"}).to_csv(index=False, lineterminator="\n")
+    path = crossed_path(params, dataset)
+    sums.write({path: text}, path.with_suffix(".sha256"))
+    return path
+
+
+def read(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
+    """The intervals of all data sets of the grid, from results/crossed/: columns `COLUMNS`.
+
+    A row that is not of the networks as they are now, or is not computed yet, has no numbers and says so under `missing`.
+    """
+    rows = []
+    for dataset in params.grid.datasets:
+        stored = _stored(params, dataset)
+        absent = f"not in {crossed_path(params, dataset)}; `hal controls {dataset}` computes it"
+        entries = _entries(params, dataset, select(results, dataset))
+        rows += [_kept(entry, stored, absent) for entry, _ in entries]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def crossed_path(params: Params, dataset: str) -> Path:
+    """Where a data set's intervals lie."""
+    return params.path("results", "crossed", f"{dataset}.csv")
+
+
+def _entries(
+    params: Params, dataset: str, results: Sequence[CellResult]
+) -> Iterator[tuple[dict[str, Any], dict[Sample, int]]]:
+    """The rows of a data set without numbers, each with its samples; none of a quantity of which there is no network."""
+    networks = {case: [r for r in select(results, dataset, case) if r.ok] for case in params.cases(dataset)}
+    for case in params.cases(dataset):
+        of_baseline = case == BASELINE
+        for name, parts in QUANTITIES.items():
+            untold = of_baseline or params.cell(dataset, case, 0).hint == "none"
+            if of_baseline != (name == "baseline") or (untold and name == "flips"):
+                continue
+            quantity = {(who or case, case, what): weight for (who, what), weight in parts.items()}
+            sizes = [len(networks[who]) for who, _, _ in quantity]
+            if not all(sizes):
+                continue
+            sums_of = [
+                f"{r.cell.name} {r.record.get('files', {}).get('predictions.npz', r.cell.hash)}"
+                for who, _, _ in quantity
+                for r in networks[who]
+            ]
+            identity = hashlib.sha256("\n".join([name, *sums_of]).encode()).hexdigest()[:16]
+            row = {"dataset": dataset, "case": case, "quantity": name, "n": sizes[0]}
+            row |= {"reference_n": sizes[1] if len(sizes) > 1 else 0, "images": pd.NA}
+            yield (
+                row | dict.fromkeys(("value", "low", "high"), np.nan) | {"networks": identity, "missing": ""},
+                quantity,
+            )
+
+
+def _sample(params: Params, results: Sequence[CellResult], name: Sample) -> np.ndarray:
+    """What is counted of each network of a case on each test image (n, N).
+
+    Raises:
+        UserError: the predictions of one of them are missing or damaged.
+    """
+    case, grouping, what = name
+    counted = []
+    for result in (r for r in results if r.ok and r.cell.case == case):
+        cell = result.cell
+        logits, label, told = predictions(params, result)
+        if case == BASELINE == grouping:
+            counted.append(logits[:, 0].argmax(axis=1) != label)
+            continue
+        owner = owners(params.datasets[cell.dataset].cases[grouping].superclasses, cell.classes)
+        by_hint = logits.argmax(axis=2)
+        truth = owner[label] if logits.shape[1] > 1 else np.zeros(len(label), dtype=int)
+        masked = oracle_mask(logits[np.arange(len(label)), truth], label, owner) != label
+        error = as_tested(cell, logits, label, told, owner) != label
+        counted.append(
+            {
+                "error": error,
+                "masked": masked,
+                "flips": (by_hint != by_hint[:, :1]).any(axis=1),
+                "unused": error.astype(np.int8) - masked,
+            }[what]
+        )
+    if len({len(of_images) for of_images in counted}) > 1:
+        raise UserError(f"{case}: its networks were tested on different numbers of images")
+    return np.stack(counted).astype(np.int8)
+
+
+def _image_weights(random: np.random.Generator, images: int, resamples: int) -> np.ndarray:
+    """How often each image is drawn in each resample (resamples, N)."""
+    drawn = random.integers(images, size=(resamples, images))
+    return np.stack([np.bincount(row, minlength=images) for row in drawn]).astype(np.float32)
+
+
+def _kept(
+    entry: dict[str, Any], stored: Mapping[tuple[str, str, str], dict[str, Any]], absent: str
+) -> dict[str, Any]:
+    """The row as the file has it, if that is of the same networks; else without numbers, and `absent` is said of it."""
+    old = stored.get((entry["case"], entry["quantity"], entry["networks"]))
+    if old is None:
+        return entry | {"missing": absent}
+    return entry | {key: old[key] for key in ("images", "value", "low", "high", "missing")}
+
+
+def _stored(params: Params, dataset: str) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """The rows of results/crossed/<dataset>.csv; none of a file that is not there, damaged or of another form."""
+    path = crossed_path(params, dataset)
+    try:
+        frame = pd.read_csv(
+            io.StringIO(sums.read(path, path.with_suffix(".sha256"))),
+            dtype=dict.fromkeys(_WORDS, str) | {"images": "Int64"},
+            keep_default_na=False,
+            na_values={name: [""] for name in ("images", "value", "low", "high")},
+            usecols=list(COLUMNS),
+        )
+    except (FileNotFoundError, ValueError):
+        return {}
+    return {(row["case"], row["quantity"], row["networks"]): row for row in frame.to_dict("records")}
