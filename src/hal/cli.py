@@ -75,6 +75,15 @@ def parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_train)
 
+    command = commands.add_parser(
+        "evaluate",
+        help="test finished cells again from their stored weights, training nothing; brings back predictions that are missing",
+    )
+    command.add_argument("dataset", nargs="?", help="none: all of the grid")
+    command.add_argument("case", nargs="?", help="none: all of the data set")
+    command.add_argument("seeds", type=int, nargs="*", metavar="SEED", help="none: all of the grid")
+    command.set_defaults(run=_evaluate)
+
     command = commands.add_parser("status", help="show which cells are done, and the time left")
     command.set_defaults(run=_status)
 
@@ -148,6 +157,21 @@ def _train(params: Params, arguments: argparse.Namespace) -> None:
         if record["status"] == "ok":
             print(f"{cell.name}: test error {record['test_error']:.2f} % after {record['epochs']} epochs")
         gc.collect()  # a trainer refers to itself: its data and its graph would wait for the next collection
+
+
+def _evaluate(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.present.evaluated import lines
+    from hal.train.stored import chosen, measure
+
+    differ = []
+    for cell in chosen(params, arguments.dataset, arguments.case, arguments.seeds):
+        measured = measure(params, cell)
+        print("\n".join(lines(params, cell, measured)), flush=True)
+        differ += [cell.name] if measured.differs else []
+    if differ:
+        raise UserError(
+            f"{', '.join(differ)}: the stored weights do not give the recorded error; `hal verify` compares the files"
+        )
 
 
 def _status(params: Params, arguments: argparse.Namespace) -> None:

@@ -89,10 +89,7 @@ def _run(
     began = time.monotonic()
     contents = {
         paths.checkpoints / "weights.safetensors": _weights(cell, net),
-        **{
-            path: npz_bytes(arrays)
-            for path, arrays in _arrays(cell, net, data, trainer.autocast, paths).items()
-        },
+        **measured_files(cell, net, data, trainer.autocast, paths),
         paths.results / "curves.csv": curves_bytes(progress.curves),
     }
     progress.wall_s += time.monotonic() - began
@@ -172,10 +169,10 @@ def _check_data(cell: Cell, images: store.Images) -> None:
         )
 
 
-def _arrays(
+def measured_files(
     cell: Cell, net: HAL, data: DeviceData, autocast: torch.autocast, paths: CellPaths
-) -> dict[Path, dict[str, np.ndarray]]:
-    """What is measured on the trained network, by the file that it goes into."""
+) -> dict[Path, bytes]:
+    """What is measured on the trained network: the files with their contents."""
     logits = evaluate.hypothesised_logits(net, data, autocast)
     predictions = {"logits": logits, "label": _uint8(data.test_labels)}
     if data.test_told is not None:
@@ -193,7 +190,7 @@ def _arrays(
             "label": _uint8(data.train_labels),
             "superclass": _uint8(data.superclass_of[data.train_labels]),
         }
-    return arrays
+    return {path: npz_bytes(content) for path, content in arrays.items()}
 
 
 def _uint8(labels: Tensor) -> np.ndarray:

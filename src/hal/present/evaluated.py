@@ -1,0 +1,53 @@
+"""What stored weights give, for a person who checks a number."""
+
+from typing import TYPE_CHECKING
+
+from hal.params import Cell, Params
+from hal.settings import BASELINE
+from hal.study.controls import told_controls, untold_controls
+
+if TYPE_CHECKING:
+    from hal.train.stored import Measured
+
+_NAMES = {
+    "oracle_mask": "masked",
+    "no_oracle": "told nothing",
+    "wrong_hint_mean": "told a wrong superclass",
+    "flips": "flips",
+}
+
+
+def lines(params: Params, cell: Cell, measured: "Measured") -> list[str]:
+    """The cell's error beside the recorded one, its controls, and what became of its files."""
+    label = measured.predictions["label"]
+    wrong = round(measured.error * len(label) / 100)
+    recorded = (
+        "as recorded" if measured.error == measured.recorded else f"recorded: {measured.recorded:.2f} %"
+    )
+    said = [
+        f"{cell.name}: test error {measured.error:.2f} % ({wrong:,} of {len(label):,} images), {recorded}"
+    ]
+    logits = measured.predictions["logits"]
+    cases = params.datasets[cell.dataset].cases
+    if cell.hint == "none":
+        for case in cases if cell.case == BASELINE else [cell.case]:
+            masked = untold_controls(logits, label, cases[case].superclasses)["oracle_mask"]
+            said.append(
+                f"  masked with the superclasses of {case}: {100 * masked.count / masked.images:.2f} %"
+            )
+    else:
+        controls = told_controls(logits, label, cell.superclasses)
+        shares = (
+            f"{name} {100 * controls[key].count / controls[key].images:.2f} %" for key, name in _NAMES.items()
+        )
+        said.append(f"  {', '.join(shares)}")
+    if measured.other:
+        names = ", ".join(path.name for path in measured.other)
+        said.append(
+            f"  not byte for byte as recorded, which another kind of processor or another version does: {names}"
+        )
+    if measured.same:
+        said.append(f"  byte for byte as recorded: {', '.join(path.name for path in measured.same)}")
+    if measured.restored:
+        said.append(f"  brought back: {', '.join(map(str, measured.restored))}")
+    return said

@@ -1,0 +1,135 @@
+"""A finished cell measured anew from its stored weights, without training: does the number in cell.json come from them?"""
+
+import dataclasses
+import hashlib
+import io
+import operator
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load
+
+from hal.cell_files import check_sum, faults, read_record
+from hal.data import store
+from hal.errors import UserError, first_line
+from hal.files import write_atomically
+from hal.params import Cell, Params
+from hal.settings import BASELINE
+from hal.train.batches import DeviceData
+from hal.train.cell import build_network, measured_files
+from hal.train.device import claimed_device, configure
+from hal.train.evaluate import Evaluation
+from hal.train.loop import autocast
+
+TOLERANCE = 0.1  # points
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What stored weights give on the test images.
+
+    Attributes:
+        error: the test error in percent, as the cell was tested.
+        recorded: the one in cell.json.
+        predictions: logits (N, S, K), label (N,) and, where it was told something, told (N,), as in predictions.npz.
+        same: the files (predictions, scores) that came out as cell.json knows them, byte for byte.
+        other: those that came out otherwise, as on another kind of processor.
+        restored: those of `same` that were not here, and now are.
+    """
+
+    error: float
+    recorded: float
+    predictions: dict[str, np.ndarray]
+    same: list[Path]
+    other: list[Path]
+    restored: list[Path]
+
+    @property
+    def differs(self) -> bool:
+        """Whether the error is further from the recorded one than other hardware would move it."""
+        return abs(self.error - self.recorded) > TOLERANCE
+
+
+def chosen(params: Params, dataset: str | None, case: str | None, seeds: Sequence[int]) -> list[Cell]:
+    """The finished cells of the grid among those named; the named ones themselves, if seeds are.
+
+    Raises:
+        UserError: there is no such data set, case or seed, or none of them is finished.
+    """
+    if dataset and case and seeds:
+        return [params.cell(dataset, case, seed) for seed in seeds]
+    if dataset:
+        params.cell(dataset, case or BASELINE, params.grid.seeds[0])  # says so, if there is none
+    wanted = [
+        cell for cell in params.cells() if dataset in (None, cell.dataset) and case in (None, cell.case)
+    ]
+    finished = [cell for cell in wanted if (params.cell_paths(cell).results / "cell.json").exists()]
+    if not finished:
+        raise UserError("no finished cell among those named; `hal status` shows which there are")
+    return finished
+
+
+def measure(params: Params, cell: Cell) -> Measured:
+    """Load a finished cell's weights and test them; write the files measured on them that are missing here.
+
+    A file is written only if it is, byte for byte, the one that cell.json vouches for, so nothing is ever replaced.
+
+    Raises:
+        UserError: the cell is not finished under these settings, or its weights or its data set are missing or damaged.
+    """
+    paths = params.cell_paths(cell)
+    record = _finished(params, cell)
+    weights = paths.checkpoints / "weights.safetensors"
+    check_sum(weights, record)
+    images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
+    if record["provenance"].get("data_sha256") != description["arrays_sha256"]:
+        raise UserError(
+            f"{cell.name}: was trained on other data than {params.path('data', cell.dataset)}.npz"
+        )
+    configure(params.runtime, cell.train.precision)
+    with claimed_device(params.runtime) as device:
+        data = DeviceData(images, *store.statistics(images.train_images), cell, device)
+        net = build_network(cell, data.channels)
+        net.load_state_dict(load(weights.read_bytes()))
+        net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        arithmetic = autocast(cell.train, device)
+        error, _ = Evaluation(net, data, arithmetic).error_and_loss()
+        contents = measured_files(cell, net, data, arithmetic, paths)
+    same = [path for path, content in contents.items() if _sum(content) == record["files"].get(path.name)]
+    restored = [path for path in same if not path.exists()]
+    for path in restored:
+        write_atomically(path, operator.methodcaller("write", contents[path]))
+    other = [path for path in contents if path not in same]
+    with np.load(io.BytesIO(contents[paths.checkpoints / "predictions.npz"])) as arrays:
+        predictions = dict(arrays)
+    return Measured(error, record["test_error"], predictions, same, other, restored)
+
+
+def _finished(params: Params, cell: Cell) -> dict[str, Any]:
+    path = params.cell_paths(cell).results / "cell.json"
+    try:
+        record = read_record(path)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file; `hal train {cell.dataset} {cell.case} {cell.seed}` trains the cell"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {first_line(error)}") from None
+    if wrong := faults(record):
+        raise UserError(f"{path}: {wrong}")
+    if record["hash"] != cell.hash:
+        raise UserError(
+            f"{path}: of other settings (hash {record['hash']}, not {cell.hash}); `hal status` says which"
+        )
+    if record["status"] != "ok":
+        raise UserError(
+            f"{cell.name}: diverged at step {record['diverged_at_step']}; there is no error to measure"
+        )
+    return record
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
