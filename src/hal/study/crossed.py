@@ -52,7 +52,7 @@ QUANTITIES: dict[str, dict[tuple[str, str], int]] = {
 Sample = tuple[str, str, str]  # a case, the grouping by which it is looked at, and what is counted
 
 _SEED = 0  # the same networks always give the same intervals
-_CHUNK = 500  # resamples at a time, so that their weights fit in memory
+_CHUNK = 909  # of the 9,999 resamples at a time: their weights fit in memory
 _WORDS = ("dataset", "case", "quantity", "networks", "missing")
 
 
@@ -69,20 +69,22 @@ def crossed(
         For each quantity its 95 % interval; none where one of its samples has fewer than two networks.
     """
     of_images = np.random.default_rng(_SEED)
+    of_networks = {  # a generator each, so that an interval does not depend on what else is resampled
+        name: np.random.default_rng([_SEED, *"/".join(name).encode()]) for name in samples
+    }
     counts = np.concatenate(list(samples.values())).T.astype(np.float32)  # sums of whole numbers: all exact
-    images = len(counts)
-    by_network = np.concatenate(
-        [_image_weights(of_images, images, _CHUNK) @ counts for _ in range(-(-RESAMPLES // _CHUNK))]
-    )[:RESAMPLES].astype(float)
-    means, start = {}, 0
-    for name, sample in samples.items():
-        of_networks = np.random.default_rng([_SEED, *"/".join(name).encode()])  # whatever else is resampled
-        drawn = start + of_networks.integers(len(sample), size=(RESAMPLES, len(sample)))
-        means[name] = 100 / images * np.take_along_axis(by_network, drawn, axis=1).mean(axis=1)
-        start += len(sample)
+    means: dict[Sample, list[np.ndarray]] = {name: [] for name in samples}
+    for _ in range(RESAMPLES // _CHUNK):
+        by_network = _image_weights(of_images, len(counts), _CHUNK) @ counts
+        start = 0
+        for name, sample in samples.items():
+            drawn = start + of_networks[name].integers(len(sample), size=(_CHUNK, len(sample)))
+            means[name].append(np.take_along_axis(by_network, drawn, axis=1).mean(axis=1, dtype=float))
+            start += len(sample)
+    resampled = {name: 100 / len(counts) * np.concatenate(chunks) for name, chunks in means.items()}
     intervals = []
     for quantity in quantities:
-        total = np.sum([weight * means[name] for name, weight in quantity.items()], axis=0)
+        total = np.sum([weight * resampled[name] for name, weight in quantity.items()], axis=0)
         low, high = np.quantile(total, [LEVEL / 2, 1 - LEVEL / 2])
         alone = min(len(samples[name]) for name in quantity) < 2
         intervals.append(NO_INTERVAL if alone else Interval(float(low), float(high)))
