@@ -277,7 +277,7 @@ def test_a_corrupted_cache_object_is_said_and_fetched_again(project):
     shutil.rmtree(project / CHECKPOINTS)
     dvc(project, "checkout")
     said = dvc(project, "repro", TRAIN, fails=True)  # must not take it for the new truth
-    assert f"{weights.relative_to(project)}: not what was written with cell.json" in said
+    assert f"{weights.relative_to(project)}: not what was written, by the SHA-256 in cell.json" in said
     assert re.search(rf"not in cache:\s+{CHECKPOINTS}", dvc(project, "status"))
     shutil.rmtree(project / CHECKPOINTS)
     dvc(project, "pull")

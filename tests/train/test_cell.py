@@ -284,29 +284,46 @@ def test_replacing_a_cell_of_other_settings_is_said(tmp_path, capsys):
     assert f"will replace the cell with the hash {first.hash}" in capsys.readouterr().out
 
 
-def test_a_run_killed_while_it_writes_leaves_no_cell_of_two_runs(tmp_path, monkeypatch):
-    """cell.json must not vouch for files of another run."""
+def test_a_run_killed_before_any_rename_or_delete_leaves_no_cell_of_two_runs(tmp_path, monkeypatch):
+    """Whether it dies while it trains again or for the first time: cell.json vouches for files of its own run, or is not there."""
     params = tiny_params(tmp_path)
     cell = params.cell("tiny", "pairs", 0)
     run(params, cell)
-
     before = files_of(params, cell)
-    renames = []
+    paths = params.cell_paths(cell)
+    left = 0  # of renames and deletes until it dies
 
-    def dying_at_the_second(source, target):
-        renames.append(target)
-        if len(renames) == 2:
-            raise KeyboardInterrupt
-        replace(source, target)
+    def whole_files():
+        return {name: content for name, content in files_of(params, cell).items() if not name.startswith(".")}
 
-    replace = os.replace
-    monkeypatch.setattr("hal.files.os.replace", dying_at_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        run(params, cell, force=True)
-    assert not (params.cell_paths(cell).results / "cell.json").exists()
-    monkeypatch.undo()
+    def dying(call):
+        def called(*arguments, **options):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            return call(*arguments, **options)
+
+        return called
+
+    survived, deaths = False, 0
+    while not survived:
+        left = deaths
+        with monkeypatch.context() as context:
+            context.setattr(os, "replace", dying(os.replace))
+            context.setattr(os, "unlink", dying(os.unlink))
+            context.setattr(os, "rmdir", dying(os.rmdir))
+            try:
+                run(params, cell, force=True)
+                survived = True
+            except KeyboardInterrupt:
+                deaths += 1
+        if (paths.results / "cell.json").exists():
+            assert verify(params) == 6
+            assert whole_files() == before
+    assert deaths > 10
     run(params, cell)
-    assert files_of(params, cell) == before
+    assert whole_files() == before
 
 
 @pytest.mark.slow

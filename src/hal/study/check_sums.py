@@ -33,17 +33,17 @@ def verify(params: Params) -> int:
             }
         except FileNotFoundError:
             continue  # not finished: the table and `hal status` say so
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             wrong.append(str(path))
             continue
         compared += 1
-        for path in filter(lambda path: path.is_file(), wanted):
+        for path in filter(Path.exists, wanted):
             compared += 1
-            if sha256_of(path) != wanted[path]:
+            if not path.is_file() or sha256_of(path) != wanted[path]:
                 wrong.append(str(path))
     if wrong:
         raise UserError(
-            f"{', '.join(wrong)}: not what was written with cell.json (its SHA-256 is another). After `git switch` or "
+            f"{', '.join(wrong)}: not what was written, by the SHA-256 in cell.json. After `git switch` or "
             "`git checkout`: `dvc checkout`. Else delete the folder and `dvc pull`, or train the cell again"
         )
     return compared

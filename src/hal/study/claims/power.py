@@ -4,6 +4,7 @@ Errors are drawn around Table 2's means (see `evidence.Drawn`) and judged by the
 rest on printed errors can be drawn; of losses, scores and images the paper prints no numbers.
 """
 
+import functools
 import math
 from collections import Counter
 
@@ -26,6 +27,11 @@ def power(n: int, draws: int = DRAWS) -> pd.DataFrame:
     Columns: id, n (seeds), scale (seeds scatter by so many times the printed deviation), draws, reproduced and
     not_reproduced (shares of the draws; NaN where nothing can be drawn).
     """
+    return _power(n, draws).copy()
+
+
+@functools.cache  # it depends on no cell, and one process may ask for several runs
+def _power(n: int, draws: int) -> pd.DataFrame:
     rows = []
     for claim in load_paper().claims:
         for scale in SCALES:
