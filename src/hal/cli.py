@@ -93,6 +93,13 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--cells", action="store_true", help="only these, not what was drawn from them")
     command.set_defaults(run=_verify)
 
+    command = commands.add_parser(
+        "audit",
+        help="train a few finished cells again, which nobody chooses, and compare; what is stored is only read",
+    )
+    command.add_argument("--cells", type=int, default=2, metavar="N", help="how many (default: 2)")
+    command.set_defaults(run=_audit)
+
     command = commands.add_parser("controls", help="measure what the hint is worth, from the cells there are")
     command.add_argument("datasets", nargs="*", metavar="DATASET", help="none: all of the grid")
     command.set_defaults(run=_controls)
@@ -191,6 +198,18 @@ def _verify(params: Params, arguments: argparse.Namespace) -> None:
         print(
             f"{verify_drawn(params, map(Path, drawn_files(params)))} tables, figures and pages are what was drawn from them"
         )
+
+
+def _audit(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.audit import audit, summary
+
+    differ = []
+    for finding in audit(params, arguments.cells):
+        print(f"{finding.name}: {finding.says}", flush=True)
+        differ += [] if finding.agrees else [finding.name]
+    print(summary(params, arguments.cells))
+    if differ:
+        raise UserError(f"{', '.join(differ)}: not what training gives")
 
 
 def _controls(params: Params, arguments: argparse.Namespace) -> None:
