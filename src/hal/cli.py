@@ -85,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_evaluate)
 
     command = commands.add_parser("status", help="show which cells are done, and the time left")
+    command.add_argument("--watch", action="store_true", help="show it anew until all are done")
     command.set_defaults(run=_status)
 
     command = commands.add_parser(
@@ -185,7 +186,10 @@ def _status(params: Params, arguments: argparse.Namespace) -> None:
     from hal.present import grid_status
     from hal.study.grid import load_grid
 
-    print(grid_status.report(load_grid(params)))
+    if arguments.watch:
+        grid_status.watch(lambda: load_grid(params))
+    else:
+        print(grid_status.report(load_grid(params)))
 
 
 def _verify(params: Params, arguments: argparse.Namespace) -> None:

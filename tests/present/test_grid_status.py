@@ -32,12 +32,41 @@ def test_every_case_shows_its_seeds_and_the_time_left_follows_from_the_finished_
     lines = grid_status.report(load_grid(params)).splitlines()
     assert lines[:3] == ["tiny/baseline  ●●", "tiny/pairs     ✕◐", "tiny/threes    ◐○"]
     assert "tiny/pairs/seed0: diverged at step 7" in lines
-    # three cells to come, 100 s each, two at once
-    assert lines[-1] == "3 of 6 cells done; at most 0:02:30 left, 2 at once"
+    # three cells of 3 epochs to come, two of them after the first: 7 epochs of 33.3 s, two at once
+    assert lines[-1] == "3 of 6 cells done; about 0:01:57 left, 2 at once"
 
 
 def test_before_the_first_cell_is_done_no_time_is_guessed(tmp_path):
     assert grid_status.report(load_grid(tiny_params(tmp_path))).splitlines()[-1] == "0 of 6 cells done"
+
+
+def test_before_the_first_cell_is_done_its_epochs_tell_the_time(tmp_path):
+    """One epoch of 40 s is over: 2 + 5 × 3 epochs are left."""
+    params = tiny_params(tmp_path)
+    write(params, "pairs", 1, "unfinished")
+    state = params.cell_paths(params.cell("tiny", "pairs", 1)).resume / "progress.json"
+    state.write_text('{"epoch": 1, "epochs": 3, "wall_s": 40.0, "test_error": 12.5}')
+    lines = grid_status.report(load_grid(params)).splitlines()
+    assert "tiny/pairs/seed1: unfinished after epoch 1 of 3, test error 12.50 %" in lines
+    assert lines[-1] == "0 of 6 cells done; about 0:11:20 left, 1 at once"
+
+
+def test_watching_ends_with_the_last_cell_and_says_a_line_where_something_changes(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    (tmp_path / "data/tiny.json").unlink()
+    looks = []
+
+    def load():
+        looks.append(len(looks))
+        if len(looks) == 3:
+            for case in ("baseline", "pairs", "threes"):
+                for seed in (0, 1):
+                    write(params, case, seed, "ok")
+        return load_grid(params)
+
+    grid_status.watch(load, every_s=0)
+    assert capsys.readouterr().out.splitlines() == ["0 of 6 cells done", "6 of 6 cells done"]
+    assert len(looks) == 3
 
 
 def test_a_cell_that_trains_again_over_one_of_other_settings_is_shown_as_under_way(tmp_path):

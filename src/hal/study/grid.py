@@ -23,6 +23,7 @@ class CellResult:
         state: `ok`, or why no number of this cell may enter a mean.
         reason: what a reader should know of the state, as a phrase; for an `ok` cell mostly empty.
         record: cell.json where it could be read (also of a diverged or stale cell), else empty.
+        progress: of an `unfinished` cell, as far as it can be read: epoch of epochs, wall_s until then, and the test error.
     """
 
     cell: Cell
@@ -30,6 +31,7 @@ class CellResult:
     reason: str
     record: dict[str, Any]
     folder: Path
+    progress: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -105,12 +107,17 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
     def result(state: State, reason: str = "", record: dict | None = None) -> CellResult:
         return CellResult(cell, state, reason, record or {}, paths.results)
 
+    def unfinished(progress: dict[str, Any], reason: str = "", record: dict | None = None) -> CellResult:
+        epochs = f"after epoch {progress['epoch']} of {progress['epochs']}" if progress else ""
+        reason = f"{epochs} {reason}".strip()
+        return CellResult(cell, "unfinished", reason, record or {}, paths.results, progress)
+
     path = paths.results / "cell.json"
     try:
         record = read_record(path)
     except FileNotFoundError:
         progress = _progress(paths.resume)
-        return result("missing") if progress is None else result("unfinished", progress)
+        return result("missing") if progress is None else unfinished(progress)
     except (OSError, ValueError) as error:
         return result("broken", f"({path} cannot be read: {first_line(error)})")
     wrong = faults(record)
@@ -120,9 +127,7 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
         changed = differences(record["settings"], cell.settings) or ["its hash is another"]
         progress = _progress(paths.resume)
         if progress is not None:
-            return result(
-                "unfinished", f"{progress} (over one of other settings: {'; '.join(changed)})", record
-            )
+            return unfinished(progress, f"(over one of other settings: {'; '.join(changed)})", record)
         return result("stale", f"({'; '.join(changed)})", record)
     if data_sha256 is not None and record["provenance"].get("data_sha256") != data_sha256:
         return result("stale", "(trained on other data than the present data set)", record)
@@ -131,17 +136,17 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
     return result("ok", data_warning, record)
 
 
-def _progress(folder: Path) -> str | None:
-    """How far the cell whose training state lies in `folder` has come, or None if there is no such state."""
+def _progress(folder: Path) -> dict[str, Any] | None:
+    """How far the cell whose training state lies in `folder` has come; None if there is no such state, {} if it cannot be read."""
     if not folder.is_dir():
         return None
     if not (folder / "progress.json").is_file():  # a pipe in its place would hang
-        return ""
+        return {}
     try:
         progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
-        return f"after epoch {int(progress['epoch'])} of {int(progress['epochs'])}"
+        return progress | {"epoch": int(progress["epoch"]), "epochs": int(progress["epochs"])}
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        return {}
 
 
 def _data_identity(params: Params, dataset: str) -> tuple[str | None, str]:

@@ -55,7 +55,13 @@ def save_state(
     path = folder / "progress.json"
     if path.is_dir():  # this program made none: an empty one, which stands in the way, may go
         path.rmdir()
-    write_text(path, json.dumps({"epoch": progress.epoch, "epochs": epochs}) + "\n")
+    shown: dict[str, float | None] = {
+        "epoch": progress.epoch,
+        "epochs": epochs,
+        "wall_s": round(progress.wall_s, 3),
+    }
+    shown["test_error"] = progress.curves[-1]["test_error"] if progress.curves else None
+    write_text(path, json.dumps(shown) + "\n")
 
 
 def is_complete(folder: Path) -> bool:
