@@ -35,7 +35,7 @@ dag.share_gpus(workflow, P)
 wildcard_constraints:
     dataset="|".join(P.datasets),
     seed="0|[1-9][0-9]*",
-    figure="|".join(name for name in figure_names(P) if name != "overview"),
+    figure="|".join(figure_names(P)),
 
 
 HELD = []  # the lock, for as long as this process lives
@@ -254,38 +254,15 @@ rule tables:
         "hal tables > {log} 2>&1"
 
 
-rule overview:
-    """Table 2 as a picture, wide and for one column."""
-    input:
-        dag.figure_inputs(P, "overview"),
-        ancient(dag.descriptions(P)),
-        lambda w: dag.force_if_outdated(workflow, OUTDATED, dag.drawn_by(P, "figure/overview")),
-    output:
-        dag.drawn_by(P, "figure/overview")[1:],
-        report(dag.drawn_by(P, "figure/overview")[0], caption="docs/captions/figure.rst", category="Figures"),
-    log:
-        f"{ROOT}logs/figures/overview.log",
-    benchmark:
-        f"{ROOT}logs/benchmarks/figures/overview.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        settings=current.settings_sum(P),
-    message:
-        "figure overview"
-    shell:
-        "hal figure overview > {log} 2>&1"
-
-
 rule figure:
-    """One of Figures 2-7, a data set's of your own, or `separability`."""
+    """One of Figures 2-7, a data set's of your own, or one of all data sets; wide, and for one column."""
     input:
         lambda w: dag.figure_inputs(P, w.figure),
         ancient(dag.descriptions(P)),
         drawn("figure"),
     output:
         multiext(f"{ROOT}figures/{{figure}}", ".pdf", ".png", ".sha256"),
+        multiext(f"{ROOT}figures/{{figure}}-column", ".svg", ".pdf", ".png"),
         report(f"{ROOT}figures/{{figure}}.svg", caption="docs/captions/figure.rst", category="Figures"),
     log:
         f"{ROOT}logs/figures/{{figure}}.log",

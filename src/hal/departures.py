@@ -128,8 +128,8 @@ def describe(params: Params, overlays: Sequence[Path | str] = (), path: Path = P
     )
 
 
-def note(params: Params, dataset: str) -> str:
-    """A line for a figure of that data set; empty for the base run of the paper's experiment."""
+def note(params: Params, dataset: str | None = None) -> str:
+    """A line for a figure of that data set, or of all; empty for the base run of the paper's experiment."""
     found = departures(params, dataset)
     run = f"Run “{label(params)}”" if label(params) else "This run"
     if found:

@@ -1,5 +1,6 @@
 """The names of all that is made from the cells: one place that the commands, the Snakefile and the report read."""
 
+import dataclasses
 from pathlib import Path
 
 from hal.paper import load_paper
@@ -21,6 +22,8 @@ STUDY = (
 )
 FOR_DVC = ("metrics.json", "loss.csv")
 FORMATS = ("svg", "pdf", "png")
+PANELS = {"loss": 6, "scores": 4, "sensitivity": 4}  # that a page holds
+MANY_CLASSES = 20  # with more, a page holds two panels of scores
 
 
 def families(params: Params) -> dict[str, list[str]]:
@@ -54,26 +57,62 @@ def printed_files(params: Params) -> list[Path]:
     return [params.path("results", name) for name in names + ["sensitivity.md"] * bool(families(params))]
 
 
-def figure_names(params: Params) -> dict[str, tuple[str, str | None]]:
-    """Every figure's name with its kind and data set: `fig2_mnist_loss`, or `digits_loss` beyond the paper.
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """What a figure shows.
+
+    Attributes:
+        kind: the module of `present/figures` that draws it.
+        dataset: the one that it is of; empty where it is of all.
+        cases: of the data set, those that have a panel; empty where there are no panels by case.
+        page, pages: where the cases need several figures, which of them this is.
+    """
+
+    kind: str
+    dataset: str = ""
+    cases: tuple[str, ...] = ()
+    page: int = 1
+    pages: int = 1
+
+    @property
+    def of_pages(self) -> str:
+        """Such as ` (2 of 3)`, to stand behind a title; empty where there is one page."""
+        return f" ({self.page} of {self.pages})" if self.pages > 1 else ""
+
+
+def figure_names(params: Params) -> dict[str, Drawing]:
+    """Every figure's name with what it shows: `fig2_mnist_loss`, or `digits_loss` beyond the paper, `digits_loss_2` its second page.
 
     The first and the last few are of all data sets together. A variant has no figures of its own: all variants of a
     data set are in one, such as `digits_sensitivity`.
     """
-    names: dict[str, tuple[str, str | None]] = {"overview": ("overview", None)}
+    names = {"overview": Drawing("overview")}
     for dataset in params.grid.datasets:
         if params.datasets[dataset].variant_of is not None:
             continue
         printed = load_paper().dataset(params, dataset)
         for kind in ("loss", "scores"):
             number = f"fig{printed.figures[kind]}_" if printed else ""
-            names[f"{number}{dataset}_{kind}"] = (kind, dataset)
-    names |= {f"{dataset}_sensitivity": ("sensitivity", dataset) for dataset in families(params)}
-    return names | {name: (name, None) for name in ("listens", "borders", "separability")}
+            names |= _pages(params, f"{number}{dataset}_{kind}", kind, dataset)
+    for dataset in families(params):
+        names |= _pages(params, f"{dataset}_sensitivity", "sensitivity", dataset)
+    return names | {name: Drawing(name) for name in ("listens", "borders", "separability")}
+
+
+def _pages(params: Params, name: str, kind: str, dataset: str) -> dict[str, Drawing]:
+    """As many figures as it takes for every case to have a panel that can be read."""
+    cases = params.cases(dataset)[1:]
+    classes = len(params.datasets[dataset].classes)
+    most = 2 if kind == "scores" and classes > MANY_CLASSES else PANELS[kind]
+    parts = [tuple(cases[i : i + most]) for i in range(0, len(cases), most)] or [()]
+    return {
+        name if i == 1 else f"{name}_{i}": Drawing(kind, dataset, part, i, len(parts))
+        for i, part in enumerate(parts, start=1)
+    }
 
 
 def figure_files(params: Params, name: str) -> list[Path]:
-    """The files of a figure, and last that of their sums; the overview has a variant of one column, for a phone and a journal."""
-    stems = [name, f"{name}-column"] if name == "overview" else [name]
+    """The files of a figure, then those of its variant for one column (a phone's, a journal's), and last that of their sums."""
+    stems = (name, f"{name}-column")
     drawn = [params.path("figures", f"{stem}.{suffix}") for stem in stems for suffix in FORMATS]
     return [*drawn, params.path("figures", f"{name}.sha256")]

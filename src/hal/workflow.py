@@ -251,10 +251,11 @@ def is_stale(params: Params, cell: Cell) -> bool:
 
 def figure_inputs(params: Params, figure: str) -> list[str]:
     """What a figure is drawn from."""
-    kind, dataset = figure_names(params)[figure]
+    drawing = figure_names(params)[figure]
+    kind, dataset = drawing.kind, drawing.dataset
     if kind in ("overview", "sensitivity"):
         return cell_files(params, "cell.json") + (drawn_by(params, "study") if kind == "overview" else [])
-    if dataset is None:
+    if not dataset:
         return drawn_by(params, "study")
     drawn = cell_files(
         params, "curves.csv" if kind == "loss" else "scores.npz", dataset, scored_only=kind != "loss"

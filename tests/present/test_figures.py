@@ -1,22 +1,27 @@
+import itertools
+import json
 import re
 from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from hal.errors import UserError
-from hal.outputs import figure_names
+from hal.outputs import Drawing, figure_names
 from hal.params import load
-from hal.present import figures
-from hal.present.figures import loss, scores
+from hal.present import captions, figures
+from hal.present.figures import loss, scores, style, svg
+from hal.present.numbers import cut
 from hal.study import controls, run
+from hal.study.grid import curves, load_grid, select
 from tests.made_up import ROOT, made_up_params, make_up_grid
 
 pytestmark = pytest.mark.slow
 
 
-def mine(root, n_cases, epochs=2, title="Mine"):
+def mine(root, n_cases, epochs=2, title="Mine", classes=("a", "$b_{", "<i>", "≥ ü")):
     """A data set of the user's own with that many cases, and its made-up cells."""
     groupings = [
         "[[0], [1, 2, 3]]",
@@ -25,13 +30,13 @@ def mine(root, n_cases, epochs=2, title="Mine"):
         "[[0, 1, 2], [3]]",
         "[[0], [1], [2], [3]]",
     ]
-    cases = ", ".join(f"c{i}: {{title: '{title}', superclasses: {groupings[i]}}}" for i in range(n_cases))
+    cases = ", ".join(f"c{i}: {{title: '{title}', superclasses: {groupings[i % 5]}}}" for i in range(n_cases))
     params = made_up_params(
         root,
         f"""
 grid: {{datasets: [mine], seeds: [0, 1]}}
 datasets:
-  mine: {{source: digits, title: '{title}', layers: 10, classes: [a, '$b_{{', '<i>', "≥ ü"], cases: {{{cases}}}}}
+  mine: {{source: digits, title: '{title}', layers: 10, classes: {json.dumps(classes, ensure_ascii=False)}, cases: {{{cases}}}}}
 train: {{epochs: {epochs}}}
 """,
     )
@@ -43,6 +48,11 @@ def drawn_texts(path):
     """The texts of an SVG, which stay texts."""
     tree = ElementTree.fromstring(path.read_bytes())
     return ["".join(text.itertext()) for text in tree.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def width(path):
+    """The width of an SVG in points."""
+    return float(re.search(r'viewBox="0 0 ([\d.]+)', path.read_text())[1])
 
 
 def replace_scores(params, name, change):
@@ -71,12 +81,12 @@ def test_the_papers_figures_have_the_papers_numbers():
 
 def test_another_data_set_has_figures_without_a_number(tmp_path):
     assert figure_names(mine(tmp_path, 1)) == {
-        "overview": ("overview", None),
-        "mine_loss": ("loss", "mine"),
-        "mine_scores": ("scores", "mine"),
-        "listens": ("listens", None),
-        "borders": ("borders", None),
-        "separability": ("separability", None),
+        "overview": Drawing("overview"),
+        "mine_loss": Drawing("loss", "mine", ("c0",)),
+        "mine_scores": Drawing("scores", "mine", ("c0",)),
+        "listens": Drawing("listens"),
+        "borders": Drawing("borders"),
+        "separability": Drawing("separability"),
     }
 
 
@@ -85,17 +95,135 @@ def test_an_unknown_figure_is_refused_with_the_names_there_are(tmp_path):
         figures.draw(mine(tmp_path, 1), "fig9")
 
 
+def test_many_cases_run_over_several_figures_each_with_a_panel_for_its_own(tmp_path):
+    params = mine(tmp_path, 13)
+    names = figure_names(params)
+    pages = [names[name].cases for name in names if names[name].kind == "loss"]
+    assert [len(cases) for cases in pages] == [6, 6, 1]
+    assert [case for cases in pages for case in cases] == params.cases("mine")[1:]
+    assert names["mine_loss_3"].of_pages == " (3 of 3)"
+    texts = drawn_texts(figures.draw(params, "mine_loss_2")[0])
+    assert [text for text in texts if re.match(r"c\d+: ", text)] == [f"c{i}: Mine" for i in range(6, 12)]
+    assert "Mine: loss after each epoch, n = 2 (2 of 3)" in texts
+
+
 @pytest.mark.parametrize("n_cases", [0, 1, 5])
 @pytest.mark.parametrize("kind", ["loss", "scores"])
-def test_any_number_of_cases_and_any_names_give_three_small_files(tmp_path, n_cases, kind):
+def test_any_number_of_cases_and_any_names_give_small_files(tmp_path, n_cases, kind):
     params = mine(tmp_path, n_cases, epochs=1 if n_cases == 1 else 3, title=r"<b>&_% $x$ \frac{ %s")
-    svg, pdf, png, _ = figures.draw(params, f"mine_{kind}")
-    assert ElementTree.parse(svg).getroot().tag.endswith("svg")
-    assert pdf.read_bytes().startswith(b"%PDF")
-    assert png.read_bytes().startswith(b"\x89PNG")
-    assert all(path.stat().st_size < 1_000_000 for path in (svg, pdf, png))
-    panels = [text for text in drawn_texts(svg) if text.startswith("c")]
+    pages = [name for name, drawing in figure_names(params).items() if drawing.kind == kind]
+    panels = []
+    for name in pages:
+        *drawn, _ = figures.draw(params, name)
+        for vector, pdf, png in (drawn[:3], drawn[3:]):
+            assert ElementTree.parse(vector).getroot().tag.endswith("svg")
+            assert pdf.read_bytes().startswith(b"%PDF")
+            assert png.read_bytes().startswith(b"\x89PNG")
+            assert all(path.stat().st_size < 1_000_000 for path in (vector, pdf, png))
+        panels += [text for text in drawn_texts(drawn[0]) if text.startswith("c")]
     assert len(panels) >= n_cases
+
+
+LONG = "A name of sixty characters, which is more than any panel has"
+
+
+@pytest.fixture
+def long_names(tmp_path):
+    """A data set whose every name is long, and everything that figures are drawn from."""
+    params = mine(tmp_path, 5, title=LONG, classes=["x", f"{LONG} 1", f"{LONG} 2", "漢字" * 15])
+    controls.write(params, "mine")
+    run.write(params)
+    return params
+
+
+def test_no_name_is_wider_than_a_page_or_a_journals_column_and_none_stands_on_another(long_names):
+    for name in figure_names(long_names):
+        wide, *_, column, _, _, _ = figures.draw(long_names, name)
+        assert width(wide) < 1.04 * 72 * 5.4
+        assert width(column) < 1.04 * 72 * 3.31
+        assert LONG not in drawn_texts(column)
+    texts = drawn_texts(long_names.path("figures", "mine_scores-column.svg"))
+    assert {cut(f"{LONG} 1", 16), cut(f"{LONG} 2", 16)} <= set(texts)
+
+
+def test_what_a_figure_shortens_stands_in_full_in_its_caption(long_names):
+    drawing = figure_names(long_names)["mine_scores"]
+    said = captions.caption(long_names, drawing)
+    for name in (LONG, f"c1: {LONG}", f"{LONG} 1", f"{LONG} 2", "漢字" * 15):
+        assert name in said.partition("In full: ")[2]
+    assert "In full" not in captions.caption(
+        load(ROOT / "params.yaml"), Drawing("scores", "mnist", ("case4",))
+    )
+
+
+def test_a_text_is_cut_in_its_middle_and_a_broad_sign_takes_two_letters():
+    assert cut("abcdefghij", 10) == "abcdefghij"
+    assert cut("abcdefghij", 9) == "abcd…ghij"
+    assert cut("漢字漢字", 8) == "漢字漢字"
+    assert cut("漢字漢字", 6) == "漢…字"
+
+
+def test_no_type_is_smaller_than_a_journal_allows(long_names):
+    for name in figure_names(long_names):
+        column = figures.draw(long_names, name)[3].read_text()
+        assert min(map(float, re.findall(r"font-size: ([\d.]+)px", column))) >= 6
+
+
+def test_a_sign_that_no_font_has_is_said(tmp_path, monkeypatch):
+    params = mine(tmp_path, 1, classes=["a", "b", "c", "\U0001f408"])
+    texts = drawn_texts(figures.draw(params, "mine_scores")[0])
+    assert "no font of this machine has U+1F408: PDF and PNG show boxes there" in texts
+    assert "\U0001f408" in texts  # which a browser has a font for
+
+
+def test_signs_that_matplotlibs_font_lacks_are_drawn_with_one_that_has_them():
+    (font,) = style._fallbacks(frozenset("a漢")) or [None]
+    if font is None:
+        pytest.skip("no font here has 漢")
+    assert ord("漢") in style._glyphs(font)
+    assert style._fallbacks(frozenset("a≥ρ")) == []
+
+
+def test_a_panel_of_curves_carries_their_means_of_every_epoch(tmp_path):
+    params = mine(tmp_path, 2, epochs=4)
+    root = ElementTree.fromstring(figures.draw(params, "mine_loss")[0].read_bytes())
+    tips = [element.get("data-tip") for element in root.iter() if element.get("data-tip")]
+    assert len(tips) == 2
+    text, numbers = tips[1].split("\n\n")
+    assert text == "epoch \t: training, test loss\nbaseline: \t, \t\nc1: Mine: \t, \t"
+    tables = [
+        [
+            curves(cell)[["train_loss", "test_loss"]].to_numpy()
+            for cell in select(load_grid(params), "mine", case)
+        ]
+        for case in ("baseline", "c1")
+    ]
+    expected = np.column_stack([np.mean(table, axis=0) for table in tables])
+    given = np.array([line.split() for line in numbers.split("\n")], dtype=float)
+    assert given[:, 0].tolist() == [1, 2, 3, 4]
+    assert given[:, 1:] == pytest.approx(expected, rel=0.005)
+
+
+def test_a_curve_is_written_in_steps_and_ends_where_it_did():
+    points = [(10 * np.cos(i), 7.123 * np.sin(i) - 3) for i in range(50)]
+    path = "M " + " \nL ".join(f"{x:.6f} {y:.6f}" for x, y in points) + "\nz\n"
+    written = svg.compact(f'<path d="{path}"/>', [])
+    start, steps = re.fullmatch(r'<path d="M(.*)l(.*)z"/>', written).groups()
+    numbers = [[float(n) for n in re.findall(r"-?\d*\.?\d+", part)] for part in (start, steps)]
+    ends = np.cumsum(np.reshape(numbers[0] + numbers[1], (-1, 2)), axis=0)
+    assert ends == pytest.approx(np.array(points), abs=0.051)
+
+
+def test_names_of_points_stand_apart_and_those_without_room_are_counted(tmp_path):
+    with style.applied(mine(tmp_path, 1)):
+        figure, (ax,) = style.panels(1, 2.0, share=False)
+        ax.plot([0, 1], [0, 1], "o")
+        assert style.name_points(figure, ax, [0.5] * 8, [0.5] * 8, [f"case{i}" for i in range(8)]) == []
+        boxes = [Text.get_window_extent(text) for text in ax.texts]
+        assert len(boxes) == 8
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+        (said,) = style.name_points(figure, ax, [0.5] * 90, [0.5] * 90, ["a name of some length"] * 90)
+        assert re.fullmatch(r"\d\d of 90 points have no room for their name", said)
 
 
 def test_fewer_than_four_pairs_have_no_rank_correlation_and_the_figure_says_so(tmp_path):
@@ -109,8 +237,8 @@ def test_fewer_than_four_pairs_have_no_rank_correlation_and_the_figure_says_so(t
 def test_the_scatter_plot_names_every_pair_and_its_rank_correlation(tmp_path):
     params = mine(tmp_path, 5)
     run.write(params)
-    svg, *_ = figures.draw(params, "separability")
-    texts = drawn_texts(svg)
+    drawn, *_ = figures.draw(params, "separability")
+    texts = drawn_texts(drawn)
     assert {f"c{i}" for i in range(5)} <= set(texts)
     assert sum(re.match(r"Spearman's ρ −?\d\.\d\d \[", text) is not None for text in texts) == 2
 

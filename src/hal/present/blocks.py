@@ -141,7 +141,7 @@ class Figure:
         caption: what stands below it.
         alternative: the figure in words.
         svg, pdf: its files.
-        column: the same in one column, where there is one.
+        column: the SVG of the same in one column.
         command: what draws it.
         data: the files that it is drawn from, relative to the report.
     """
@@ -152,14 +152,14 @@ class Figure:
     alternative: str
     svg: Path
     pdf: Path
-    column: Path | None
+    column: Path
     command: str
     data: tuple[str, ...] = ()
 
     @property
     def drawn(self) -> bool:
         """Whether its files are there."""
-        return self.svg.exists() and self.pdf.exists()
+        return self.svg.exists() and self.pdf.exists() and self.column.exists()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,20 +1,24 @@
 """What stands under a figure, and what a reader who cannot see it is told instead."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
+from hal.outputs import Drawing
 from hal.params import Params
+from hal.present.numbers import widths
+from hal.settings import BASELINE
 from hal.study.grid import CellResult, select
-from hal.titles import case_title, dataset_title
+from hal.titles import case_title, dataset_title, superclass_names
 
-# The computed tables that a figure is drawn from, beside the files of the cells.
+# The computed tables that a figure is drawn from, where it is not drawn from its data set's cells alone.
 DATA = {
     "overview": ("table2.csv", "statistics.csv", "table2b.csv"),
     "listens": ("hint.csv",),
     "borders": ("borders.csv",),
     "separability": ("pairs.csv", "correlation.csv"),
+    "sensitivity": ("sensitivity.csv",),
 }
 OF_ALL = {
     "overview": (
@@ -39,8 +43,27 @@ OF_ALL = {
 }
 
 
-def caption(params: Params, kind: str, dataset: str) -> str:
-    """The caption of the data set's figure of that kind (`loss`, `scores` or `sensitivity`)."""
+def caption(params: Params, drawing: Drawing) -> str:
+    """What a figure shows, and in full the names that it may have shortened."""
+    said = _of_dataset(params, drawing.kind, drawing.dataset) if drawing.dataset else OF_ALL[drawing.kind]
+    long = dict.fromkeys(name for name, room in _names(params, drawing) if widths(name) > room)
+    return f"{said} In full: {'; '.join(long)}." if long else said
+
+
+def _names(params: Params, drawing: Drawing) -> Iterator[tuple[str, int]]:
+    """The names in a figure, each with the letters for which every figure has room."""
+    for dataset in [drawing.dataset] if drawing.dataset else params.grid.datasets:
+        cases = drawing.cases or params.cases(dataset)[1:]
+        yield dataset_title(params, dataset), 20
+        yield from ((case_title(params, dataset, case), 40) for case in cases)
+        if drawing.kind == "scores":
+            yield from ((name, 16) for name in params.datasets[dataset].classes)
+            yield from (
+                (name, 22) for case in drawing.cases for name in superclass_names(params, dataset, case)
+            )
+
+
+def _of_dataset(params: Params, kind: str, dataset: str) -> str:
     title = dataset_title(params, dataset)
     if kind == "sensitivity":
         return (
@@ -61,18 +84,20 @@ def caption(params: Params, kind: str, dataset: str) -> str:
 
 
 def alternative(
-    params: Params, kind: str, dataset: str, results: Sequence[CellResult], separability: pd.DataFrame
+    params: Params, drawing: Drawing, results: Sequence[CellResult], separability: pd.DataFrame
 ) -> str:
-    """The figure in words, with its main numbers."""
+    """The figure of a data set in words, with its main numbers."""
+    kind, dataset = drawing.kind, drawing.dataset
     if kind == "sensitivity":
         return f"Test errors of every variant of {dataset_title(params, dataset)}; the table of variants has the numbers."
     if kind == "loss":
-        said = [_final_losses(case, select(results, dataset, case)) for case in params.cases(dataset)]
+        said = [_final_losses(case, select(results, dataset, case)) for case in (BASELINE, *drawing.cases)]
         return f"Line chart of losses, a panel for each case. {' '.join(said)}"
     whole = separability[(separability["dataset"] == dataset) & (separability["level"] == "all")]
     said = [
         f"{case_title(params, dataset, case)}, n = {len(rows)}: AUC {rows['auc'].mean():.2f}, overlap {rows['overlap'].mean():.2f}."
         for case, rows in whole.dropna(subset=["auc"]).groupby("case", sort=False)
+        if case in drawing.cases
     ]
     return (
         f"Distributions of auxiliary scores, a panel for each case. {' '.join(said) or 'No finished cell.'}"

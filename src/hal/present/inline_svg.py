@@ -10,7 +10,6 @@ _ID = re.compile(r'(\bid="|url\(#|href="#)')
 _SIZE = re.compile(r'\s(?:width|height)="[0-9.]+pt"')
 _VIEW_BOX = re.compile(r'viewBox="0 0 ([0-9.]+)')
 _LARGEST = 1.7  # pixels a point: larger, type that is made for a page would shout
-_NUMBER = re.compile(r"(?<=[\sML,(\"])(-?\d+\.\d{2})\d+")
 
 
 def inline(svg: str, name: str, label: str) -> str:
@@ -23,7 +22,6 @@ def inline(svg: str, name: str, label: str) -> str:
     """
     svg = _METADATA.sub("", _HEAD.sub("", svg))
     svg = _ID.sub(rf"\g<1>{name}-", svg.replace("xlink:href", "href"))
-    svg = _NUMBER.sub(r"\1", svg)  # a hundredth of a point is less than anybody sees
     for colour, variable in PAGE_COLOURS.items():
         svg = re.sub(re.escape(colour), f"var(--{variable})", svg, flags=re.IGNORECASE)
     head, body = svg.split(">", 1)

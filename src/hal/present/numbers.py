@@ -1,6 +1,7 @@
 """Numbers and names as the tables print them."""
 
 import math
+import unicodedata
 
 from hal.study.resampling import Interval
 
@@ -39,6 +40,24 @@ def probability(p: float) -> str:
     if math.isnan(p):
         return NONE
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def widths(text: str) -> int:
+    """How many letters wide a text is: a sign such as 漢 is two."""
+    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
+
+
+def cut(text: str, width: int) -> str:
+    """The text where it is at most `width` letters wide, else its beginning and its end around an ellipsis.
+
+    Names often differ at their end alone.
+    """
+    if widths(text) <= width:
+        return text
+    head, tail = text[: len(text) // 2], text[len(text) // 2 :]
+    while widths(head) + widths(tail) >= width:
+        head, tail = (head[:-1], tail) if widths(head) > widths(tail) else (head, tail[1:])
+    return f"{head.rstrip()}…{tail.lstrip()}"
 
 
 def markdown_cell(text: str) -> str:

@@ -13,7 +13,7 @@ from hal import sums
 from hal.assumptions import Assumption, read_assumptions
 from hal.departures import PARAMS, Run, describe, shown
 from hal.errors import UserError
-from hal.outputs import STUDY, figure_files, figure_names, study_names
+from hal.outputs import FORMATS, STUDY, figure_files, figure_names, study_names
 from hal.paper import Claim, load_paper, same_grouping
 from hal.params import Params
 from hal.present import captions, findings, hint, tables
@@ -291,10 +291,11 @@ def _figures(
 ) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     extra = 0
-    for name, (kind, dataset) in figure_names(params).items():
+    for name, drawing in figure_names(params).items():
+        kind, dataset = drawing.kind, drawing.dataset
         printed = load_paper().dataset(params, dataset) if dataset else None
         of_paper = printed.figures.get(kind) if printed else None
-        extra += of_paper is None
+        extra += of_paper is None and drawing.page == 1
         *files, sums_file = figure_files(params, name)
         for file in filter(Path.exists, files):
             try:
@@ -304,20 +305,19 @@ def _figures(
                     f"{file}: not what was drawn, or damaged since; `hal figure {name}` draws it again"
                 ) from None
         if dataset:
-            caption = captions.caption(params, kind, dataset)
-            alternative = captions.alternative(params, kind, dataset, select(cells, dataset), separability)
+            alternative = captions.alternative(params, drawing, select(cells, dataset), separability)
         else:
-            caption, alternative = captions.OF_ALL[kind], captions.alternative_of_all(params, kind, pairs)
+            alternative = captions.alternative_of_all(params, kind, pairs)
         figures[name] = Figure(
             name=name,
-            number=str(of_paper or f"A{extra}"),
-            caption=caption,
+            number=f"{of_paper or f'A{extra}'}{drawing.of_pages}",
+            caption=captions.caption(params, drawing),
             alternative=alternative,
             svg=files[0],
             pdf=files[1],
-            column=files[3] if name == "overview" else None,
+            column=files[len(FORMATS)],
             command=f"snakemake --force {files[0]}{run.suffix}",
-            data=tuple(f"../results/{file}" for file in captions.DATA.get(kind, ())),
+            data=tuple(f"../results/{file}" for file in captions.DATA.get(kind, (dataset,))),
         )
     return figures
 

@@ -6,19 +6,22 @@ from matplotlib.figure import Figure
 from hal.departures import note
 from hal.params import Params
 from hal.present.figures import style
+from hal.present.numbers import cut
 from hal.titles import dataset_title
 
 _MARKERS = "os^Dv"
 
 
-def draw(params: Params, table: pd.DataFrame) -> Figure:
+def draw(params: Params, table: pd.DataFrame, columns: int) -> Figure:
     """A point for each data set and case, ours filled and the paper's open, against the line of a perfect use.
 
     Args:
         params: the experiment.
         table: `study.hint.borders`.
+        columns: 1 for a journal's column or a phone.
     """
-    figure, (ax,) = style.panels(1, height=3.0, share=False)
+    figure, (ax,) = style.panels(1, height=3.0, share=False, columns=columns)
+    remarks = [note(params)]
     if table.empty:
         style.say(ax, "no finished baseline with controls yet")
     else:
@@ -35,24 +38,15 @@ def draw(params: Params, table: pd.DataFrame) -> Figure:
                 color=colour,
                 markerfacecolor=colour if ours else "none",
                 markersize=5,
-                label=f"{dataset_title(params, dataset)}, {'ours' if ours else 'the paper'}",
+                label=f"{cut(dataset_title(params, dataset), 24)}, {'ours' if ours else 'the paper'}",
             )
-            if ours:
-                for row in rows.itertuples():
-                    ax.annotate(
-                        row.case,
-                        (row.borders, row.gain),
-                        (5, -2),
-                        textcoords="offset points",
-                        fontsize=6.5,
-                        color=style.FAINT,
-                    )
         ax.axhline(0, color=style.FAINT, linewidth=0.6, zorder=0)
         ax.set_xlabel("baseline's errors that cross a superclass border (%)")
         ax.set_ylabel("error removed (% of baseline's)")
         ax.set_xlim(0, top)
         ax.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="outside lower center", ncols=3)
-    remarks = dict.fromkeys(note(params, dataset) for dataset in params.grid.datasets)
-    style.head(figure, "What the hint could remove, and what was removed", list(remarks))
+        figure.legend(loc="outside lower center", ncols=columns)
+        mine = table[table["whose"] == "ours"]
+        remarks += style.name_points(figure, ax, mine["borders"], mine["gain"], mine["case"])
+    style.head(figure, "What the hint could remove, and what was removed", remarks)
     return figure

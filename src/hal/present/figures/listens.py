@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from hal.departures import note
 from hal.params import Params
 from hal.present.figures import style
+from hal.present.numbers import cut
 from hal.titles import case_title, dataset_title
 
 _ERRORS = (
@@ -22,16 +23,18 @@ _ERRORS = (
 )
 
 
-def draw(params: Params, table: pd.DataFrame) -> Figure:
+def draw(params: Params, table: pd.DataFrame, columns: int) -> Figure:
     """Left the share of predictions that flip, with its interval; right the errors under several hints.
 
     Args:
         params: the experiment.
         table: `study.hint.hint`.
+        columns: 1 sets one panel below the other.
     """
     shown = table.dropna(subset=["flips"])
     names = [_name(params, row) for row in shown.itertuples()]
-    figure, (left, right) = style.panels(2, height=max(1.2, 0.22 * len(shown) + 0.5), share=False)
+    height = max(1.2, 0.26 * len(shown) + 0.5)
+    figure, (left, right) = style.panels(2, height, share=False, columns=columns)
     if shown.empty:
         style.say(left, "no finished network that is told a superclass, with its controls")
         right.set_axis_off()
@@ -54,22 +57,21 @@ def draw(params: Params, table: pd.DataFrame) -> Figure:
                 clip_on=False,
             )
         _frame(left, "predictions that flip (%)", names)
-        _frame(right, "test error (%)", [""] * len(names))
+        _frame(right, "test error (%)", names if columns == 1 else [""] * len(names))
         right.set_xscale("symlog", linthresh=1)
         right.xaxis.set_major_formatter("{x:g}")
-        figure.legend(loc="outside lower center", ncols=3)
-    remarks = dict.fromkeys(note(params, dataset) for dataset in params.grid.datasets)
-    style.head(figure, "Does the network listen?", list(remarks))
+        figure.legend(loc="outside lower center", ncols=3 if columns > 1 else 1)
+    style.head(figure, "Does the network listen?", [note(params)])
     return figure
 
 
 def _name(params: Params, row: Any) -> str:
-    several = f"{dataset_title(params, row.dataset)} " if len(params.grid.datasets) > 1 else ""
+    several = f"{cut(dataset_title(params, row.dataset), 20)} " if len(params.grid.datasets) > 1 else ""
     return style.short(f"{several}{case_title(params, row.dataset, row.case)}{' *' * row.control}")
 
 
 def _frame(ax: Axes, label: str, names: list[str]) -> None:
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), names, linespacing=1.05)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlim(left=0)
     ax.set_xlabel(label)

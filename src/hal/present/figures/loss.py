@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from hal.departures import note
 from hal.errors import UserError
+from hal.outputs import Drawing
 from hal.params import Params
 from hal.present.figures import style
 from hal.settings import BASELINE
@@ -32,27 +33,33 @@ class _Case:
     faults: list[str]
 
     @property
+    def fewer(self) -> bool:
+        """Whether it is drawn of fewer than planned."""
+        return len(self.losses) < len(self.cells)
+
+    @property
     def count(self) -> str:
+        """How many cells are drawn, and why no more."""
         n, planned = len(self.losses), len(self.cells)
-        if n == planned:
-            return f"n = {n}"
         states = Counter(cell.state for cell in self.cells if not cell.ok)
         why = ", ".join(f"{k} {state}" for state, k in states.items()) or "curves broken"
         return f"n = {n} of {planned} ({why})"
 
 
-def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
-    """A panel for every case: the mean over its seeds as a line, from lowest to highest seed as a band.
+def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], columns: int) -> Figure:
+    """A panel for every case of the drawing: the mean over its seeds as a line, from lowest to highest seed as a band.
 
     Args:
         params: the experiment.
-        dataset: its name.
+        drawing: the data set, and which of its cases.
         results: the data set's cells; those that are not ok are counted, not drawn.
+        columns: of panels.
     """
+    dataset = drawing.dataset
     cases = {case: _read(select(results, dataset, case)) for case in params.cases(dataset)}
     baseline = cases[BASELINE]
-    names = params.cases(dataset)[1:] or [BASELINE]
-    figure, axes = style.panels(len(names), height=1.75, share=True)
+    names = drawing.cases or (BASELINE,)
+    figure, axes = style.panels(len(names), height=1.75, share=True, columns=columns)
     limits, above = _limits([case.losses for case in cases.values()])
     epochs = params.cell(dataset, BASELINE, params.grid.seeds[0]).train.epochs
     for ax, name in zip(axes, names, strict=True):
@@ -69,33 +76,27 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
         _draw_case(ax, baseline, _COLOURS["baseline"])
         if name != BASELINE:
             _draw_case(ax, case, _COLOURS["with superclass"])
-        counts = case.count if name == BASELINE else f"{case.count}\nbaseline {baseline.count}"
+        ax.patch.set_gid(_values({BASELINE: baseline, case_title(params, dataset, name): case}))
+        fewer = [f"{who}{some.count}" for who, some in (("", case), ("baseline ", baseline)) if some.fewer]
         colour = style.FAINT if len(case.losses) else style.WARNING
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        ax.text(
-            0.99,
-            0.97,
-            counts,
-            transform=ax.transAxes,
-            ha="right",
-            va="top",
-            fontsize=7,
-            color=colour,
-            bbox=box,
-        )
-    for ax in axes[-2:]:
+        at: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "va": "top", "bbox": box}
+        if fewer:
+            ax.text(0.99, 0.97, "\n".join(dict.fromkeys(fewer)), fontsize=7, color=colour, **at)
+    for ax in axes[-columns:]:
         ax.set_xlabel("epoch")
-    for ax in axes[::2]:
+    for ax in axes[::columns]:
         ax.set_ylabel("loss (nats)")
     lines = [
         Line2D([], [], color=colour, linestyle=dash, label=f"{who}, {what}")
         for who, colour in _COLOURS.items()
         for dash, what in _LOSSES.values()
     ]
-    figure.legend(handles=lines, loc="outside lower center", ncols=2, handlelength=2.6)
+    figure.legend(handles=lines, loc="outside lower center", ncols=columns, handlelength=2.6)
     remarks = [note(params, dataset), *(fault for case in cases.values() for fault in case.faults)]
     remarks += [f"{above} values lie above the axis"] if above else []
-    style.head(figure, f"{dataset_title(params, dataset)}: loss after each epoch", remarks)
+    title = f"{dataset_title(params, dataset)}: loss after each epoch, n = {len(params.grid.seeds)}"
+    style.head(figure, title + drawing.of_pages, remarks)
     return figure
 
 
@@ -108,6 +109,17 @@ def _read(cells: Sequence[CellResult]) -> _Case:
             except UserError as error:
                 faults.append(str(error))
     return _Case(np.stack(losses) if losses else np.empty((0, 0, len(_LOSSES))), cells, faults)
+
+
+def _values(cases: dict[str, _Case]) -> str:
+    """What a page shows where the pointer is: a text whose tabs stand for numbers, then the numbers of every epoch."""
+    drawn = {name: case.losses.mean(axis=0) for name, case in cases.items() if len(case.losses)}
+    if not drawn:
+        return "no finished cell"
+    text = "\n".join(["epoch \t: training, test loss", *(f"{name}: \t, \t" for name in drawn)])
+    table = np.column_stack(list(drawn.values()))
+    rows = (" ".join(f"{value:.3g}" for value in row) for row in table)
+    return f"{text}\n\n" + "\n".join(f"{epoch} {row}" for epoch, row in enumerate(rows, start=1))
 
 
 def _draw_case(ax: Axes, case: _Case, colour: str) -> None:

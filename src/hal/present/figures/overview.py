@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,14 @@ from matplotlib.lines import Line2D
 from hal.departures import note
 from hal.params import Params
 from hal.present.figures import style
+from hal.present.numbers import interval, number, with_deviation
 from hal.settings import BASELINE
 from hal.study.grid import CellResult, select
-from hal.study.resampling import mean_interval, moments
+from hal.study.resampling import Interval, mean_interval, moments
 from hal.titles import case_title, dataset_title
 
-ROW = 0.24  # inches a case
+ROW = 0.26  # inches a case
+MOST = 16  # cases that a panel holds
 OURS, THEIRS = -0.14, 0.18  # where in its row (downwards, in rows) something is drawn
 
 
@@ -56,14 +59,14 @@ def panels(
         rows = table2[table2["dataset"] == dataset].set_index("case")
         for case in [BASELINE, *params.groupings(dataset)]:
             seeds = [r.record["test_error"] for r in select(results, dataset, case) if r.ok]
-            interval = mean_interval(moments(seeds))
+            found = mean_interval(moments(seeds))
             shown.setdefault(dataset_title(params, dataset), []).append(
                 Row(
                     title=case_title(params, dataset, case),
                     seeds=tuple(seeds),
                     mean=rows["mean"][case],
-                    low=interval.low,
-                    high=interval.high,
+                    low=found.low,
+                    high=found.high,
                     paper=rows["paper_mean"][case],
                     paper_sd=rows["paper_sd"][case],
                     masked=masked.get((dataset, case), math.nan),
@@ -80,15 +83,10 @@ def draw(params: Params, panels: dict[str, list[Row]], columns: int) -> Figure:
         panels: as `panels` gives them.
         columns: 1 for a journal's column or a phone.
     """
-    columns = min(columns, len(panels))
-    width = (
-        style.COLUMN
-        if columns == 1 and len(panels) > 1
-        else style.WIDTH
-        if columns > 1
-        else style.COLUMN * 1.25
-    )
-    grid = [list(panels.items())[i : i + columns] for i in range(0, len(panels), columns)]
+    width = style.WIDTH if columns > 1 else style.COLUMN
+    parts = [part for title, rows in panels.items() for part in _parts(title, rows)]
+    columns = min(columns, len(parts))
+    grid = [parts[i : i + columns] for i in range(0, len(parts), columns)]
     heights = [max(len(rows) for _, rows in line) * ROW + 0.62 for line in grid]
     figure = Figure(figsize=(width, sum(heights) + 0.6))
     axes = figure.subplots(len(grid), columns, squeeze=False, height_ratios=heights)
@@ -101,9 +99,20 @@ def draw(params: Params, panels: dict[str, list[Row]], columns: int) -> Figure:
     figure.legend(
         handles=handles, loc="outside lower left", ncols=columns, handlelength=1.8, columnspacing=1.4
     )
-    remarks = dict.fromkeys(note(params, dataset) for dataset in params.grid.datasets)
-    style.head(figure, "Test errors", list(remarks), wrap=92 if columns > 1 else 56)
+    style.head(figure, "Test errors", [note(params)])
     return figure
+
+
+def _parts(title: str, rows: list[Row]) -> list[tuple[str, list[Row]]]:
+    """A data set's panels: several alike, each with the baseline on top, where one would be too high."""
+    baseline, *cases = rows
+    n = max(1, math.ceil(len(cases) / MOST))
+    each = max(1, math.ceil(len(cases) / n))
+    parts = [[baseline, *cases[i : i + each]] for i in range(0, len(cases), each)] or [rows]
+    return [
+        (f"{title} ({i} of {len(parts)})" if len(parts) > 1 else title, part)
+        for i, part in enumerate(parts, 1)
+    ]
 
 
 def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
@@ -111,23 +120,28 @@ def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
         colour = style.BASELINE if y == 0 else style.HAL
         at = y + OURS
         seeds = np.array(row.seeds, dtype=float)
-        ax.plot(
-            seeds, np.full(len(seeds), at), "o", color=colour, alpha=0.35, markersize=3, markeredgewidth=0
-        )
+        dot: dict[str, Any] = {"color": colour, "markeredgewidth": 0}
+        each = ", ".join(f"{seed:.2f}" for seed in row.seeds)
+        tip = f"seeds: {each} %"
+        ax.plot(seeds, np.full(len(seeds), at), "o", alpha=0.35, markersize=3, gid=tip, **dot)
         if not math.isnan(row.low):
             ax.plot([row.low, row.high], [at, at], color=colour, linewidth=1.4)
-        ax.plot([row.mean], [at], "o", color=colour, markersize=4.5, markeredgewidth=0)
+        known = f" {interval(Interval(row.low, row.high))}" if not math.isnan(row.low) else ""
+        tip = f"{row.title}: {number(row.mean)}{known} %, n = {len(row.seeds)}"
+        ax.plot([row.mean], [at], "o", markersize=4.5, gid=tip, **dot)
         if not math.isnan(row.paper):
             spread = 0 if math.isnan(row.paper_sd) else row.paper_sd
             below = y + THEIRS
             ax.plot(
                 [row.paper - spread, row.paper + spread], [below, below], color=style.PAPER, linewidth=0.9
             )
-            ax.plot([row.paper], [below], "D", color=style.PAPER, markersize=3.2, markeredgewidth=0)
+            tip = f"{row.title}, the paper: {with_deviation(row.paper, row.paper_sd)} %"
+            ax.plot([row.paper], [below], "D", color=style.PAPER, markersize=3.2, markeredgewidth=0, gid=tip)
         if not math.isnan(row.masked):
-            ax.plot([row.masked] * 2, [y - 0.42, y + 0.3], color=style.MASKED, linewidth=1.8)
-    ax.set_title(title)
-    ax.set_yticks(range(len(rows)), [style.short(row.title, 26) for row in rows])
+            tip = f"{row.title}, baseline masked: {row.masked:.2f} %"
+            ax.plot([row.masked] * 2, [y - 0.42, y + 0.3], color=style.MASKED, linewidth=1.8, gid=tip)
+    ax.set_title(style.short(title))
+    ax.set_yticks(range(len(rows)), [style.short(row.title, 26) for row in rows], linespacing=1.05)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlim(left=0)
     ax.set_xlabel("test error (%)")

@@ -1,6 +1,5 @@
 """Figures 3, 5 and 7: auxiliary scores of all training images by superclass, every class apart."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,35 +11,41 @@ from scipy.ndimage import gaussian_filter1d
 
 from hal.departures import note
 from hal.errors import UserError
+from hal.outputs import Drawing
 from hal.params import Params
 from hal.present.figures import style
+from hal.present.numbers import cut, widths
 from hal.study.grid import CellResult, scores, select, summary
 from hal.titles import case_title, dataset_title, superclass_names
 
 _TAIL = 0.001  # the share of scores at either end that may not stretch the axis
-_BINS = 160
+_BINS = 100
 _ROW = 0.155  # inches a class takes, or less where there are many
 _HIGHEST = 9.0  # inches a panel may take
 _TOP = 3  # rows that the superclasses' densities take
 
 
-def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
-    """A panel for every case: on top the scores of each superclass as a density, below them those of each class.
+def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], columns: int) -> Figure:
+    """A panel for every case of the drawing: on top the scores of each superclass as a density, below them those of each class.
 
     Args:
         params: the experiment.
-        dataset: its name.
+        drawing: the data set, and which of its cases.
         results: the data set's cells; of each case the first that is ok is shown.
+        columns: of panels.
     """
-    cases, n_classes = params.datasets[dataset].cases, len(params.datasets[dataset].classes)
-    rows = _TOP + n_classes + max((len(case.superclasses) for case in cases.values()), default=0)
+    dataset, cases = drawing.dataset, drawing.cases
+    entry = params.datasets[dataset]
+    rows = _TOP + len(entry.classes) + max((len(entry.cases[case].superclasses) for case in cases), default=0)
     row = min(_ROW, _HIGHEST / rows)
-    figure, axes = style.panels(max(1, len(cases)), height=0.5 + row * rows, share=False)
+    figure, axes = style.panels(max(1, len(cases)), 0.5 + row * rows, share=False, columns=columns)
+    labels = [cut(name, 16) for name in entry.classes]
+    room = 38 - max(map(widths, labels))  # letters: the classes' names stand beside a panel
     if not cases:
         style.say(axes[0], "the baseline has no auxiliary scores")
     remarks = [note(params, dataset)]
     for ax, name in zip(axes, cases, strict=False):
-        ax.set_title(style.panel_title(case_title(params, dataset, name)))
+        ax.set_title(style.short(case_title(params, dataset, name), room))
         cells = select(results, dataset, name)
         shown = next((cell for cell in cells if cell.ok), None)
         if shown is None:
@@ -58,13 +63,16 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
         if finite.empty:
             style.say(ax, "no finite score")
         else:
-            _draw_case(ax, params, shown, finite, font=min(7.5, 0.9 * 72 * row))
-    style.head(figure, f"{dataset_title(params, dataset)}: auxiliary scores of all training images", remarks)
+            _draw_case(ax, params, shown, finite, labels, room, min(7.5, 0.9 * 72 * row))
+    title = f"{dataset_title(params, dataset)}: auxiliary scores of all training images"
+    style.head(figure, title + drawing.of_pages, remarks)
     return figure
 
 
-def _draw_case(ax: Axes, params: Params, cell: CellResult, table: pd.DataFrame, font: float) -> None:
-    """One panel from finite scores. The vertical axis counts rows, downwards."""
+def _draw_case(
+    ax: Axes, params: Params, cell: CellResult, table: pd.DataFrame, labels: list[str], room: int, font: float
+) -> None:
+    """One panel from finite scores, with the classes' `labels`, and `room` letters for superclasses. The vertical axis counts rows, downwards."""
     dataset, case, seed = cell.cell.dataset, cell.cell.case, cell.cell.seed
     low, high = _limits(table["score"].to_numpy(dtype=float))
     outside = int((~table["score"].between(low, high)).sum())
@@ -79,10 +87,17 @@ def _draw_case(ax: Axes, params: Params, cell: CellResult, table: pd.DataFrame, 
         colour = style.COLOURS[j % len(style.COLOURS)]
         _draw_density(ax, edges, scale * densities[j], _TOP, colour)
         ax.plot([0, 0], [y + 0.15, y + 1 + len(classes)], color=colour, lw=4, solid_capstyle="butt", **beside)
-        name = textwrap.shorten(names[j], 30, placeholder=" …")
-        ax.text(0.02, y + 0.55, name, va="center", fontweight="bold", fontsize=font, **beside)
+        ax.text(
+            0.02,
+            y + 0.55,
+            cut(names[j], min(26, room)),
+            va="center",
+            fontweight="bold",
+            fontsize=font,
+            **beside,
+        )
         for middle, label in enumerate(classes, start=1):
-            ticks[y + middle + 0.5] = params.datasets[dataset].classes[label]
+            ticks[y + middle + 0.5] = labels[label]
             _draw_violin(
                 ax, edges, table["score"][table["label"] == label].to_numpy(), y + middle + 0.5, colour
             )

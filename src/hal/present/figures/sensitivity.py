@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from hal.departures import note
-from hal.outputs import families
+from hal.outputs import Drawing, families
 from hal.params import Params
 from hal.present.figures import style
 from hal.settings import BASELINE
@@ -17,17 +17,19 @@ from hal.study.sensitivity import variant_title
 from hal.titles import case_title, dataset_title
 
 
-def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
+def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], columns: int) -> Figure:
     """A panel a case: a row a variant, a dot a seed, a bar at the mean; the baseline in black in every panel.
 
     Args:
         params: the experiment.
-        dataset: the one whose variants are shown.
+        drawing: the data set whose variants are shown, and which of its cases.
         results: all cells of the grid.
+        columns: of panels.
     """
+    dataset = drawing.dataset
     members = families(params)[dataset]
-    cases = params.cases(dataset)[1:] or [BASELINE]
-    figure, axes = style.panels(len(cases), height=0.45 + 0.24 * len(members), share=True)
+    cases = drawing.cases or (BASELINE,)
+    figure, axes = style.panels(len(cases), 0.45 + 0.26 * len(members), share=True, columns=columns)
     rows = np.arange(len(members))[::-1]
     errors = [r.record["test_error"] for r in results if r.ok and r.cell.dataset in members]
     # The right quarter of the axis is left to the seeds that have no error.
@@ -49,7 +51,8 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
                         markersize=4,
                         markeredgewidth=0,
                     )
-                    ax.plot(np.mean(errors), y, "|", color=colour, markersize=7, markeredgewidth=1.4)
+                    tip = f"{name}: {np.mean(errors):.2f} % (n = {len(errors)})"
+                    ax.plot(np.mean(errors), y, "|", color=colour, markersize=7, markeredgewidth=1.4, gid=tip)
                 for k, state in enumerate(r.state for r in cells if not r.ok):
                     sign = "×" if state == "diverged" else "?"
                     where: dict[str, Any] = {
@@ -58,7 +61,9 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
                         "va": "center",
                     }
                     ax.text(1 - 0.045 * k, y, sign, color=style.WARNING, fontsize=6.5, **where)
-        ax.set_yticks(rows, [style.panel_title(variant_title(params, member)) for member in members])
+        ax.set_yticks(
+            rows, [style.short(variant_title(params, member), 26) for member in members], linespacing=1.05
+        )
         ax.set(xscale="log", xlim=limits, ylim=(-0.6, len(rows) - 0.4))
         ax.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]))
         ax.xaxis.set_major_formatter("{x:g}")
@@ -67,12 +72,13 @@ def draw(params: Params, dataset: str, results: Sequence[CellResult]) -> Figure:
         ax.axhline(rows[0] - 0.5, color=style.FAINT, linewidth=0.5)
         ax.grid(axis="x")
         ax.spines[["top", "right"]].set_visible(False)
-    for ax in axes[-2:]:
+    for ax in axes[-columns:]:
         ax.set_xlabel("test error (percent)")
     remarks = [
         note(params, dataset),
         "Black: the baseline; blue: with superclass. A dot is a seed, a bar the mean of those that count; "
         "× diverged, ? not there.",
     ]
-    style.head(figure, f"{dataset_title(params, dataset)}: one assumption varied at a time", remarks)
+    title = f"{dataset_title(params, dataset)}: one assumption varied at a time"
+    style.head(figure, title + drawing.of_pages, remarks)
     return figure

@@ -8,22 +8,24 @@ from matplotlib.ticker import MaxNLocator
 from hal.departures import note
 from hal.params import Params
 from hal.present.figures import style
-from hal.present.numbers import interval, number
+from hal.present.numbers import cut, interval, number
 from hal.study.resampling import Interval
 from hal.titles import dataset_title
 
 _MARKERS = "os^Dv"
 
 
-def draw(params: Params, table: pd.DataFrame, correlation: pd.DataFrame) -> Figure:
+def draw(params: Params, table: pd.DataFrame, correlation: pd.DataFrame, columns: int) -> Figure:
     """A point for each data set and case: separability of its scores against what it takes off the baseline's error.
 
     Args:
         params: the experiment.
         table: `study.separability.pairs`.
         correlation: `study.separability.predicts`.
+        columns: 1 sets one panel below the other.
     """
-    figure, (left, right) = style.panels(2, height=2.3, share=False)
+    figure, (left, right) = style.panels(2, height=2.3, share=False, columns=columns)
+    remarks = [note(params)]
     if len(table) < 4:
         style.say(left, f"{len(table)} pairs of a data set and a case; a rank correlation needs at least 4")
         right.set_axis_off()
@@ -38,15 +40,14 @@ def draw(params: Params, table: pd.DataFrame, correlation: pd.DataFrame) -> Figu
             "1 − overlap of the scores",
             rho.loc[("split", "percent")],
         )
-        left.set_ylabel("error reduction (% of baseline's)")
+        for ax in [left, right] if columns == 1 else [left]:
+            ax.set_ylabel("error reduction (% of baseline's)")
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    remarks = dict.fromkeys(note(params, dataset) for dataset in params.grid.datasets)
-    style.head(
-        figure,
-        f"Separability and error reduction: {len(table)} pairs of a data set and a case",
-        list(remarks),
-    )
+        figure.legend(handles, labels, loc="outside lower center", ncols=3 if columns > 1 else 1)
+        for ax, x in ((left, table["auc"]), (right, 1 - table["overlap"])):
+            remarks += style.name_points(figure, ax, x, table["percent"], table["case"])
+    title = f"Separability and error reduction of {len(table)} cases"
+    style.head(figure, title, list(dict.fromkeys(remarks)))
     return figure
 
 
@@ -59,12 +60,11 @@ def _draw_points(
             x[mine],
             table["percent"][mine],
             _MARKERS[i % len(_MARKERS)],
-            color=style.COLOURS[i % len(style.COLOURS)],
+            color=style.HAL,
+            markerfacecolor=style.HAL if i % 2 == 0 else "none",
             markersize=5,
-            label=dataset_title(params, dataset),
+            label=cut(dataset_title(params, dataset), 24),
         )
-    for at, height, case in zip(x, table["percent"], table["case"], strict=True):
-        ax.annotate(case, (at, height), (3, 3), textcoords="offset points", fontsize=6.5, color=style.FAINT)
     ax.axhline(0, color=style.FAINT, linewidth=0.6, zorder=0)
     ax.margins(x=0.2, y=0.12)
     ax.xaxis.set_major_locator(MaxNLocator(5))

@@ -2,18 +2,28 @@
 
 import contextlib
 import functools
+import io
+import logging
 import textwrap
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager, get_font
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from hal.files import write_atomically
+from hal.params import Params
+from hal.present.figures.svg import compact
+from hal.present.numbers import cut, widths
+from hal.titles import case_title, dataset_title, superclass_names
 
 # Okabe and Ito's colours, told apart by colour-blind readers; their yellow is left out: too faint on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -33,8 +43,9 @@ PAGE_COLOURS = {
 WIDTH = 5.4  # inches: a page's column
 COLUMN = 3.31  # a journal's column, 8.4 cm: where type below 6 points is not read
 
+FONT = "DejaVu Sans"  # comes with matplotlib, so every machine draws the same
+
 _STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
     "font.size": 8,
     "axes.titlesize": 8.5,
     "axes.labelsize": 8,
@@ -67,46 +78,167 @@ _STYLE = {
 
 
 @contextlib.contextmanager
-def applied() -> Iterator[None]:
-    """The style, for the figures drawn inside."""
-    style: Any = {**sns.axes_style("ticks"), **_STYLE, "backend": "agg"}
-    with mpl.rc_context():
+def applied(params: Params) -> Iterator[None]:
+    """The style, for the figures of params drawn inside."""
+    fonts = [FONT, *_fallbacks(_letters(params))]
+    style: Any = {**sns.axes_style("ticks"), **_STYLE, "font.family": fonts, "backend": "agg"}
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # `head` says it where it is read
+        logging.getLogger("matplotlib.font_manager").setLevel(
+            logging.ERROR
+        )  # of a fallback without bold type
         mpl.rcdefaults()  # nobody's own matplotlibrc has a part in it
         mpl.rcParams.update(style)
         yield
 
 
-def panels(n: int, height: float, share: bool) -> tuple[Figure, list[Axes]]:
-    """A figure with `n` panels, at most two in a row, each `height` inches high; `share` gives all the same axes."""
-    columns = min(2, n)
+def _letters(params: Params) -> frozenset[str]:
+    """Those of all names that a figure may show."""
+    names = []
+    for dataset in params.grid.datasets:
+        names += [dataset_title(params, dataset), *params.datasets[dataset].classes]
+        for case in params.datasets[dataset].cases:
+            names += [case_title(params, dataset, case), *superclass_names(params, dataset, case)]
+    return frozenset("".join(names))
+
+
+@functools.cache
+def _fallbacks(letters: frozenset[str]) -> list[str]:
+    """Fonts of this machine that have what matplotlib's own lacks, as few as their order by name gives."""
+    lacking, names = set(map(ord, letters)) - _glyphs(FONT), []
+    plain = {font.name for font in fontManager.ttflist if (font.style, font.weight) == ("normal", 400)}
+    for name in sorted(plain):
+        if found := lacking & _glyphs(name) if lacking else set():
+            names.append(name)
+            lacking -= found
+    return names
+
+
+@functools.cache
+def _glyphs(font: str) -> frozenset[int]:
+    """The code points that a font has; coloured pictures, which PDF cannot take, are none."""
+    if "emoji" in font.lower():
+        return frozenset()
+    try:
+        return frozenset(get_font(fontManager.findfont(font, fallback_to_default=False)).get_charmap())
+    except (OSError, RuntimeError, ValueError):  # a font that is gone since, or one that FreeType cannot read
+        return frozenset()
+
+
+def panels(n: int, height: float, share: bool, columns: int = 2) -> tuple[Figure, list[Axes]]:
+    """A figure with `n` panels, at most `columns` in a row, each `height` inches high; `share` gives all the same axes."""
+    width = WIDTH if columns > 1 else COLUMN
+    columns = min(columns, n)
     rows = -(-n // columns)
-    figure = Figure(figsize=(WIDTH, rows * height + 0.75))
+    figure = Figure(figsize=(width, rows * height + 0.75))
     axes = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False).flat
     for ax in axes[n:]:
         ax.set_axis_off()
     return figure, list(axes[:n])
 
 
-def head(figure: Figure, title: str, remarks: Sequence[str], wrap: int = 92) -> None:
+def head(figure: Figure, title: str, remarks: Sequence[str]) -> None:
     """Above the panels the figure's title and, each on lines of its own, what a reader must know of it."""
-    lines = [line for remark in remarks if remark for line in textwrap.wrap(remark, wrap)]
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the panels are laid out; what comes above them shall not move them
-    at: dict[str, Any] = {"transform": figure.transFigure, "ha": "left", "va": "bottom"}
-    above = 0.03 + 10.5 / 72 * np.array([0, len(lines) + 0.3])  # inches
+    settle(figure)
+    note = _lines(figure, [*remarks, *_without_glyphs(figure)], 17)
+    at: dict[str, Any] = {"transform": figure.transFigure, "ha": "left", "va": "bottom", "linespacing": 1.3}
+    above = 0.03 + 10.5 / 72 * np.array([0, len(note) + 0.3])  # inches
     note_at, title_at = 1 + above / figure.get_figheight()
-    figure.text(0.01, note_at, "\n".join(lines), color=WARNING, fontsize=7.5, linespacing=1.3, **at)
-    figure.text(0.01, title_at, title, color=INK, fontsize=9.5, fontweight="bold", **at)
+    figure.text(0.01, note_at, "\n".join(note), color=WARNING, fontsize=7.5, **at)
+    figure.text(
+        0.01,
+        title_at,
+        "\n".join(_lines(figure, [title], 12)),
+        color=INK,
+        fontsize=9.5,
+        fontweight="bold",
+        **at,
+    )
+
+
+def _lines(figure: Figure, texts: Iterable[str], letters: int) -> list[str]:
+    """The texts in lines as wide as the figure, of so many letters an inch."""
+    return [line for text in texts if text for line in wrapped(text, int(letters * figure.get_figwidth()))]
+
+
+def settle(figure: Figure) -> None:
+    """Lay the panels out and keep them there: what is added afterwards shall not move them."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
+def _without_glyphs(figure: Figure) -> list[str]:
+    shown = {
+        character for text in figure.findobj(Text) for character in text.get_text() if character.isprintable()
+    }
+    there = frozenset().union(*map(_glyphs, mpl.rcParams["font.family"]))
+    lacking = sorted(f"U+{ord(character):04X}" for character in shown if ord(character) not in there)
+    return (
+        [f"no font of this machine has {', '.join(lacking)}: PDF and PNG show boxes there"] if lacking else []
+    )
+
+
+def wrapped(text: str, width: int, most: int | None = None) -> list[str]:
+    """The text in lines at most `width` letters wide, and no more than `most`; what is cut off stands in the caption."""
+    broad = widths(text) > 1.2 * len(text)  # Chinese, say: nothing but signs that are two letters wide
+    return textwrap.wrap(text, width // 2 if broad else width, max_lines=most, placeholder=" …")
 
 
 def panel_title(text: str) -> str:
     """At most two lines, as wide as a panel."""
-    return "\n".join(textwrap.wrap(text, 38, max_lines=2, placeholder=" …"))
+    return "\n".join(wrapped(text, 38, 2))
 
 
 def short(text: str, width: int = 30) -> str:
-    """At most two lines, for a row's name; what is cut off stands in the table."""
-    return "\n".join(textwrap.wrap(text, width, max_lines=2, placeholder=" …"))
+    """At most two lines, for a row's name."""
+    return "\n".join(wrapped(text, width, 2))
+
+
+# Where a point's name may stand, in points from it: close by, then further off.
+_PLACES = [
+    (r * x, r * y)
+    for r in (4, 9, 16, 24)
+    for x, y in ((1, 1), (1, -1), (-1, 1), (-1, -1), (1.4, 0), (-1.4, 0), (0, 1.4), (0, -1.4))
+]
+
+
+def name_points(
+    figure: Figure, ax: Axes, xs: Iterable[float], ys: Iterable[float], names: Iterable[str]
+) -> list[str]:
+    """Write each point's name beside it where nothing else stands; returns a remark if some names had no room.
+
+    The panels are laid out for it: whatever else may move them comes before.
+    """
+    settle(figure)
+    points = list(zip(xs, ys, names, strict=True))
+    places = ax.transData.transform([(x, y) for x, y, _ in points])
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in places]
+    left_out = 0
+    for x, y, name in points:
+        for dx, dy in _PLACES:
+            text = ax.annotate(
+                cut(name, 16),
+                (x, y),
+                (dx, dy),
+                textcoords="offset points",
+                ha="left" if dx > 0 else "right" if dx < 0 else "center",
+                va="bottom" if dy > 0 else "top" if dy < 0 else "center",
+                fontsize=6.5,
+                color=FAINT,
+                arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2}
+                if max(abs(dx), abs(dy)) > 6
+                else None,
+            )
+            text.get_window_extent()  # puts it in its place; the box of the text alone, without its line, comes after
+            box = Text.get_window_extent(text)
+            if ax.bbox.containsx(box.x0) and ax.bbox.containsx(box.x1) and not any(map(box.overlaps, taken)):
+                taken.append(box)
+                break
+            text.remove()
+        else:
+            left_out += 1
+    return [f"{left_out} of {len(points)} points have no room for their name"] if left_out else []
 
 
 def say(ax: Axes, text: str) -> None:
@@ -117,15 +249,25 @@ def say(ax: Axes, text: str) -> None:
 
 
 def save(figure: Figure, paths: Sequence[Path]) -> list[Path]:
-    """Write the figure to every path, whole or not at all, with no date inside."""
+    """Write the figure to every path, whole or not at all, with no date inside.
+
+    What an artist has as its gid is what a page shows where the pointer is on it: `data-tip` in the SVG.
+    """
+    tips = []
+    for i, artist in enumerate(figure.findobj(lambda artist: artist.get_gid() is not None)):
+        tips.append(str(artist.get_gid()))
+        artist.set_gid(f"tip-{i}")
     for path in paths:
         suffix = path.suffix[1:]
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[suffix]
-        options: dict[str, Any] = {
-            "format": suffix,
-            "metadata": metadata,
-            "bbox_inches": "tight",
-            "pad_inches": 0.05,
-        }
-        write_atomically(path, functools.partial(figure.savefig, **options))
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=suffix, metadata=metadata, bbox_inches="tight", pad_inches=0.05)
+        content = drawn.getvalue()
+        if suffix == "svg":
+            content = compact(content.decode(), tips).encode()
+        write_atomically(path, functools.partial(_write, content))
     return list(paths)
+
+
+def _write(content: bytes, file: BinaryIO) -> None:
+    file.write(content)

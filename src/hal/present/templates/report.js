@@ -83,17 +83,23 @@
     (table.closest(".scroll") ?? table).before(label);
   }
 
-  // The values of a curve where the pointer is.
+  // What a point is of; over a panel of curves, their values where the pointer is: the numbers of one line take the tabs' places.
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.hidden = true;
   document.body.append(tip);
   for (const mark of all("svg [data-tip]")) {
-    mark.addEventListener("pointermove", (event) => {
-      tip.textContent = mark.dataset.tip;
-      tip.style.left = `${event.pageX + 12}px`;
-      tip.style.top = `${event.pageY + 12}px`;
+    const [text, numbers] = mark.dataset.tip.split("\n\n");
+    const lines = numbers?.split("\n");
+    for (const moved of ["pointerenter", "pointermove"]) mark.addEventListener(moved, (event) => {
+      const box = mark.getBoundingClientRect();
+      const part = Math.floor((event.clientX - box.left) / box.width * (lines?.length ?? 0));
+      const values = lines?.[Math.min(Math.max(part, 0), lines.length - 1)].split(" ");
+      tip.textContent = values ? text.replaceAll("\t", () => values.shift()) : text;
       tip.hidden = false;
+      const left = Math.min(event.clientX + 12, document.documentElement.clientWidth - tip.offsetWidth - 4);
+      tip.style.left = `${left + scrollX}px`;
+      tip.style.top = `${event.pageY + 14}px`;
     });
     mark.addEventListener("pointerleave", () => { tip.hidden = true; });
   }
