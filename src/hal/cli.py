@@ -89,6 +89,11 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_status)
 
     command = commands.add_parser(
+        "doctor", help="look whether this machine has what a run needs: a line each, ok or what to do"
+    )
+    command.set_defaults(run=_doctor)
+
+    command = commands.add_parser(
         "verify", help="compare the files of finished cells with the sums in their cell.json"
     )
     command.add_argument("--cells", action="store_true", help="only these, not what was drawn from them")
@@ -190,6 +195,17 @@ def _status(params: Params, arguments: argparse.Namespace) -> None:
         grid_status.watch(lambda: load_grid(params))
     else:
         print(grid_status.report(load_grid(params)))
+
+
+def _doctor(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.doctor import checks
+
+    wrong = []
+    for check in checks(params):
+        print(f"{check.state:5}  {check.subject}: {check.says}", flush=True)
+        wrong += [check.subject] if check.state == "wrong" else []
+    if wrong:
+        raise UserError(f"to be put right before a run: {', '.join(wrong)}")
 
 
 def _verify(params: Params, arguments: argparse.Namespace) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import requests
+
 from hal import locks
 from hal.data.download import MirrorDownError, NotHadError, download, say
 from hal.data.sources import RawFile, Source
@@ -73,6 +75,27 @@ def fetch(source: Source, folder: Path, mirrors: Sequence[str] = ()) -> dict[str
     if form is None:
         raise UserError(_nothing_worked(source, origin, answers, servers))
     return {file: origin[file] for file in form}
+
+
+def answering(source: Source, mirrors: Sequence[str], timeout_s: float) -> str | None:
+    """The first mirror, or official server, that has a file of the source, without fetching it; None if none answers.
+
+    Args:
+        source: the files.
+        mirrors: folders or URLs, as `fetch` takes them.
+        timeout_s: how long to wait for each.
+    """
+    official, _ = _official(source)
+    for mirror in [*_mirrors(source, mirrors), *official]:
+        place = next(iter(mirror.locations.values()))
+        if "://" not in place:
+            if Path(place).expanduser().is_file():
+                return mirror.name
+            continue
+        with contextlib.suppress(requests.RequestException, ValueError):
+            if requests.head(place, timeout=timeout_s, allow_redirects=True).ok:
+                return mirror.name
+    return None
 
 
 def _locked(folder: Path) -> contextlib.AbstractContextManager[bool]:

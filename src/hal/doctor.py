@@ -1,0 +1,222 @@
+"""Whether this machine has what a run needs: a line each, ok or what to do."""
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from hal import locks
+from hal.data.fetch import VARIABLE, answering
+from hal.data.sources import SOURCES
+from hal.errors import UserError
+from hal.params import Cell, Params
+from hal.study.grid import load_grid
+
+LOCK_FILE = Path("requirements.lock")
+_TIMEOUT_S = 3
+_PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)", re.MULTILINE)
+_IMAGES = {  # training and test images of each source
+    "mnist": 70_000,
+    "svhn": 99_289,
+    "cifar10": 60_000,
+    "cifar100": 60_000,
+    "digits": 1_797,
+}
+_PER_IMAGE = 20  # bytes of a cell's predictions, u and scores, compressed (measured on MNIST's case 4: 18.8)
+_WEIGHTS = 1_500_000  # bytes of the larger network's
+
+State = Literal["ok", "note", "wrong"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One line: `wrong` keeps a run from ending well, a `note` is worth knowing."""
+
+    state: State
+    subject: str
+    says: str
+
+
+def checks(params: Params) -> Iterator[Check]:
+    """Look at everything, the slowest last."""
+    yield _python()
+    yield _packages()
+    yield from _devices(params)
+    yield _disk(params)
+    yield _locks(params)
+    yield _tex()
+    yield _dvc()
+    yield _slurm()
+    for dataset in params.grid.datasets:
+        yield _data(params, dataset)
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    if tuple(map(int, version.split(".")[:2])) < (3, 11):
+        return Check("wrong", "Python", f"{version}; 3.11 or newer is needed")
+    return Check("ok", "Python", version)
+
+
+def _packages() -> Check:
+    """Whether the packages here are those of requirements.lock; a package for other systems alone is not missed."""
+    if not LOCK_FILE.exists():
+        return Check("note", "packages", f"no {LOCK_FILE} here to compare with")
+    pinned: dict[str, set[str]] = {}  # several versions of a package, each for other versions of Python
+    for name, version in _PINNED.findall(LOCK_FILE.read_text(encoding="utf-8")):
+        pinned.setdefault(name, set()).add(version)
+    others, lacking = [], []
+    for name, versions in pinned.items():
+        try:
+            installed = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            lacking.append(name)
+            continue
+        if installed.partition("+")[0] not in versions:
+            others.append(f"{name} {installed} (pinned: {', '.join(sorted(versions))})")
+    needed = {"torch", "numpy", "pandas", "scipy", "matplotlib", "snakemake"} & set(lacking)
+    if needed:
+        return Check("wrong", "packages", f"{', '.join(sorted(needed))} missing; `make install` brings all")
+    if others:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        return Check("note", "packages", f"other than in {LOCK_FILE}: {', '.join(others[:5])}{more}")
+    return Check("ok", "packages", f"as {LOCK_FILE} pins them")
+
+
+def _devices(params: Params) -> Iterator[Check]:
+    import torch
+
+    built = f"PyTorch {torch.__version__}"
+    gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    for i, gpu in enumerate(gpus):
+        driver = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "-i", str(i))
+        yield Check(
+            "ok",
+            "GPU",
+            f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, driver {driver or 'unknown'}; {built}",
+        )
+    if gpus:
+        return
+    seen = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    if seen:
+        yield Check(
+            "wrong",
+            "GPU",
+            f"{seen} is there, but {built} finds none: another driver or another build of PyTorch",
+        )
+    elif params.runtime.device == "cuda":
+        yield Check("wrong", "GPU", f"runtime.device is cuda, but there is none ({built})")
+    else:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        yield Check(
+            "note",
+            "GPU",
+            f"none: this run trains on {cores} CPU cores ({built}); `hal plan` says for how long",
+        )
+
+
+def _disk(params: Params) -> Check:
+    root = Path(params.root or ".").resolve()
+    while not root.exists():
+        root = root.parent
+    free = shutil.disk_usage(root).free
+    to_come = [result.cell for result in load_grid(params) if result.state not in ("ok", "diverged")]
+    need = sum(_bytes(params, cell) for cell in to_come)
+    raw = (SOURCES[params.datasets[name].source] for name in _unprepared(params))
+    need += sum(2 * file.size for source in raw for form in source.forms[:1] for file in form.values())
+    said = f"{free / 2**30:.1f} GiB free in {root}, about {need / 2**30:.1f} GiB needed by data and {len(to_come)} cells to come"
+    return Check("wrong" if free < need else "ok", "disk", said)
+
+
+def _unprepared(params: Params) -> list[str]:
+    """The data sets of the grid whose raw files are still to be fetched."""
+    return [
+        name
+        for name in params.grid.datasets
+        if params.datasets[name].source != "npz" and not params.path("data", f"{name}.npz").exists()
+    ]
+
+
+def _bytes(params: Params, cell: Cell) -> int:
+    return _IMAGES.get(params.datasets[cell.dataset].source, 100_000) * _PER_IMAGE + _WEIGHTS
+
+
+def _locks(params: Params) -> Check:
+    path = params.path(".doctor.lock")
+    try:
+        lock = locks.acquire(path)
+    except UserError as error:
+        return Check("wrong", "locks", str(error))
+    if lock is None:
+        return Check("note", "locks", f"{path} is held by another process")
+    kernels = Path(lock.lock_file) == path
+    lock.release()
+    for left in (path, Path(lock.lock_file)):
+        left.unlink(missing_ok=True)
+    if kernels:
+        return Check("ok", "locks", "the file system has the kernel's locks")
+    return Check(
+        "note",
+        "locks",
+        "the file system has no kernel locks: files that name their process stand in for them",
+    )
+
+
+def _tex() -> Check:
+    if shutil.which("latexmk"):
+        return Check("ok", "TeX", "latexmk is there")
+    return Check(
+        "note",
+        "TeX",
+        "no latexmk: the report is HTML and .tex, without a PDF (Debian: latexmk texlive-latex-extra)",
+    )
+
+
+def _dvc() -> Check:
+    said = _output("dvc", "remote", "list")
+    if said is None:
+        return Check("note", "DVC", "no dvc, or no DVC repository here; only `dvc` commands need it")
+    name, _, where = " ".join(said.split()[:2]).partition(" ")
+    if where and "://" not in where and not Path(where).exists():
+        return Check("note", "DVC", f"the remote {name} is {where}, which `dvc push` will make")
+    return Check("ok", "DVC", f"remote {name or 'none'} {where}".rstrip())
+
+
+def _slurm() -> Check:
+    if shutil.which("sbatch"):
+        return Check("ok", "Slurm", f"{_output('sbatch', '--version') or 'sbatch'}")
+    return Check("ok", "Slurm", "none, and none is needed on one machine")
+
+
+def _data(params: Params, dataset: str) -> Check:
+    entry = params.datasets[dataset]
+    if params.path("data", f"{dataset}.npz").exists():
+        return Check("ok", dataset, "is prepared")
+    if entry.source == "npz":
+        there = Path(str(entry.path)).is_file()
+        return Check("ok" if there else "wrong", dataset, f"{entry.path}{'' if there else ': no such file'}")
+    source = SOURCES[entry.source]
+    if not source.forms:
+        return Check("ok", dataset, "needs no file")
+    mirror = answering(source, [*map(str, [params.path("data", "raw")]), *params.data.mirrors], _TIMEOUT_S)
+    if mirror is None:
+        return Check(
+            "wrong",
+            dataset,
+            f"no mirror and no official server answers; put its files into FOLDER/{source.name}/ and set {VARIABLE}=FOLDER",
+        )
+    return Check("ok", dataset, f"to be had from {mirror}")
+
+
+def _output(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip().split("\n")[0] or None

@@ -1,0 +1,105 @@
+"""What this machine has, and what to do where it lacks something."""
+
+import errno
+from collections import namedtuple
+
+import filelock
+import pytest
+
+from hal import doctor
+from hal.cli import main
+from tests.made_up import made_up_params
+
+GRID = "grid: {{datasets: [{}]}}\ndata: {{mirrors: [{}]}}"
+
+
+def params_of(tmp_path, dataset="digits", mirror="nowhere"):
+    return made_up_params(tmp_path, GRID.format(dataset, mirror))
+
+
+def said(params, subject):
+    found = [check for check in doctor.checks(params) if check.subject == subject]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    monkeypatch.setattr(doctor, "_TIMEOUT_S", 0.001)
+    monkeypatch.delenv("HAL_DATA_MIRROR", raising=False)
+
+
+def test_a_machine_that_has_all_is_told_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "_packages", lambda: doctor.Check("ok", "packages", "all"))
+    params_of(tmp_path)
+    assert main(["--overlay", str(tmp_path / "overlay.yaml"), "doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "ok     digits: needs no file" in out
+    assert "wrong" not in out
+    assert not list(tmp_path.glob(".doctor*"))
+
+
+def test_packages_are_held_against_the_lock_file(tmp_path, monkeypatch):
+    lock = tmp_path / "requirements.lock"
+    monkeypatch.setattr(doctor, "LOCK_FILE", lock)
+    assert said(params_of(tmp_path), "packages").state == "note"
+    lock.write_text("pytest==0.1 ; python_version < '3.12' \\\n    --hash=sha256:aa\nno-such-package==1.0\n")
+    check = said(params_of(tmp_path), "packages")
+    assert check.state == "note"
+    assert check.says == f"other than in {lock}: pytest {pytest.__version__} (pinned: 0.1)"
+    lock.write_text(f"pytest==0.1\npytest=={pytest.__version__}\n")
+    assert said(params_of(tmp_path), "packages").state == "ok"
+    lock.write_text("torch==2.13.0\nsnakemake==9.27.1\n")
+    monkeypatch.setattr(
+        doctor.importlib.metadata,
+        "version",
+        lambda name: (_ for _ in ()).throw(doctor.importlib.metadata.PackageNotFoundError),
+    )
+    check = said(params_of(tmp_path), "packages")
+    assert (check.state, check.says) == ("wrong", "snakemake, torch missing; `make install` brings all")
+
+
+def test_a_data_set_is_sought_where_it_would_be_fetched(tmp_path):
+    check = said(params_of(tmp_path, "mnist", tmp_path / "mirror"), "mnist")
+    assert check.state == "wrong"
+    assert "set HAL_DATA_MIRROR=FOLDER" in check.says
+    (tmp_path / "mirror/mnist").mkdir(parents=True)
+    (tmp_path / "mirror/mnist/train-images-idx3-ubyte.gz").touch()
+    assert (
+        said(params_of(tmp_path, "mnist", tmp_path / "mirror"), "mnist").says
+        == f"to be had from {tmp_path}/mirror"
+    )
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/mnist.npz").touch()
+    assert said(params_of(tmp_path, "mnist"), "mnist").says == "is prepared"
+
+
+def test_too_full_a_disk_is_wrong(tmp_path, monkeypatch):
+    """25 cells of MNIST with 70,000 images of 20 bytes and 1.5 MB of weights, and twice the 11.6 MB of its files: 96 MB."""
+    usage = namedtuple("usage", "free")
+    params = params_of(tmp_path, "mnist")
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage(90_000_000))
+    check = said(params, "disk")
+    assert check.state == "wrong"
+    assert "about 0.1 GiB needed by data and 25 cells to come" in check.says
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage(120_000_000))
+    assert said(params, "disk").state == "ok"
+
+
+def test_a_file_system_without_locks_is_noted(tmp_path, monkeypatch):
+    def refuse(self):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(filelock.FileLock, "_acquire", refuse)
+    assert said(params_of(tmp_path), "locks").state == "note"
+    assert not list(tmp_path.glob(".doctor*"))
+
+
+def test_a_gpu_that_pytorch_does_not_find_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr(
+        doctor, "_output", lambda *command: "NVIDIA H100" if command[0] == "nvidia-smi" else None
+    )
+    check = said(params_of(tmp_path), "GPU")
+    assert check.state == "wrong"
+    assert "NVIDIA H100 is there, but PyTorch" in check.says
