@@ -20,7 +20,7 @@ from hal.study.grid import load_grid
 
 LOCK_FILE = Path("requirements.lock")
 _TIMEOUT_S = 3
-_PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)", re.MULTILINE)
+_PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
 _IMAGES = {  # training and test images of each source
     "mnist": 70_000,
     "svhn": 99_289,
