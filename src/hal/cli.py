@@ -89,6 +89,13 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_status)
 
     command = commands.add_parser(
+        "plan",
+        help="what the grid will cost on this machine, by a few measured steps; which cells come first, and what they decide",
+    )
+    command.add_argument("--hours", type=float, metavar="H", help="what can be done in that time")
+    command.set_defaults(run=_plan)
+
+    command = commands.add_parser(
         "doctor", help="look whether this machine has what a run needs: a line each, ok or what to do"
     )
     command.set_defaults(run=_doctor)
@@ -195,6 +202,13 @@ def _status(params: Params, arguments: argparse.Namespace) -> None:
         grid_status.watch(lambda: load_grid(params))
     else:
         print(grid_status.report(load_grid(params)))
+
+
+def _plan(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.plan import lines
+    from hal.study.grid import load_grid
+
+    print("\n".join(lines(params, load_grid(params), arguments.hours)))
 
 
 def _doctor(params: Params, arguments: argparse.Namespace) -> None:

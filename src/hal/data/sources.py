@@ -26,6 +26,8 @@ class Source:
         official: gives one mapping (file name -> URL) a server, in the order to try them.
         arrays_sha256: `Images.sha256()` of the decoded arrays, where it has been measured.
         torchvision: the folder below a root of torchvision's in which it keeps these files.
+        images: how many there are to train and to test with.
+        shape: of one, (H, W, C).
     """
 
     name: str
@@ -33,6 +35,8 @@ class Source:
     official: Callable[[], list[dict[str, str]]] = list
     arrays_sha256: str | None = None
     torchvision: str = ""
+    images: tuple[int, int] = (0, 0)
+    shape: tuple[int, int, int] = (0, 0, 0)
 
 
 def _torchvision() -> ModuleType:
@@ -129,20 +133,29 @@ SOURCES = {
         forms=(_MNIST,),
         official=_mnist_urls,
         arrays_sha256="bcfefabb806fd8dafafc004330fbb92fcd195e016a90ae613af7c3dd8409fb32",
+        images=(60_000, 10_000),
+        shape=(28, 28, 1),
     ),
-    "svhn": Source("svhn", forms=(_SVHN,), official=_svhn_urls),
+    "svhn": Source("svhn", forms=(_SVHN,), official=_svhn_urls, images=(73_257, 26_032), shape=(32, 32, 3)),
     "cifar10": Source(
         "cifar10",
         forms=(_CIFAR10_ARCHIVE, _CIFAR10_BINARY),
         official=_cifar10_urls,
         arrays_sha256="87fc51ae5aa45d08a1c78a86eb032a5e1e7789cd0b5833a48cf43312578185c6",
+        images=(50_000, 10_000),
+        shape=(32, 32, 3),
     ),
     "cifar100": Source(
         "cifar100",
         forms=(_CIFAR100_ARCHIVE, _CIFAR100_BINARY_ARCHIVE, _CIFAR100_BINARY),
         official=_cifar100_urls,
+        images=(50_000, 10_000),
+        shape=(32, 32, 3),
     ),
     "digits": Source(
-        "digits", arrays_sha256="4a1abb85fbb01a34b12b063cc60f4a27df3c6c6a53002a181f1dd505bf9a5679"
+        "digits",
+        arrays_sha256="4a1abb85fbb01a34b12b063cc60f4a27df3c6c6a53002a181f1dd505bf9a5679",
+        images=(1_437, 360),
+        shape=(8, 8, 1),
     ),
 }
