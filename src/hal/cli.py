@@ -113,6 +113,21 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--cells", type=int, default=2, metavar="N", help="how many (default: 2)")
     command.set_defaults(run=_audit)
 
+    command = commands.add_parser(
+        "compare", help="two runs beside each other: cell by cell, network by network, claim by claim"
+    )
+    run_is = "a run's folder, which holds its results/, or a git revision: REV, or REV:FOLDER"
+    command.add_argument("a", metavar="A", help=run_is)
+    command.add_argument("b", metavar="B", help="the other one")
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="write CSVs and a page there, too")
+    command.set_defaults(run=_compare)
+
+    command = commands.add_parser(
+        "merge", help="bring cells trained elsewhere into this grid; nothing is replaced"
+    )
+    command.add_argument("others", nargs="+", type=Path, metavar="FOLDER", help="the root of another run")
+    command.set_defaults(run=_merge)
+
     command = commands.add_parser("controls", help="measure what the hint is worth, from the cells there are")
     command.add_argument("datasets", nargs="*", metavar="DATASET", help="none: all of the grid")
     command.set_defaults(run=_controls)
@@ -244,6 +259,24 @@ def _audit(params: Params, arguments: argparse.Namespace) -> None:
     print(summary(params, arguments.cells))
     if differ:
         raise UserError(f"{', '.join(differ)}: not what training gives")
+
+
+def _compare(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.present import comparison
+    from hal.revisions import run_folder
+
+    with run_folder(arguments.a) as a, run_folder(arguments.b) as b:
+        tables, document = comparison.build(a, b, (arguments.a, arguments.b))
+        print(comparison.text(document))
+        for path in comparison.write(arguments.out, tables, document) if arguments.out else []:
+            print(path)
+
+
+def _merge(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.merge import merge
+
+    said = merge(params, arguments.others)
+    print("\n".join([*said, f"{len(said)} cells were brought together; `hal status` shows the grid"]))
 
 
 def _controls(params: Params, arguments: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from hal.departures import PARAMS
 from hal.files import write_text
 from hal.params import Params
 from hal.present import latex, report
-from hal.present.blocks import Column
+from hal.present.blocks import Column, Document
 from hal.present.inline_svg import inline
 from hal.present.latex import Tex
 
@@ -33,9 +33,14 @@ def render(params: Params, overlays: Sequence[Path | str] = (), path: Path = PAR
     document = report.build(params, overlays, path)
     folder = params.path("report")
     html, tex = folder / "report.html", folder / "report.tex"
-    write_text(html, _html().get_template("report.html.j2").render(d=document))
+    write_text(html, page(document))
     write_text(tex, _tex(folder).get_template("report.tex.j2").render(d=document))
     return [html, tex]
+
+
+def page(document: Document) -> str:
+    """The document as one HTML page."""
+    return _html().get_template("report.html.j2").render(d=document)
 
 
 def _html() -> jinja2.Environment:

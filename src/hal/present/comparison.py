@@ -1,0 +1,135 @@
+"""Two runs beside each other, for people: tables in the terminal, CSVs and a page like the report's."""
+
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from hal.files import write_text
+from hal.present import markdown
+from hal.present.blocks import Column, Document, Heading, Items, Prose, Table, columns, grouped, plain
+from hal.present.numbers import interval, number, probability, signed, with_deviation
+from hal.present.render import page
+from hal.study import two_runs
+from hal.study.resampling import Interval
+
+
+def build(a: Path, b: Path, names: tuple[str, str]) -> tuple[dict[str, pd.DataFrame], Document]:
+    """The tables of `study.two_runs` by name, and the page that shows them.
+
+    Args:
+        a: the folder that holds a run's `results/`.
+        b: another run's.
+        names: what the user calls them.
+
+    Raises:
+        UserError: a run has no finished cell, or one that cannot be read.
+    """
+    cells = two_runs.cells(a, b)
+    tables = {"cells": cells, "networks": two_runs.networks(cells), "claims": two_runs.claims(a, b)}
+    blocks = [
+        Items(tuple(summary(tables, names)), lead=True),
+        Heading("networks", "Network by network"),
+        _networks(tables["networks"]),
+        Heading("claims", "Claim by claim"),
+        *(
+            [_claims(tables["claims"])]
+            if len(tables["claims"])
+            else [Prose("At least one of the two has no verdicts; `hal study` computes them.")]
+        ),
+        Heading("cells", "Cell by cell"),
+        _cells(cells),
+    ]
+    document = Document(
+        title=f"Two runs compared: A = {names[0]}, B = {names[1]}",
+        authors="",
+        blocks=tuple(blocks),
+        footer="Written by `hal compare`.",
+    )
+    return tables, document
+
+
+def text(document: Document) -> str:
+    """The summary and the tables of networks and claims, for a terminal; cells are in the files."""
+    shown = [block for block in document.blocks if isinstance(block, Table) and block.id != "cells-table"]
+    (first, *_) = document.blocks
+    assert isinstance(first, Items)
+    return "\n".join([*first.items, "", *map(markdown.table, shown)])
+
+
+def write(folder: Path, tables: dict[str, pd.DataFrame], document: Document) -> list[Path]:
+    """Write a CSV a table and compare.html into the folder; return their paths."""
+    paths = []
+    for name, table in tables.items():
+        paths.append(folder / f"{name}.csv")
+        write_text(paths[-1], table.to_csv(index=False, lineterminator="\n"))
+    paths.append(folder / "compare.html")
+    write_text(paths[-1], page(document))
+    return paths
+
+
+def summary(tables: dict[str, pd.DataFrame], names: tuple[str, str]) -> list[str]:
+    """What agrees and what does not, in a few sentences."""
+    counts = Counter(tables["cells"]["agreement"])
+    lines = [f"A is {names[0]}, B is {names[1]}."]
+    lines.append(f"{len(tables['cells'])} cells: {', '.join(f'{n} {what}' for what, n in counts.items())}.")
+    for settings in dict.fromkeys(tables["cells"].query("agreement == 'other settings'")["notes"]):
+        lines.append(f"Other settings: {settings}.")
+    compared = tables["networks"].dropna(subset=["p"])
+    apart = compared[compared["p_holm"] < 0.05]
+    lines.append(
+        f"Test errors differ in {len(apart)} of {len(compared)} networks that have several seeds in both (Welch's test, Holm, 5 %)"
+        + (
+            f": {', '.join(f'{r.dataset}/{r.case} by {signed(r.difference)} points' for r in apart.itertuples())}"
+            if len(apart)
+            else ""
+        )
+        + "."
+    )
+    changed = tables["claims"].query("a_verdict != b_verdict")
+    if len(tables["claims"]):
+        lines.append(
+            f"{len(changed)} of {len(tables['claims'])} verdicts differ"
+            + (f": {', '.join(changed['id'])}" if len(changed) else "")
+            + "."
+        )
+    return lines
+
+
+def _networks(networks: pd.DataFrame) -> Table:
+    rows = []
+    for r in networks.itertuples():
+        cells = (
+            *(str(r.a_n), with_deviation(r.a_mean, r.a_sd), str(r.b_n), with_deviation(r.b_mean, r.b_sd)),
+            *(signed(r.difference), interval(Interval(r.low, r.high), sign=True), probability(r.p_holm)),
+        )
+        rows.append((r.dataset, (r.case, *cells)))
+    headings = columns("Case", "n of A", "A (%)", "n of B", "B (%)", "B − A", "Welch 95 %", "p (Holm)")
+    caption = (
+        "Test error in percent: mean ± sample standard deviation over n seeds, and the difference in points."
+    )
+    return Table("networks-table", "Networks", caption, headings, grouped(rows), wide=True)
+
+
+def _claims(claims: pd.DataFrame) -> Table:
+    head = (Column("The paper says", "name", 3.0), Column("A", "text"), Column("B", "text"))
+    rows = [(r.says, r.a_verdict, r.b_verdict) for r in claims.itertuples()]
+    return Table("claims-table", "Verdicts", "Each run's own verdict.", head, plain(rows))
+
+
+def _cells(cells: pd.DataFrame) -> Table:
+    head = (
+        Column("Cell", "name", 1.5),
+        *(Column(name) for name in ("A (%)", "B (%)", "B − A")),
+        Column("Agreement", "text"),
+        Column("Notes", "text", 2.0),
+    )
+    rows = [
+        (
+            f"{r.dataset}/{r.case}/seed{r.seed}",
+            *(number(r.a_error), number(r.b_error), signed(r.difference), r.agreement, r.notes),
+        )
+        for r in cells.itertuples()
+    ]
+    caption = "Test errors after the last epoch. Same bytes: all files of the cell are equal."
+    return Table("cells-table", "Cells", caption, head, plain(rows), wide=True, long=True)

@@ -1,0 +1,116 @@
+"""Two runs beside each other: cell by cell, network by network, claim by claim. From their files alone, whatever their settings."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hal import sums
+from hal.cell_files import faults, read_record
+from hal.errors import UserError
+from hal.study.grid import differences
+from hal.study.resampling import holm, moments, welch_interval, welch_p
+
+MADE_WITH = ("device", "torch", "code", "cpu_threads", "deterministic")
+_KEY = ["dataset", "case", "seed"]
+
+
+def cells(a: Path, b: Path) -> pd.DataFrame:
+    """A row for every cell that either run has finished.
+
+    Args:
+        a: the folder that holds a run's `results/`.
+        b: another run's.
+
+    Columns: dataset, case, seed; a_error, b_error (percent; NaN where it diverged or is not there), difference (b minus a);
+    agreement: `same bytes`, `other bytes` (under the same settings), `other settings`, `only in A` or `only in B`; notes
+    (which settings differ, what it was made with, what diverged).
+
+    Raises:
+        UserError: a run has no finished cell, or a cell.json cannot be read.
+    """
+    first, second = _records(a), _records(b)
+    rows = []
+    for key in sorted({*first, *second}, key=lambda key: list({**first, **second}).index(key)):
+        one, other = first.get(key), second.get(key)
+        row: dict[str, Any] = dict(zip(_KEY, key, strict=True))
+        row |= {"a_error": _error(one), "b_error": _error(other)}
+        row["difference"] = row["b_error"] - row["a_error"]
+        rows.append(row | _agreement(one, other))
+    return pd.DataFrame(rows)
+
+
+def networks(cells: pd.DataFrame) -> pd.DataFrame:
+    """A row for every data set and case: n, mean and sample deviation in either run, and their difference.
+
+    Columns: dataset, case; a_n, a_mean, a_sd, b_n, b_mean, b_sd; difference (b minus a, points), low and high (Welch, 95 %), p and
+    p_holm (corrected for all rows).
+    """
+    rows = []
+    for (dataset, case), mine in cells.groupby(["dataset", "case"], sort=False):
+        a, b = (moments(mine[f"{side}_error"].dropna()) for side in "ab")
+        interval = welch_interval(b, a)
+        rows.append(
+            {"dataset": dataset, "case": case, "a_n": a.n, "a_mean": a.mean, "a_sd": a.sd}
+            | {"b_n": b.n, "b_mean": b.mean, "b_sd": b.sd, "difference": b.mean - a.mean}
+            | {"low": interval.low, "high": interval.high, "p": welch_p(b, a)}
+        )
+    table = pd.DataFrame(rows)
+    return table.assign(p_holm=holm(table["p"].to_numpy()))
+
+
+def claims(a: Path, b: Path) -> pd.DataFrame:
+    """A row for every claim that both runs judge: id, says, a_verdict, b_verdict.
+
+    No row where a run has no verdicts, or damaged ones.
+    """
+    one, other = _verdicts(a), _verdicts(b)
+    if one is None or other is None:
+        return pd.DataFrame(columns=["id", "says", "a_verdict", "b_verdict"])
+    one = one.rename(columns={"verdict": "a_verdict"})
+    other = other.rename(columns={"verdict": "b_verdict"})
+    return one.merge(other.drop(columns="says"), on="id")
+
+
+def _records(run: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
+    found = {}
+    for path in sorted(run.glob("results/*/*/seed*/cell.json")):
+        try:
+            record = read_record(path)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); `hal verify` says more") from None
+        if wrong := faults(record):
+            raise UserError(f"{path}: {wrong}")
+        found[record["dataset"], record["case"], record["seed"]] = record
+    if not found:
+        raise UserError(f"{run}: no finished cell in its results/; name a run's folder, or a git revision")
+    return found
+
+
+def _error(record: dict[str, Any] | None) -> float:
+    return float("nan") if record is None or record["status"] != "ok" else record["test_error"]
+
+
+def _agreement(a: dict[str, Any] | None, b: dict[str, Any] | None) -> dict[str, str]:
+    if a is None or b is None:
+        return {"agreement": "only in B" if a is None else "only in A", "notes": ""}
+    diverged = [f"diverged in {side}" for side, record in (("A", a), ("B", b)) if record["status"] != "ok"]
+    if a["hash"] != b["hash"]:
+        changed = differences(b["settings"], a["settings"]) or ["the mathematics"]
+        return {"agreement": "other settings", "notes": "; ".join(diverged + changed)}
+    if a.get("files") and a.get("files") == b.get("files"):
+        return {"agreement": "same bytes", "notes": "; ".join(diverged)}
+    made = [
+        f"{key} {b['provenance'].get(key)}, not {a['provenance'].get(key)}"
+        for key in MADE_WITH
+        if a["provenance"].get(key) != b["provenance"].get(key)
+    ]
+    return {"agreement": "other bytes", "notes": "; ".join(diverged + made)}
+
+
+def _verdicts(run: Path) -> pd.DataFrame | None:
+    try:
+        sums.check(run / "results/verdicts.csv", run / "results/study.sha256")
+        return pd.read_csv(run / "results/verdicts.csv", keep_default_na=False)[["id", "says", "verdict"]]
+    except (OSError, ValueError, KeyError):
+        return None

@@ -1,0 +1,209 @@
+"""Two runs compared, and cells of several sites brought together."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from hal.cli import main
+from hal.errors import UserError
+from hal.files import sha256_of
+from hal.merge import merge
+from hal.present import comparison
+from hal.revisions import run_folder
+from hal.study import controls, run, two_runs
+from hal.study.grid import load_grid
+from tests.made_up import change_record, made_up_params, make_up_grid
+
+GRID = "grid: {datasets: [mnist], seeds: [0, 1, 2]}\ntrain: {epochs: 4}"
+
+
+@pytest.fixture
+def two(tmp_path):
+    """The same made-up run twice."""
+    made = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        made.append(made_up_params(tmp_path / name, GRID))
+    make_up_grid(made[0], images=100)
+    with_sums(made[0])
+    shutil.copytree(
+        tmp_path / "a", tmp_path / "b", dirs_exist_ok=True, ignore=shutil.ignore_patterns("overlay.yaml")
+    )
+    return made
+
+
+def roots(two):
+    return [params.path() for params in two]
+
+
+def with_sums(params):
+    """Made-up cells have no sums of their files."""
+    for cell in params.cells():
+        folders = (params.path("results", cell.name), params.path("checkpoints", cell.name))
+        files = [file for folder in folders for file in sorted(folder.iterdir()) if file.name != "cell.json"]
+        change_record(params, cell.name, files={file.name: sha256_of(file) for file in files})
+
+
+def test_the_same_run_is_the_same(two):
+    cells = two_runs.cells(*roots(two))
+    assert len(cells) == 15
+    assert set(cells["agreement"]) == {"same bytes"}
+    assert (cells["difference"] == 0).all()
+    networks = two_runs.networks(cells)
+    assert (networks[["a_n", "b_n"]] == 3).all(axis=None)
+    assert (networks["difference"] == 0).all()
+
+
+def test_each_kind_of_difference_is_named(two):
+    a, b = two
+    change_record(b, "mnist/case1/seed0", files={"curves.csv": "other"}, test_error=7.0)
+    made = json.loads(b.path("results/mnist/case1/seed0/cell.json").read_text())["provenance"]
+    change_record(b, "mnist/case1/seed0", provenance=made | {"device": "another card"})
+    settings = json.loads(b.path("results/mnist/case2/seed0/cell.json").read_text())["settings"]
+    settings["train"]["epochs"] = 8
+    change_record(b, "mnist/case2/seed0", settings=settings, hash="0" * 16)
+    change_record(b, "mnist/case3/seed1", status="diverged", diverged_at_step=3, files={})
+    shutil.rmtree(a.path("results/mnist/baseline/seed2"))
+    shutil.rmtree(b.path("results/mnist/case4/seed2"))
+    cells = two_runs.cells(*roots(two)).set_index(["case", "seed"])
+    assert tuple(cells.loc[("case1", 0), ["agreement", "b_error"]]) == ("other bytes", 7.0)
+    assert cells.loc[("case1", 0), "notes"].startswith("device another card, not ")
+    assert tuple(cells.loc[("case2", 0), ["agreement", "notes"]]) == (
+        "other settings",
+        "train.epochs is 8, not 4",
+    )
+    assert "diverged in B" in cells.loc[("case3", 1), "notes"]
+    assert cells.loc[("baseline", 2), "agreement"] == "only in B"
+    assert cells.loc[("case4", 2), "agreement"] == "only in A"
+    networks = two_runs.networks(two_runs.cells(*roots(two))).set_index("case")
+    assert tuple(networks.loc["case3", ["a_n", "b_n"]]) == (3, 2)
+    assert tuple(networks.loc["baseline", ["a_n", "b_n"]]) == (2, 3)
+
+
+def test_a_difference_of_networks_has_welchs_interval(two):
+    """Errors 1, 2, 3 against 4, 5, 6: a difference of 3, t(0.975, 4) sqrt(2/3) = 2.267, p = 0.0213, times five for Holm."""
+    a, b = two
+    for params, first in ((a, 1.0), (b, 4.0)):
+        for seed in range(3):
+            change_record(params, f"mnist/case1/seed{seed}", test_error=first + seed)
+    networks = two_runs.networks(two_runs.cells(*roots(two))).set_index("case")
+    row = networks.loc["case1"]
+    assert row["difference"] == pytest.approx(3)
+    assert (row["low"], row["high"]) == pytest.approx((3 - 2.267, 3 + 2.267), abs=1e-3)
+    assert row["p"] == pytest.approx(0.02131, abs=1e-5)
+    assert row["p_holm"] == pytest.approx(5 * 0.02131, abs=1e-4)
+
+
+def test_the_command_says_it_and_writes_it_where_it_is_asked_to(two, tmp_path, capsys):
+    for params in two:
+        controls.write(params, "mnist")
+        run.write(params)
+    words = [*map(str, roots(two)), "--out", str(tmp_path / "out")]
+    assert main(["compare", *words]) == 0
+    said = capsys.readouterr().out
+    assert "15 cells: 15 same bytes." in said
+    assert "Test errors differ in 0 of" in said
+    assert "0 of" in said and "verdicts differ" in said  # noqa: PT018 (one sentence)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "cells.csv",
+        "claims.csv",
+        "compare.html",
+        "networks.csv",
+    ]
+    page = (tmp_path / "out/compare.html").read_text()
+    assert "Two runs compared" in page
+    assert "mnist/case4/seed2" in page
+
+
+def test_without_verdicts_the_rest_is_compared(two):
+    tables, document = comparison.build(*roots(two), ("a", "b"))
+    assert tables["claims"].empty
+    assert "`hal study` computes them" in str(document.blocks)
+
+
+def test_a_run_of_a_git_revision_is_taken_out_of_git(two, tmp_path, monkeypatch):
+    def git(*words):
+        subprocess.run(
+            ["git", "-c", "user.name=x", "-c", "user.email=x@y", *words],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+        )
+
+    git("init", "-q")
+    git("add", "a")
+    git("commit", "-qm", "a run")
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(tmp_path / "a")
+    with run_folder("HEAD:a") as then, run_folder("b") as now:
+        assert set(two_runs.cells(then, now)["agreement"]) == {"same bytes"}
+    with (
+        pytest.raises(UserError, match="nowhere: no folder with results/, and no git revision"),
+        run_folder("nowhere"),
+    ):
+        pass
+
+
+def test_a_folder_without_cells_is_named(two, tmp_path):
+    (tmp_path / "empty/results").mkdir(parents=True)
+    with pytest.raises(UserError, match="empty: no finished cell"):
+        two_runs.cells(tmp_path / "empty", two[0].path())
+
+
+def lose(params, *names):
+    for name in names:
+        for folder in ("results", "checkpoints"):
+            shutil.rmtree(params.path(folder, name))
+
+
+def test_cells_of_two_sites_become_one_grid_and_keep_where_they_were_made(two):
+    a, b = two
+    lose(a, "mnist/case1/seed0", "mnist/case1/seed1")
+    lose(b, "mnist/case2/seed0", "mnist/case1/seed1")
+    made = json.loads(b.path("results/mnist/case1/seed0/cell.json").read_text())["provenance"] | {
+        "device": "their card"
+    }
+    change_record(b, "mnist/case1/seed0", provenance=made)
+    said = merge(a, [b.path()])
+    assert [line.split(":")[0] for line in said] == ["mnist/case1/seed0"]
+    assert "made on their card" in said[0]
+    states = {r.cell.name: r for r in load_grid(a)}
+    assert states["mnist/case1/seed0"].ok
+    assert states["mnist/case1/seed0"].record["provenance"]["device"] == "their card"
+    assert states["mnist/case1/seed1"].state == "missing"
+    assert merge(a, [b.path()]) == []
+
+
+def test_what_is_finished_here_is_never_replaced_and_a_conflict_copies_nothing(two):
+    a, b = two
+    lose(a, "mnist/case1/seed0")
+    change_record(b, "mnist/baseline/seed0", files={"curves.csv": "0" * 64})
+    before = a.path("results/mnist/baseline/seed0/cell.json").read_bytes()
+    with pytest.raises(
+        UserError, match=r"mnist/baseline/seed0: finished in .* with other bytes; nothing was copied"
+    ):
+        merge(a, [b.path()])
+    assert a.path("results/mnist/baseline/seed0/cell.json").read_bytes() == before
+    assert not a.path("results/mnist/case1/seed0").exists()
+
+
+def test_a_cell_of_other_settings_data_or_a_damaged_one_is_not_taken(two, tmp_path):
+    a, b = two
+    (tmp_path / "c").mkdir()
+    longer = made_up_params(tmp_path / "c", GRID.replace("epochs: 4", "epochs: 5"))
+    assert merge(longer, [b.path()]) == []
+    lose(a, "mnist/case1/seed0")
+    change_record(b, "mnist/case1/seed0", files={"curves.csv": "0" * 64, "scores.npz": "0" * 64})
+    with pytest.raises(UserError, match=r"curves\.csv: not the file that cell\.json speaks of"):
+        merge(a, [b.path()])
+    shutil.copytree(
+        a.path("results/mnist/case1/seed1"), b.path("results/mnist/case1/seed0"), dirs_exist_ok=True
+    )
+    make_up_grid(b, images=100)
+    with_sums(b)
+    made = json.loads(b.path("results/mnist/case1/seed0/cell.json").read_text())["provenance"]
+    change_record(b, "mnist/case1/seed0", provenance=made | {"data_sha256": "0" * 64})
+    with pytest.raises(UserError, match="were trained on different data; nothing was copied"):
+        merge(a, [b.path()])
