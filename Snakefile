@@ -32,6 +32,9 @@ shell.prefix(dag.shell_function(sys.executable, SOURCE, OVERLAYS))  # `hal` belo
 dag.share_gpus(workflow, P)
 
 
+report: "docs/captions/workflow.rst"
+
+
 wildcard_constraints:
     dataset="|".join(P.datasets),
     seed="0|[1-9][0-9]*",
@@ -233,12 +236,7 @@ rule tables:
         dag.drawn_by(P, "study"),
         drawn("tables"),
     output:
-        dag.drawn_by(P, "tables")[:2],
-        report(
-            dag.drawn_by(P, "tables")[2:],
-            caption="docs/captions/tables.rst",
-            category="Tables",
-        ),
+        dag.drawn_by(P, "tables"),
     log:
         f"{ROOT}logs/tables.log",
     benchmark:
@@ -263,7 +261,12 @@ rule figure:
     output:
         multiext(f"{ROOT}figures/{{figure}}", ".pdf", ".png", ".sha256"),
         multiext(f"{ROOT}figures/{{figure}}-column", ".svg", ".pdf", ".png"),
-        report(f"{ROOT}figures/{{figure}}.svg", caption="docs/captions/figure.rst", category="Figures"),
+        report(
+            f"{ROOT}figures/{{figure}}.svg",
+            caption="docs/captions/figure.rst",
+            category="Figures",
+            labels=lambda w: dag.figure_labels(P, w.figure),
+        ),
     log:
         f"{ROOT}logs/figures/{{figure}}.log",
     benchmark:
@@ -273,6 +276,7 @@ rule figure:
         runtime=30,
     params:
         settings=current.settings_sum(P),
+        caption=lambda w: dag.figure_caption(P, w.figure),
     message:
         "figure {wildcards.figure}"
     shell:
@@ -286,7 +290,13 @@ rule report:
         ancient(dag.descriptions(P)),
         drawn("report"),
     output:
-        dag.drawn_by(P, "report"),
+        report(
+            dag.drawn_by(P, "report")[0],
+            caption="docs/captions/report.rst",
+            category="Report",
+            labels={"Page": "all tables and figures"},
+        ),
+        dag.drawn_by(P, "report")[1:],
     log:
         f"{ROOT}logs/report.log",
     benchmark:

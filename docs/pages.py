@@ -18,12 +18,13 @@ from hal.yaml12 import read_yaml
 
 ROOT = Path(__file__).parent.parent
 
-# Files of the repository that are pages of the site too.
+# Files of the repository that are pages of the site too, or pictures in one.
 COPIES = {
     "readme.md": "README.md",
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
     "benchmarks.md": "benchmarks/RESULTS.md",
+    "hint.svg": "src/hal/present/templates/hint.svg",
 }
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 

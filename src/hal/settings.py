@@ -170,6 +170,11 @@ class TrainSettings:
     weight_decay: Annotated[float, Range(0)]
     precision: Literal["float32", "tf32", "bfloat16"]
 
+    @property
+    def highest_lr(self) -> float:
+        """The highest learning rate that `train.schedule` reaches: `max_lr`, unless the warm-up is longer than the training."""
+        return self.max_lr * min(1, self.epochs / max(self.warmup_epochs, self.epochs))
+
 
 @dataclasses.dataclass(frozen=True)
 class AugmentSettings:

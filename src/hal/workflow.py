@@ -21,6 +21,7 @@ from hal.errors import UserError
 from hal.outputs import figure_files, figure_names, printed_files, study_files
 from hal.params import Cell, Params
 from hal.present import pdf
+from hal.titles import dataset_title
 
 
 def overlays(configfiles: Sequence[Path], config: Mapping[str, Any]) -> list[str]:
@@ -261,6 +262,22 @@ def figure_inputs(params: Params, figure: str) -> list[str]:
         params, "curves.csv" if kind == "loss" else "scores.npz", dataset, scored_only=kind != "loss"
     )
     return drawn + cell_files(params, "cell.json", dataset)
+
+
+def figure_labels(params: Params, figure: str) -> dict[str, str]:
+    """By what Snakemake's report lists a figure."""
+    from hal.present import captions  # pandas, which only this needs
+
+    drawing = figure_names(params)[figure]
+    of = dataset_title(params, drawing.dataset) if drawing.dataset else "all data sets"
+    return {"Figure": captions.numbers(params)[figure], "Shows": drawing.kind, "Of": of}
+
+
+def figure_caption(params: Params, figure: str) -> str:
+    """What stands under a figure in Snakemake's report, as reStructuredText."""
+    from hal.present import captions
+
+    return re.sub(r"([\\*`|_<>])", r"\\\1", captions.caption(params, figure_names(params)[figure]))
 
 
 def gpus(params: Params) -> int:

@@ -261,7 +261,7 @@ def test_the_page_is_made_for_screen_readers(demo):
         [a for a in page.attributes if a[:2] == ("table", "aria-labelledby")]
     )
     assert page.tags.count("th") == len([a for a in page.attributes if a[:2] == ("th", "scope")])
-    assert page.tags.count("figcaption") == page.tags.count("figure") == 7
+    assert page.tags.count("figcaption") == page.tags.count("figure") == 8
     assert all(
         len(label) > 60 for tag, name, label in page.attributes if (tag, name) == ("svg", "aria-label")
     )
@@ -408,6 +408,27 @@ def test_what_assumptions_are_worth_is_in_a_run_that_varies_them(tmp_path, demo)
     for text in (page.text, tex):
         assert "What the assumptions are worth" in text
         assert "slower" in text
+
+
+def test_what_a_hint_can_do_is_derived_with_its_picture(demo):
+    page, tex = build(demo)
+    assert "What a scalar hint can do" in page.text
+    for said in (
+        "at most one superclass has a small score",
+        "without b the logits are v times a positive number",
+    ):
+        assert said in page.text
+        assert said in tex
+    labels = [label for tag, name, label in page.attributes if (tag, name) == ("svg", "aria-label")]
+    assert any("the function h of u" in label for label in labels)
+
+
+def test_the_highest_learning_rate_stands_where_the_warmup_is(tmp_path):
+    overlay = "grid: {datasets: [digits, mnist], seeds: [0]}\ntrain: {epochs: 4}\ndatasets: {digits: {train: {warmup_epochs: 8}}}"
+    params = made_up_params(tmp_path, overlay)
+    make_up_grid(params, images=50)
+    row = next(row for row in rows(blocks(params, Table)["assumptions-table"]) if "warmup" in row["Setting"])
+    assert row["Assumed"].endswith("schedules reach: 0.5 (Digits (8×8)); 1 (MNIST).")
 
 
 def test_a_damaged_figure_is_not_taken_into_the_report(demo):

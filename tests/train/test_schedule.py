@@ -43,6 +43,14 @@ def test_however_short_a_run_its_warmup_ends_at_the_highest_rate(epochs):
     assert rates(11, epochs=epochs, warmup_epochs=2).max() == 1
 
 
+@pytest.mark.parametrize("steps", [1, 11])
+@pytest.mark.parametrize("cosine", ["step", "epoch"])
+@pytest.mark.parametrize(("epochs", "warmup"), [(3, 0), (3, 0.5), (3, 2.3), (3, 3), (3, 12), (20, 1)])
+def test_the_highest_rate_that_the_report_tells_is_the_schedules(steps, cosine, epochs, warmup):
+    settings = dataclasses.replace(PAPER, max_lr=0.7, cosine=cosine, epochs=epochs, warmup_epochs=warmup)
+    assert learning_rates(settings, steps).max() == pytest.approx(settings.highest_lr)
+
+
 def test_a_run_that_is_nothing_but_warmup_only_rises():
     assert np.allclose(rates(5, epochs=2, warmup_epochs=4).ravel(), np.arange(1, 11) / 20)
 

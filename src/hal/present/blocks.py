@@ -126,8 +126,9 @@ class Command:
 
 @dataclasses.dataclass(frozen=True)
 class Sketch:
-    """The paper's Figure 1, drawn by us."""
+    """A drawing of the template folder: `sketch`, the paper's Figure 1 drawn by us, or `hint`."""
 
+    name: str
     caption: str
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from hal.outputs import Drawing
+from hal.outputs import Drawing, figure_names
+from hal.paper import load_paper
 from hal.params import Params
 from hal.present.numbers import widths
 from hal.settings import BASELINE
@@ -41,6 +42,18 @@ OF_ALL = {
         "Spearman's rank correlation with its bootstrap 95 % interval over the points."
     ),
 }
+
+
+def numbers(params: Params) -> dict[str, str]:
+    """The number of each figure: the paper's, or A1, A2, ...; and which page it is."""
+    found: dict[str, str] = {}
+    extra = 0
+    for name, drawing in figure_names(params).items():
+        printed = load_paper().dataset(params, drawing.dataset) if drawing.dataset else None
+        of_paper = printed.figures.get(drawing.kind) if printed else None
+        extra += of_paper is None and drawing.page == 1
+        found[name] = f"{of_paper or f'A{extra}'}{drawing.of_pages}"
+    return found
 
 
 def caption(params: Params, drawing: Drawing) -> str:

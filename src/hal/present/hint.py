@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from hal.params import Params
-from hal.present.blocks import Table, columns, grouped
+from hal.present.blocks import Fold, Items, Prose, Sketch, Table, columns, grouped
 from hal.present.numbers import NONE, counted, interval, number, signed
 from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title
@@ -26,6 +26,30 @@ SPLIT = (
     "a class in it, which favours the superclass with the larger score; the mixture over all superclasses; the superclass "
     "that the baseline predicts. A case marked * is a control."
 )
+
+DERIVATION = (
+    "By equations 1 to 3 alone, for any weights: y are an image's features, u = W y the block's numbers, one a superclass, "
+    "V and b the output layer. Told superclass s, the score is a(s) = Σ |uⱼ − δⱼₛ| and the logits are a(s) v + b with v = V y."
+)
+STATEMENTS = (
+    "One line: the hint moves the logits along a v + b and nowhere else. It is one number, the same for all classes.",
+    "How far: a(s) = Σ |uⱼ| + h(uₛ) with h(u) = |u − 1| − |u|, which falls from 1 (u ≤ 0) to −1 (u ≥ 1). So two hints differ by at "
+    "most 2, and at most one superclass has a small score: a(s) + a(s′) ≥ 2.",
+    "Blind: where uₛ and uₛ′ are both ≤ 0, both ≥ 1, or equal, both hints give the same logits; strictly inside the first two regions "
+    "they give the same gradients too, so no step is taken because a hint would then help.",
+    "The bias listens: without b the logits are v times a positive number, and the class is the same whatever is told. With it the class "
+    "can change, but only to one that is largest somewhere on the line.",
+    "A mask is never worse on the same logits: it cannot make a right prediction wrong. What it still takes off HAL's error is the unused "
+    "hint; what is then left against the masked baseline is a difference of features.",
+    "Scores that split need not show a used hint: a score depends on the superclass told even if the features say nothing. Only where all "
+    "images are told the same do the features alone split them.",
+)
+PICTURE = "Left: h. Right: the logits of an image under two hints; where the line crosses a border between classes, the prediction flips."
+
+
+def derivation() -> Fold:
+    """What a scalar hint can do, in half a page; docs/hint.md has more words, and says which test proves each statement."""
+    return Fold("What a scalar hint can do", (Prose(DERIVATION), Items(STATEMENTS), Sketch("hint", PICTURE)))
 
 
 def tables(params: Params, hint: pd.DataFrame) -> list[Table]:

@@ -22,9 +22,14 @@ def inline(svg: str, name: str, label: str) -> str:
     """
     svg = _METADATA.sub("", _HEAD.sub("", svg))
     svg = _ID.sub(rf"\g<1>{name}-", svg.replace("xlink:href", "href"))
-    for colour, variable in PAGE_COLOURS.items():
-        svg = re.sub(re.escape(colour), f"var(--{variable})", svg, flags=re.IGNORECASE)
-    head, body = svg.split(">", 1)
+    head, body = recoloured(svg).split(">", 1)
     head = re.sub(r'\sxmlns(:xlink)?="[^"]*"|\sversion="[^"]*"', "", _SIZE.sub("", head))
     (width,) = _VIEW_BOX.findall(head)
     return f'{head} role="img" aria-label="{label}" style="max-width:{_LARGEST * float(width):.0f}px">{body}'.strip()
+
+
+def recoloured(svg: str) -> str:
+    """The drawing with the page's colours in place of those of `PAGE_COLOURS`."""
+    for colour, variable in PAGE_COLOURS.items():
+        svg = re.sub(re.escape(colour), f"var(--{variable})", svg, flags=re.IGNORECASE)
+    return svg

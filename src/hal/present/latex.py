@@ -7,6 +7,7 @@ from hal.present.blocks import Column, Table
 
 CODE = re.compile(r"`([^`]*)`")
 TOGETHER = re.compile(r" (?=±)|(?<=±) |(?<=[\d.],) (?=[+−\d])| (?=of \d)|(?<=of) (?=\d)")
+_PHRASE = re.compile(r"\[[^\[\]]{4,20}\]|\bn = \d|\d (?=%|points)|\d ± \d")
 _COLOURS = {"good": "good", "bad": "warning", "partial": "warning", "quiet": "quiet"}
 _NARROW = 9  # characters: a column of such numbers takes the width that it needs
 
@@ -67,13 +68,18 @@ def _escaped(character: str) -> str:
     return f"[U+{ord(character):04X}]"
 
 
+def unbroken(text: str) -> str:
+    """Prose whose intervals, deviations and units stay on one line."""
+    return _PHRASE.sub(lambda found: found[0].replace(" ", "\u00a0"), str(text))
+
+
 class Tex(str):
     """Text that is LaTeX already."""
 
 
 def prose(text: str) -> Tex:
     """Text whose parts in backticks are code."""
-    return Tex("".join(code(p) if i % 2 else escape(p) for i, p in enumerate(CODE.split(str(text)))))
+    return Tex("".join(code(p) if i % 2 else escape(p) for i, p in enumerate(CODE.split(unbroken(text)))))
 
 
 def code(text: str) -> Tex:

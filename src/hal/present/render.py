@@ -15,7 +15,7 @@ from hal.files import write_text
 from hal.params import Params
 from hal.present import latex, report
 from hal.present.blocks import Column, Document
-from hal.present.inline_svg import inline
+from hal.present.inline_svg import inline, recoloured
 from hal.present.latex import Tex
 
 
@@ -46,15 +46,21 @@ def page(document: Document) -> str:
 def _html() -> jinja2.Environment:
     environment = _environment(autoescape=True)
     environment.filters |= {
-        "prose": lambda text: Markup(latex.CODE.sub(r"<code>\1</code>", str(escape_html(text)))),
+        "prose": _html_prose,
         "entry": _html_entry,
         "inline": lambda path, name, label: Markup(
             inline(path.read_text(encoding="utf-8"), name, str(escape_html(label)))
         ),
+        "sketch": lambda name: Markup(recoloured(environment.get_template(f"{name}.svg").render())),
         "data_uri": lambda content: f"data:text/csv;base64,{base64.b64encode(content).decode()}",
         "mark": lambda text: getattr(text, "mark", ""),
     }
     return environment
+
+
+def _html_prose(text: str) -> Markup:
+    """Text whose parts in backticks are code."""
+    return Markup(latex.CODE.sub(r"<code>\1</code>", str(escape_html(latex.unbroken(text)))))
 
 
 def _html_entry(text: str, column: Column) -> Markup:
@@ -64,7 +70,7 @@ def _html_entry(text: str, column: Column) -> Markup:
     elif column.kind == "number":
         shown = Markup("{}").format(latex.TOGETHER.sub("\u00a0", text))
     else:
-        shown = Markup(latex.CODE.sub(r"<code>\1</code>", str(escape_html(str(text)))))
+        shown = _html_prose(text)
     href = getattr(text, "href", "")
     return Markup('<a href="{}">{}</a>').format(href, shown) if href else shown
 

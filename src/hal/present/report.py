@@ -108,7 +108,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         Items(tuple(_results(params, r["table2"], r["statistics"], r["table2b"])), lead=True),
         figures.pop("overview"),
         Prose(INTRODUCTION),
-        Sketch(SKETCH),
+        Sketch("sketch", SKETCH),
         *_verdicts(r["verdicts"]),
         Heading("errors", "Test errors beside the paper's"),
         Prose(HINT),
@@ -122,6 +122,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         Heading("listening", "Does the network listen?"),
         Items(tuple(findings.listening(params, r["hint"]))),
         *hint.tables(params, r["hint"]),
+        hint.derivation(),
         figures.pop("listens"),
         figures.pop("borders"),
         Heading("statistics", "How sure the numbers are"),
@@ -138,7 +139,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         of_variants = tables.sensitivity(params, *read_results(params, *varied))
         blocks += [Heading("sensitivity", "What the assumptions are worth"), *of_variants]
     blocks += [Heading("figures", "The paper's figures"), *figures.values()]
-    blocks += _assumptions(read_assumptions(params, path))
+    blocks += _assumptions(read_assumptions(params, path), _rates(params))
     blocks += _made(params, run, cells)
     blocks += [Heading("rebuild", "Rebuild and cite"), Prose(REBUILD), _commands(params, run, figures)]
     files = [params.path("results", f"{name}.csv") for name in study_names(params)]
@@ -290,12 +291,9 @@ def _figures(
     params: Params, run: Run, cells: Sequence[CellResult], pairs: pd.DataFrame, separability: pd.DataFrame
 ) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
-    extra = 0
+    numbers = captions.numbers(params)
     for name, drawing in figure_names(params).items():
         kind, dataset = drawing.kind, drawing.dataset
-        printed = load_paper().dataset(params, dataset) if dataset else None
-        of_paper = printed.figures.get(kind) if printed else None
-        extra += of_paper is None and drawing.page == 1
         *files, sums_file = figure_files(params, name)
         for file in filter(Path.exists, files):
             try:
@@ -310,7 +308,7 @@ def _figures(
             alternative = captions.alternative_of_all(params, kind, pairs)
         figures[name] = Figure(
             name=name,
-            number=f"{of_paper or f'A{extra}'}{drawing.of_pages}",
+            number=numbers[name],
             caption=captions.caption(params, drawing),
             alternative=alternative,
             svg=files[0],
@@ -344,13 +342,28 @@ def _groupings(params: Params) -> Table:
     return Table("groupings", "Table 1", caption, columns, grouped(rows))
 
 
-def _assumptions(assumptions: Sequence[Assumption]) -> list[Block]:
+def _rates(params: Params) -> str:
+    """The highest learning rate of the networks, by their data sets where it differs."""
+    reached: dict[str, list[str]] = {}
+    for dataset in params.grid.datasets:
+        rate = params.cell(dataset, BASELINE, 0).train.highest_lr
+        reached.setdefault(shown(rate), []).append(dataset_title(params, dataset))
+    if len(reached) == 1:
+        return f"The highest learning rate that this run's schedule reaches is {next(iter(reached))}."
+    rates = "; ".join(f"{rate} ({', '.join(titles)})" for rate, titles in reached.items())
+    return f"The highest learning rates that this run's schedules reach: {rates}."
+
+
+def _assumptions(assumptions: Sequence[Assumption], rates: str) -> list[Block]:
+    """What was assumed; `rates` is said where the warm-up is."""
     rows = []
     for a in assumptions:
         value = shown(a.value)
         if a.changed:
             value = Text(f"{value} (changed by this run; params.yaml has {shown(a.assumed)})", "partial")
-        rows.append((f"`{a.key}`", value, a.reason))
+        rows.append(
+            (f"`{a.key}`", value, f"{a.reason} {rates}" if a.key == "train.warmup_epochs" else a.reason)
+        )
     settings = (Column("Setting", "name", 1.3), Column("Value", "text", 1.0), Column("Assumed", "text", 3.0))
     readings = (Column("Question", "name", 1.0), Column("Reading", "text", 1.8), Column("Why", "text", 1.8))
     paper = load_paper()
