@@ -78,7 +78,7 @@ def summary(tables: dict[str, pd.DataFrame], names: tuple[str, str]) -> list[str
     compared = tables["networks"].dropna(subset=["p"])
     apart = compared[compared["p_holm"] < 0.05]
     lines.append(
-        f"Test errors differ in {len(apart)} of {len(compared)} networks that have several seeds in both (Welch's test, Holm, 5 %)"
+        f"Test errors differ in {len(apart)} of {len(compared)} networks that have several seeds in both (Welch's test, Holm, 5\u00a0%)"
         + (
             f": {', '.join(f'{r.dataset}/{r.case} by {signed(r.difference)} points' for r in apart.itertuples())}"
             if len(apart)
