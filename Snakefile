@@ -124,9 +124,7 @@ rule data:
         f"{ROOT}logs/data/{{dataset}}.log",
     benchmark:
         f"{ROOT}logs/benchmarks/data/{{dataset}}.tsv"
-    resources:
-        mem_mb=4000,
-        runtime=120,
+    localrule: True
     params:
         source=lambda w: [
             P.datasets[w.dataset].source,
@@ -163,8 +161,8 @@ rule train_scored:
     threads: P.runtime.cpu_threads
     resources:
         gpu=dag.gpus(P),
-        mem_mb=6000,
-        runtime=720,
+        mem_mb=lambda w, attempt: 6000 * attempt,
+        runtime=lambda w, attempt: dag.minutes(P, w.network) * attempt,
     params:
         cell=lambda w: [*Path(w.network).parts, w.seed],
     message:
@@ -196,9 +194,7 @@ rule controls:
         f"{ROOT}logs/controls/{{dataset}}.log",
     benchmark:
         f"{ROOT}logs/benchmarks/controls/{{dataset}}.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=30,
+    localrule: True
     params:
         settings=current.settings_sum(P),
     message:
@@ -219,9 +215,7 @@ rule study:
         f"{ROOT}logs/study.log",
     benchmark:
         f"{ROOT}logs/benchmarks/study.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=30,
+    localrule: True
     params:
         settings=current.settings_sum(P),
     message:
@@ -241,9 +235,7 @@ rule tables:
         f"{ROOT}logs/tables.log",
     benchmark:
         f"{ROOT}logs/benchmarks/tables.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=30,
+    localrule: True
     params:
         settings=current.settings_sum(P),
     message:
@@ -271,9 +263,7 @@ rule figure:
         f"{ROOT}logs/figures/{{figure}}.log",
     benchmark:
         f"{ROOT}logs/benchmarks/figures/{{figure}}.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=30,
+    localrule: True
     params:
         settings=current.settings_sum(P),
         caption=lambda w: dag.figure_caption(P, w.figure),
@@ -301,9 +291,7 @@ rule report:
         f"{ROOT}logs/report.log",
     benchmark:
         f"{ROOT}logs/benchmarks/report.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=30,
+    localrule: True
     params:
         settings=current.settings_sum(P),
     message:
@@ -324,9 +312,7 @@ rule pdf:
         f"{ROOT}logs/pdf.log",
     benchmark:
         f"{ROOT}logs/benchmarks/pdf.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=30,
+    localrule: True
     message:
         "report as PDF (see {output})"
     shell:
