@@ -189,6 +189,33 @@ def test_a_cancelled_cell_is_tried_again_and_ends_with_the_same_bytes(cluster, t
     assert here == there
 
 
+def test_one_allocation_trains_several_cells_and_snakemake_finds_them_finished(cluster, tmp_path):
+    project = make_checkout(tmp_path / "project")
+    shell = cluster | {"PYTHONPATH": str(project / "src")}
+    hal = f"{sys.executable} -m hal --overlay configs/tiny.yaml"
+    subprocess.run([*hal.split(), "data", "tiny"], cwd=project, env=shell, check=True, capture_output=True)
+    for case in ("baseline", "pairs"):
+        submit = [
+            "sbatch",
+            "--wait",
+            "--gpus=1",
+            "--output=slurm.log",
+            "--wrap",
+            f"{hal} train tiny {case} 0 1",
+        ]
+        subprocess.run(submit, cwd=project, env=shell, check=True, capture_output=True, timeout=120)
+    dry = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--dry-run", *TINY],
+        cwd=project,
+        env=cluster,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "train" not in dry.stdout
+    assert "study" in dry.stdout
+
+
 def at(folder: Path, params):
     """The parameters with their root below that checkout."""
     return dataclasses.replace(params, root=str(folder / "runs/tiny"))

@@ -16,7 +16,7 @@ import pytest
 from hal.current import settings_sum
 from hal.errors import UserError
 from hal.params import load
-from hal.workflow import cell_files, draw_command, figure_inputs, gpus, lock, overlays, prefix
+from hal.workflow import cell_files, draw_command, figure_inputs, gpus, lock, minutes, overlays, prefix
 from tests.checkout import make_checkout, snakemake
 from tests.tiny import ROOT
 from tests.train.test_cell import files_of
@@ -90,6 +90,14 @@ def test_the_workflow_has_nothing_for_the_linter_to_say_but_that_it_names_no_con
     """It runs in the environment that runs Snakemake: the lock file's, whose hashes conda would not check."""
     said = re.findall(r"^    \* (.*)$", snakemake(project, "--lint").stdout, re.MULTILINE)
     assert set(said) == {"Specify a conda environment or container for each rule.:"}
+
+
+def test_a_cluster_is_asked_for_time_by_layers_and_epochs(tmp_path):
+    """Twelve hours for 28 layers and 250 epochs, 10/28 of that for ten, and never less than half an hour."""
+    params = load(ROOT / "params.yaml")
+    assert minutes(params, "cifar10/case1") == 720
+    assert minutes(params, "mnist/baseline") == 257
+    assert minutes(load(ROOT / "params.yaml", [ROOT / "configs/demo.yaml"]), "digits/case1") == 30
 
 
 def test_an_overlay_writes_below_its_own_root():

@@ -10,7 +10,7 @@ import torch
 
 from hal.errors import UserError
 from hal.settings import RuntimeSettings
-from hal.train.device import claimed_device, claimed_slot, visible_gpus
+from hal.train.device import check_wanted, claimed_device, claimed_slot, visible_gpus
 
 
 def test_nested_claims_get_different_slots_and_a_freed_one_is_taken_again(tmp_path):
@@ -112,3 +112,29 @@ def test_asking_for_cuda_where_there_is_none_is_said(monkeypatch):
         pass
     with claimed_device(RuntimeSettings("auto")) as device:
         assert device.type == "cpu"
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_the_papers_epochs_are_trained_on_a_cpu_only_where_that_is_wanted(no_gpu):
+    """250 epochs of MNIST are 117,000 steps, 20 of them 9,360."""
+    with pytest.raises(
+        UserError, match=r"mnist/case1/seed0: 117,000 steps, and PyTorch finds no GPU.*runtime\.device to cpu"
+    ):
+        check_wanted(RuntimeSettings("auto"), "mnist/case1/seed0", 117_000)
+    check_wanted(RuntimeSettings("cpu"), "mnist/case1/seed0", 117_000)
+    check_wanted(RuntimeSettings("auto"), "mnist/case1/seed0", 9_360)
+
+
+def test_a_gpu_that_a_cluster_gave_and_pytorch_does_not_find_is_no_reason_for_the_cpu(no_gpu, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES = '0' names a GPU"):
+        check_wanted(RuntimeSettings("auto"), "digits/case1/seed0", 10)
+    check_wanted(RuntimeSettings("cpu"), "digits/case1/seed0", 10)
+    for nothing in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", nothing)
+        check_wanted(RuntimeSettings("auto"), "digits/case1/seed0", 10)

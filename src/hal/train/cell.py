@@ -19,7 +19,7 @@ from hal.files import replace_together
 from hal.params import Cell, CellPaths, Params
 from hal.train import evaluate, provenance
 from hal.train.batches import DeviceData
-from hal.train.device import claimed_device, configure
+from hal.train.device import check_wanted, claimed_device, configure
 from hal.train.loop import Trainer, train
 from hal.train.model import HAL
 from hal.train.state import Progress, discard_state, is_complete, locked, save_state
@@ -56,6 +56,8 @@ def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = Fals
             print(f"{cell.name}: will replace the cell with the hash {before['hash']}", flush=True)
         if force and is_complete(paths.resume):
             discard_state(paths.resume)
+        steps = cell.train.epochs * (len(images.train_labels) // cell.train.batch_size)
+        check_wanted(params.runtime, cell.name, steps)
         configure(params.runtime, cell.train.precision)
         with claimed_device(params.runtime) as device:
             try:
