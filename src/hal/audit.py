@@ -1,11 +1,12 @@
 """What a referee would do: train a few cells again, drawn so that nobody chooses them, and compare.
 
-On the same kind of machine every file must come out as the same bytes; elsewhere rounding makes another network of it, whose test
-error must lie where one more seed of that network is to be expected.
+On the same kind of machine every file must come out as the same bytes; elsewhere rounding makes another network of it, and the
+stored test error and the new one must both lie where one more seed of that network is to be expected.
 """
 
 import contextlib
 import dataclasses
+import datetime
 import hashlib
 import math
 import shutil
@@ -16,15 +17,33 @@ from typing import Any
 import numpy as np
 from scipy.stats import hypergeom
 
+from hal.cell_files import check_sum
 from hal.errors import UserError
 from hal.params import Params
-from hal.study.grid import CellResult, load_grid, select
+from hal.study.grid import CellResult, curves, load_grid, select
 from hal.study.resampling import moments, prediction_interval
 from hal.train import cell as training
 from hal.train.provenance import code_version
 
-# What two machines must have in common for the same bytes.
+# What two machines must have in common for the same bytes, if the kernels are deterministic.
 SAME = ("device", "torch", "cuda", "driver", "cpu_threads", "deterministic")
+# What of cell.json may differ between two trainings of a cell: its names, which anybody may change, and where and when it was made.
+_NOT_COMPARED = {"dataset", "case", "time", "provenance", "peak_memory_bytes", "files", "sha256"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """The cells that are trained again.
+
+    Attributes:
+        seed: of the draw, in hexadecimal: the SHA-256 of the code's commit and of what every finished cell holds.
+        cells: the drawn ones, in the grid's order.
+        finished: how many they were drawn from.
+    """
+
+    seed: str
+    cells: list[CellResult]
+    finished: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,74 +61,87 @@ class Finding:
     says: str
 
 
-def audit(params: Params, cells: int) -> Iterator[Finding]:
-    """Train `cells` of the finished cells again, below a folder of their own; what is stored is only read.
-
-    An interrupted audit goes on where it was.
-
-    Raises:
-        UserError: there are fewer finished cells, or data are missing.
-    """
-    results = load_grid(params)
-    drawn = draw(results, cells, code_version())
-    apart = dataclasses.replace(params, root=str(params.path(".audit")))
-    for dataset in {result.cell.dataset for result in drawn}:
-        for kind in (".npz", ".json"):
-            _link(params.path("data", f"{dataset}{kind}"), apart.path("data", f"{dataset}{kind}"))
-    for result in drawn:
-        yield compared(result, training.run(apart, result.cell), results)
-    shutil.rmtree(apart.root)
-
-
-def draw(results: Sequence[CellResult], cells: int, commit: str) -> list[CellResult]:
-    """Some finished cells, by a seed that the code's commit and all results give together.
+def draw(results: Sequence[CellResult], cells: int, commit: str) -> Draw:
+    """Some finished cells, diverged ones among them, by a seed that the code's commit and all results give together.
 
     Raises:
         UserError: fewer are finished.
     """
-    finished = [result for result in results if result.ok]
+    finished = [result for result in results if result.state in ("ok", "diverged")]
     if not 0 < cells <= len(finished):
         raise UserError(f"--cells {cells}: {len(finished)} finished cells could be trained again")
     seals = (f"{result.cell.name} {result.record['sha256']}" for result in finished)
-    seed = hashlib.sha256("\n".join([commit, *seals]).encode()).digest()
-    chosen = np.random.default_rng(list(seed)).choice(len(finished), cells, replace=False)
-    return [finished[i] for i in sorted(chosen)]
+    seed = hashlib.sha256("\n".join([commit, *seals]).encode())
+    chosen = np.random.default_rng(list(seed.digest())).choice(len(finished), cells, replace=False)
+    return Draw(seed.hexdigest(), [finished[i] for i in sorted(chosen)], len(finished))
 
 
-def compared(result: CellResult, again: dict[str, Any], results: Sequence[CellResult]) -> Finding:
-    """A stored cell beside the record of the same cell trained again."""
-    name, stored = result.cell.name, result.record
-    files = [file for file, sha256 in stored["files"].items() if again["files"].get(file) != sha256]
-    if not files:
-        return Finding(name, True, f"the same bytes in all {len(stored['files'])} files")
-    others = [key for key in SAME if again["provenance"].get(key) != stored["provenance"].get(key)]
-    errors = f"{_error(stored)} stored, {_error(again)} now"
-    if not others:
-        return Finding(
-            name, False, f"other bytes on the same kind of machine in {', '.join(files)}; test error {errors}"
-        )
-    differ = ", ".join(
-        f"{key} {again['provenance'].get(key)} in place of {stored['provenance'].get(key)}" for key in others
+def drawn(params: Params, cells: int) -> Draw:
+    """`draw` from the grid that there is, by the code that is running.
+
+    Raises:
+        UserError: fewer cells are finished.
+    """
+    return draw(load_grid(params), cells, code_version())
+
+
+def announced(draw: Draw) -> str:
+    """Which cells are trained again, from what they were drawn, and how long their first training took."""
+    names = ", ".join(result.cell.name for result in draw.cells)
+    first = datetime.timedelta(seconds=round(sum(result.record["time"]["wall_s"] for result in draw.cells)))
+    return (
+        f"drawn from {draw.finished} finished cells by the seed {draw.seed[:12]}, which the code's commit and all cells give: "
+        f"{names}; their first training took {first}"
     )
-    siblings = [
-        r.record["test_error"]
-        for r in select(results, result.cell.dataset, result.cell.case)
-        if r.ok and r.cell.seed != result.cell.seed
-    ]
-    expected = prediction_interval(moments(siblings), 1)
-    if not expected.known or again["status"] != "ok":
+
+
+def audit(params: Params, draw: Draw) -> Iterator[Finding]:
+    """Train the drawn cells again, in a folder of this draw's own; what is stored is only read.
+
+    An interrupted audit goes on where it was. The folder goes when all agree; else it stays, for whoever wants to know why.
+
+    Raises:
+        UserError: data are missing.
+    """
+    results, agree = load_grid(params), True
+    apart = dataclasses.replace(params, root=str(params.path(".audit", draw.seed[:12])))
+    _forget_complete(apart, draw)
+    for dataset in {result.cell.dataset for result in draw.cells}:
+        for kind in (".npz", ".json"):
+            _link(dataset, params.path("data", f"{dataset}{kind}"), apart.path("data", f"{dataset}{kind}"))
+    for result in draw.cells:
+        training.run(apart, result.cell)
+        (again,) = (r for r in load_grid(apart) if r.cell.name == result.cell.name)
+        finding = compared(params, result, again, results)
+        agree = agree and finding.agrees
+        yield finding
+    if agree:
+        shutil.rmtree(apart.root)
+        with contextlib.suppress(OSError):  # another draw's lie there
+            params.path(".audit").rmdir()
+
+
+def compared(params: Params, stored: CellResult, again: CellResult, results: Sequence[CellResult]) -> Finding:
+    """A stored cell beside the same cell trained again."""
+    name = stored.cell.name
+    try:
+        _check_whole(params, stored)
+    except UserError as error:
+        return Finding(name, False, str(error))
+    differing = _differing(stored.record, again.record)
+    if not differing:
+        return Finding(name, True, f"the same bytes in all {len(again.record['files'])} files")
+    errors = f"test error {_error(stored)} stored, {_error(again)} now"
+    others = _other_machine(stored.record["provenance"], again.record["provenance"])
+    if not others:
+        part = _parting(stored, again) if "curves.csv" in differing else ""
         return Finding(
             name,
-            again["status"] == "ok",
-            f"another kind of machine ({differ}); test error {errors}; too few other seeds for an interval",
+            False,
+            f"other {', '.join(differing)} on the same kind of machine; {errors}{part}; see {again.folder}",
         )
-    inside = expected.low <= again["test_error"] <= expected.high
-    return Finding(
-        name,
-        inside,
-        f"another kind of machine ({differ}); test error {errors}, {'in' if inside else 'outside'} the 95 % prediction "
-        f"interval [{max(expected.low, 0):.2f}, {expected.high:.2f}] of the other {len(siblings)} seeds",
-    )
+    agrees, said = _where_expected(stored, again, results)
+    return Finding(name, agrees, f"another kind of machine ({others}); {errors}, {said}")
 
 
 def unnoticed(finished: int, drawn: int, wrong: int) -> float:
@@ -117,22 +149,94 @@ def unnoticed(finished: int, drawn: int, wrong: int) -> float:
     return float(hypergeom.pmf(0, finished, wrong, drawn)) if wrong <= finished else math.nan
 
 
-def summary(params: Params, drawn: int) -> str:
+def summary(draw: Draw) -> str:
     """What so many cells trained again can tell of all."""
-    finished = sum(result.ok for result in load_grid(params))
+    n, of = len(draw.cells), draw.finished
+    head = f"{n} of {of} finished cells were trained again"
+    if n == of:
+        return f"{head}: none could have gone unnoticed"
     shares = [
-        f"{100 * unnoticed(finished, drawn, wrong):.0f} % if {wrong} were wrong"
+        f"{100 * unnoticed(of, n, wrong):.0f} % if {f'1 of the {of} is wrong' if wrong == 1 else f'{wrong} are'}"
         for wrong in (1, 2, 5, 10, 25)
-        if wrong <= finished - drawn + 1
+        if wrong <= of - n
     ]
-    return f"{drawn} of {finished} finished cells were trained again. All would have agreed with a probability of {', '.join(shares)}"
+    return f"{head}. They would miss every wrong cell with a probability of {', '.join(shares)}"
 
 
-def _error(record: dict[str, Any]) -> str:
-    return f"{record['test_error']:.2f} %" if record["status"] == "ok" else record["status"]
+def _forget_complete(apart: Params, draw: Draw) -> None:
+    """Make room for another audit of the same draw, whose code may have changed since: only an interrupted one goes on."""
+    states = {result.cell.name: result.state for result in load_grid(apart)}
+    if all(states[result.cell.name] in ("ok", "diverged") for result in draw.cells):
+        shutil.rmtree(apart.root, ignore_errors=True)
 
 
-def _link(source: Path, target: Path) -> None:
+def _check_whole(params: Params, result: CellResult) -> None:
+    """Refuse a stored cell whose files are not those of its cell.json, or whose numbers are not those of its files."""
+    paths = params.cell_paths(result.cell)
+    for folder in (paths.results, paths.checkpoints):
+        for name in result.record.get("files") or {}:
+            if (folder / name).exists():
+                check_sum(folder / name, result.record)
+    curves(result)
+
+
+def _differing(stored: dict[str, Any], again: dict[str, Any]) -> list[str]:
+    """What cell.json vouches for and the new training gives otherwise: numbers by their keys, files by their names."""
+    sums = stored.get("files") or {}
+    files = [name for name, sha256 in again["files"].items() if sums.get(name) != sha256]
+    keys = sorted({*stored, *again} - _NOT_COMPARED)
+    return [*files, *(key for key in keys if stored.get(key) != again.get(key))]
+
+
+def _other_machine(stored: dict[str, Any], again: dict[str, Any]) -> str:
+    """Why the same bytes are not to be expected; empty where they are."""
+    said = [
+        f"{key} {again.get(key)} in place of {stored.get(key)}"
+        for key in SAME
+        if again.get(key) != stored.get(key)
+    ]
+    return ", ".join(said) or ("" if again.get("deterministic") else "runtime.deterministic is false")
+
+
+def _where_expected(stored: CellResult, again: CellResult, results: Sequence[CellResult]) -> tuple[bool, str]:
+    """Whether both errors lie in the 95 % prediction interval of the network's other seeds, and how to say it."""
+    if not (stored.ok and again.ok):
+        return stored.state == again.state, "of which there is no interval"
+    cell = stored.cell
+    siblings = [
+        r.record["test_error"]
+        for r in select(results, cell.dataset, cell.case)
+        if r.ok and r.cell.seed != cell.seed
+    ]
+    expected = prediction_interval(moments(siblings), 1)
+    if not expected.known:
+        return True, f"which decides nothing: too few other seeds ({len(siblings)}) for an interval"
+    outside = [
+        which
+        for which, result in (("the stored", stored), ("the new", again))
+        if not expected.low <= result.record["test_error"] <= expected.high
+    ]
+    where = f"{' and '.join(outside)} one outside" if outside else "both in"
+    return not outside, (
+        f"{where} the 95 % prediction interval [{max(expected.low, 0):.2f}, {expected.high:.2f}] of the other {len(siblings)} seeds"
+    )
+
+
+def _parting(stored: CellResult, again: CellResult) -> str:
+    """The first epoch after which the curves are not the same."""
+    first, second = curves(stored), curves(again)
+    n = min(len(first), len(second))
+    apart = (first[:n] != second[:n]).any(axis=1).to_numpy()
+    return f"; the curves part at epoch {int(apart.argmax()) + 1 if apart.any() else n + 1}"
+
+
+def _error(result: CellResult) -> str:
+    return f"{result.record['test_error']:.2f} %" if result.ok else result.state
+
+
+def _link(dataset: str, source: Path, target: Path) -> None:
+    if not source.exists():
+        raise UserError(f"{source}: no such file; `hal data {dataset}` makes it")
     target.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         target.symlink_to(source.resolve())

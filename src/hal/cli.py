@@ -250,13 +250,14 @@ def _verify(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _audit(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.audit import audit, summary
+    from hal import audit
 
-    differ = []
-    for finding in audit(params, arguments.cells):
+    draw, differ = audit.drawn(params, arguments.cells), []
+    print(audit.announced(draw), flush=True)
+    for finding in audit.audit(params, draw):
         print(f"{finding.name}: {finding.says}", flush=True)
         differ += [] if finding.agrees else [finding.name]
-    print(summary(params, arguments.cells))
+    print(audit.summary(draw))
     if differ:
         raise UserError(f"{', '.join(differ)}: not what training gives")
 
