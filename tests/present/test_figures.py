@@ -206,7 +206,12 @@ def test_a_panel_of_curves_carries_their_means_of_every_epoch(tmp_path):
 
 def test_a_curve_is_written_in_steps_and_ends_where_it_did():
     points = [(10 * np.cos(i), 7.123 * np.sin(i) - 3) for i in range(50)]
-    path = "M " + " \nL ".join(f"{x:.6f} {y:.6f}" for x, y in points) + "\nz\n"
+    twice = [
+        points[0],
+        *points,
+        points[-1],
+    ]  # a step of no length at the start and at the end, as areas have them
+    path = "M " + " \nL ".join(f"{x:.6f} {y:.6f}" for x, y in twice) + "\nz\n"
     written = svg.compact(f'<path d="{path}"/>', [])
     start, steps = re.fullmatch(r'<path d="M(.*)l(.*)z"/>', written).groups()
     numbers = [[float(n) for n in re.findall(r"-?\d*\.?\d+", part)] for part in (start, steps)]

@@ -9,8 +9,9 @@ import pytest
 from hal.errors import UserError
 from hal.outputs import figure_names
 from hal.paper import load_paper
-from hal.present import figures, report
+from hal.present import figures, latex, report
 from hal.present.blocks import Figure, Fold, Table
+from hal.present.blocks import columns as blocks_columns
 from hal.present.pdf import note_holds, write_pdf
 from hal.present.render import render
 from hal.present.results import read_results
@@ -322,6 +323,26 @@ def test_commands_keep_their_two_hyphens_in_latex(demo):
     _, tex = build(demo)
     assert r"snakemake -{}-force" in tex
     assert "snakemake --force" not in tex
+
+
+def test_a_wide_table_in_latex_fills_the_line_in_smaller_type_and_gives_each_number_its_room():
+    number, long = "0.43 [0.40, 0.46]", "[−2.80, −1.53]"
+
+    def widths(*columns):
+        rows = (("case1", *columns),)
+        table = Table("t", "", "", blocks_columns("Case", *"abcdefghijklmn"[: len(columns)]), (("", rows),))
+        size, gap, spec = re.search(
+            r"fontsize{(\d)}.*tabcolsep}{(\d)pt}.*@{}(.*)@{}", latex.layout(table)
+        ).groups()
+        return int(size), int(gap), [float(width) for width in re.findall(r"([\d.]+)pt", spec)]
+
+    size, gap, found = widths("5", number, long)
+    assert (size, sum(found) + 6 * gap) == (8, pytest.approx(470, abs=1))
+    assert found[3] > 4.25 * 6 + 4 * 4.25 * 1.55  # six digits and the signs, none broken
+    size, gap, found = widths(*[number] * 9)
+    assert size < 8
+    assert sum(found) + 18 * gap <= 471
+    assert min(found[1:]) > 3.4 * 9
 
 
 def test_an_empty_grid_and_broken_data_descriptions_still_give_a_report(tmp_path):

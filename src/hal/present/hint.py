@@ -6,7 +6,7 @@ import pandas as pd
 
 from hal.params import Params
 from hal.present.blocks import Fold, Items, Prose, Sketch, Table, columns, grouped
-from hal.present.numbers import NONE, counted, interval, number, signed
+from hal.present.numbers import NONE, counted, number, signed, with_interval
 from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title
 
@@ -100,13 +100,12 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
 
 
 def _share(row: tuple, name: str) -> str:
-    return _with_interval(number(getattr(row, name), 1), row, name, sign=False)
+    return with_interval(number(getattr(row, name), 1), _interval(row, name))
 
 
 def _difference(row: tuple, name: str) -> str:
-    return _with_interval(signed(getattr(row, name)), row, name, sign=True)
+    return with_interval(signed(getattr(row, name)), _interval(row, name), sign=True)
 
 
-def _with_interval(text: str, row: tuple, name: str, sign: bool) -> str:
-    found = Interval(getattr(row, f"{name}_low"), getattr(row, f"{name}_high"))
-    return f"{text} {interval(found, sign)}" if found.known else text
+def _interval(row: tuple, name: str) -> Interval:
+    return Interval(getattr(row, f"{name}_low"), getattr(row, f"{name}_high"))

@@ -9,7 +9,7 @@ _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 _SIZE = re.compile(r'\s(?:width|height)="[0-9.]+pt"')
 _VIEW_BOX = re.compile(r'viewBox="0 0 ([0-9.]+)')
-_LARGEST = 1.7  # pixels a point: larger, type that is made for a page would shout
+_LARGEST = 2.0  # pixels a point: a figure is as wide as the text, and its type no larger
 
 
 def inline(svg: str, name: str, label: str) -> str:

@@ -6,10 +6,16 @@ import unicodedata
 from hal.present.blocks import Column, Table
 
 CODE = re.compile(r"`([^`]*)`")
-TOGETHER = re.compile(r" (?=±)|(?<=±) |(?<=[\d.],) (?=[+−\d])| (?=of \d)|(?<=of) (?=\d)")
-_PHRASE = re.compile(r"\[[^\[\]]{4,20}\]|\bn = \d|\d (?=%|points)|\d ± \d")
+TOGETHER = re.compile(r" (?=[±†])|(?<=±) |(?<=[\d.],) (?=[+−\d])| (?=of \d)|(?<=of) (?=\d)")
+_PHRASE = re.compile(r"\[[^\[\]]{4,20}\]|\bn = \d|\b(?:Section|Table|Figure) \d|\d (?=%|points)|\d ± \d")
 _COLOURS = {"good": "good", "bad": "warning", "partial": "warning", "quiet": "quiet"}
-_NARROW = 9  # characters: a column of such numbers takes the width that it needs
+_LINE = 470  # points
+_SIZES = (
+    (8, 4.25, 4),
+    (7, 3.98, 3),
+    (6, 3.67, 2),
+    (5, 3.4, 2),
+)  # of type, of a digit, of half a gap, in points
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -35,6 +41,11 @@ _SPECIAL = {
     "×": r"$\times$",
     "·": r"$\cdot$",
     "≠": r"$\neq$",
+    "Σ": r"$\Sigma$",
+    "δ": r"$\delta$",
+    "ⱼ": r"\textsubscript{j}",
+    "ₛ": r"\textsubscript{s}",
+    "′": r"$'$",
     "∑": r"$\sum$",
     "√": r"$\surd$",
     "ρ": r"$\rho$",
@@ -42,10 +53,10 @@ _SPECIAL = {
     "†": r"\textdagger{}",
     "–": "--",
     "—": "---",
-    "‘": "`",
-    "’": "'",
-    "“": "``",
-    "”": "''",
+    "‘": r"\textquoteleft{}",
+    "’": r"\textquoteright{}",
+    "“": r"\textquotedblleft{}",
+    "”": r"\textquotedblright{}",
     "…": r"\dots{}",
     "\u00a0": "~",
 }
@@ -104,21 +115,50 @@ def entry(text: str, column: Column) -> Tex:
 
 
 def layout(table: Table) -> str:
-    """The columns of a longtable that fills the line: short numbers take what they need, the others share the rest."""
+    """The type's size and the columns of a longtable that fills the line, so that nothing runs into its neighbour.
+
+    A column gets what its longest part that cannot break takes, in the largest type in which all have that; columns of
+    text, and numbers that may break, share what is left.
+    """
     rows = [row for _, rows in table.groups for row in rows]
-    short = [
-        column.kind == "number" and max([len(row[i]) for row in rows] + [len(column.heading)]) <= _NARROW
-        for i, column in enumerate(table.columns)
+    entries = [[row[i] for row in rows] for i in range(len(table.columns))]
+    parts = list(zip(table.columns, entries, strict=True))
+    needed = [0.3 + 1.05 * max(map(_wide, _pieces(column, texts))) for column, texts in parts]
+    breaks = [
+        column.kind != "number" or any(" " in TOGETHER.sub("\u00a0", text) for text in texts)
+        for column, texts in parts
     ]
-    shares = [0 if narrow else column.width for narrow, column in zip(short, table.columns, strict=True)]
-    rest = 1 - 0.075 * sum(short) - 0.016 * len(short)
+    sizes = [
+        (size, digit, gap, (_LINE - 2 * (len(parts) - 1) * gap) / digit - sum(needed))
+        for size, digit, gap in _SIZES
+    ]
+    size, digit, gap, free = next((found for found in sizes if found[-1] >= 0), sizes[-1])
+    share = max(free, 0) / sum(column.width * may for column, may in zip(table.columns, breaks, strict=True))
     specs = [
-        "r"
-        if narrow
-        else f"{'R' if column.kind == 'number' else 'L'}{{{rest * column.width / sum(shares):.3f}\\linewidth}}"
-        for narrow, column in zip(short, table.columns, strict=True)
+        f"{'R' if column.kind == 'number' else 'L'}{{{digit * (need + share * column.width * may):.1f}pt}}"
+        for column, need, may in zip(table.columns, needed, breaks, strict=True)
     ]
-    return "@{}" + "".join(specs) + "@{}"
+    return rf"\fontsize{{{size}}}{{{1.2 * size:g}}}\selectfont\setlength{{\tabcolsep}}{{{gap}pt}}\begin{{longtable}}{{@{{}}{''.join(specs)}@{{}}}}"
+
+
+def _pieces(column: Column, texts: list[str]) -> list[str]:
+    """What of a column cannot break: words, numbers with their intervals; code may break nearly anywhere."""
+    if column.kind == "code":
+        texts = [text[:10] for text in texts]
+    if column.kind == "name":
+        texts = [*texts, "case1:\u00a0≥\u00a05"]  # so much of a name a line holds
+    return [
+        piece
+        for text in [column.heading, *texts]
+        for piece in TOGETHER.sub("\u00a0", text.replace("`", "")).split(" ")
+    ]
+
+
+def _wide(text: str) -> float:
+    """How wide a text is, in digits."""
+    return sum(
+        0.55 if sign in ".,:;'|!()[]/ilt \u00a0" else 1.55 if sign in "−+±<>=%mwMW" else 1 for sign in text
+    )
 
 
 def tabular(table: Table) -> str:

@@ -35,6 +35,11 @@ def interval(found: Interval, sign: bool = False) -> str:
     return f"[{text(found.low)}, {text(found.high)}]" if found.known else NONE
 
 
+def with_interval(text: str, found: Interval, sign: bool = False) -> str:
+    """Such as `0.43 [0.40, 0.46]`; the text alone where there is no interval."""
+    return f"{text} {interval(found, sign)}" if found.known else text
+
+
 def probability(p: float) -> str:
     """A p-value, never printed as 0."""
     if math.isnan(p):

@@ -66,7 +66,8 @@ def _html_prose(text: str) -> Markup:
 def _html_entry(text: str, column: Column) -> Markup:
     """An entry of a table; numbers never break within an interval or before a unit."""
     if column.kind == "code":
-        shown = Markup("<code>{}</code>").format(text) if text else Markup("")
+        code = "<code data-copy>{}</code>" if column.heading == "Command" else "<code>{}</code>"
+        shown = Markup(code).format(text) if text else Markup("")
     elif column.kind == "number":
         shown = Markup("{}").format(latex.TOGETHER.sub("\u00a0", text))
     else:

@@ -9,7 +9,16 @@ from hal.departures import Run
 from hal.outputs import families
 from hal.params import Params
 from hal.present.blocks import Column, Table, Text, columns, grouped
-from hal.present.numbers import NONE, counted, interval, number, probability, signed, with_deviation
+from hal.present.numbers import (
+    NONE,
+    counted,
+    interval,
+    number,
+    probability,
+    signed,
+    with_deviation,
+    with_interval,
+)
 from hal.settings import BASELINE
 from hal.study.resampling import Interval, moments
 from hal.study.sensitivity import variant_title
@@ -52,8 +61,7 @@ def controls(params: Params, table: pd.DataFrame, run: Run) -> list[Table]:
     rows, accuracies = [], []
     for r in table.itertuples():
         title, name = dataset_title(params, r.dataset), case_title(params, r.dataset, r.case)
-        found = Interval(r.low, r.high)
-        difference = signed(r.difference) + (f" {interval(found, sign=True)}" if found.known else "")
+        difference = with_interval(signed(r.difference), Interval(r.low, r.high), sign=True)
         numbers = (
             with_deviation(r.baseline, r.baseline_sd),
             with_deviation(r.masked, r.masked_sd),
@@ -114,10 +122,10 @@ def statistics(params: Params, comparisons: pd.DataFrame) -> Table:
     for r in table.itertuples():
         pooled = r.case == "all cases"
         name = r.case if pooled else case_title(params, r.dataset, r.case)
-        difference = f"{signed(r.difference)} {interval(Interval(r.low, r.high), sign=True)}"
+        difference = with_interval(signed(r.difference), Interval(r.low, r.high), sign=True)
         cells = (
             str(r.n),
-            f"{number(r.mean)} {interval(Interval(r.mean_low, r.mean_high))}",
+            with_interval(number(r.mean), Interval(r.mean_low, r.mean_high)),
             NONE if r.case == BASELINE else difference,
             interval(Interval(r.welch_low, r.welch_high), sign=True),
             probability(r.p_holm),
@@ -230,9 +238,8 @@ def convergence(params: Params, convergence: pd.DataFrame) -> Table:
             cells: list[str] = []
             for loss in ("test_loss", "train_loss"):
                 r = table.loc[(dataset, case, loss)]
-                cells += [_epochs(r), NONE if case == BASELINE else signed(r["area"])]
-                if case != BASELINE:
-                    cells[-1] += f" {interval(Interval(r['low'], r['high']), sign=True)}"
+                area = with_interval(signed(r["area"]), Interval(r["low"], r["high"]), sign=True)
+                cells += [_epochs(r), NONE if case == BASELINE else area]
             rows.append((title, (case_title(params, dataset, case), *cells)))
             said = table.loc[(dataset, case, "test_loss")]["notes"]
             notes += [f"{title} {case}: {said}."] if said else []
@@ -287,8 +294,7 @@ def _crossed(values: pd.DataFrame, key: tuple[str, str, str], sign: bool) -> str
         return NONE
     row = values.loc[key]
     text = signed(row["value"]) if sign else number(row["value"])
-    found = Interval(row["low"], row["high"])
-    return f"{text} {interval(found, sign)}" if found.known else text
+    return with_interval(text, Interval(row["low"], row["high"]), sign)
 
 
 def _most_mixed(overlaps: pd.Series, names: Sequence[str]) -> str:

@@ -232,7 +232,8 @@ def name_points(
             )
             text.get_window_extent()  # puts it in its place; the box of the text alone, without its line, comes after
             box = Text.get_window_extent(text)
-            if ax.bbox.containsx(box.x0) and ax.bbox.containsx(box.x1) and not any(map(box.overlaps, taken)):
+            inside = all(ax.bbox.contains(*corner) for corner in (box.min, box.max))
+            if inside and not any(map(box.overlaps, taken)):
                 taken.append(box)
                 break
             text.remove()

@@ -44,19 +44,18 @@ def _steps(path: re.Match[str]) -> str:
     steps = _STEP.findall(path[0])
     if len(steps) < _LONG or set(re.findall("[A-Za-z]", path[0])) - {"M", "L", "z"}:
         return path[0]
-    written, before, x, y = "", "", 0, 0
+    written, x, y = "", 0, 0
     for command, *point, close in steps:
         if close:
             written += close
-        else:
-            to_x, to_y = (round(10 * float(number)) for number in point)
-            if command == "M":
-                written += f"M{_tenths(to_x)} {_tenths(to_y)}"
-            elif (to_x, to_y) != (x, y):
-                written += f"{' ' if before == 'L' else 'l'}{_tenths(to_x - x)} {_tenths(to_y - y)}"
-            x, y = to_x, to_y
-        before = command
-    return written.replace(" -", "-")
+            continue
+        to_x, to_y = (round(10 * float(number)) for number in point)
+        if command == "M":
+            written += f"M{_tenths(to_x)} {_tenths(to_y)}l"
+        elif (to_x, to_y) != (x, y):
+            written += f"{_tenths(to_x - x)} {_tenths(to_y - y)} "
+        x, y = to_x, to_y
+    return re.sub(r" (?=[-zM]|$)|l(?=[zM]|$)", "", written)
 
 
 def _tenths(n: int) -> str:

@@ -33,6 +33,17 @@
     block.after(button);
   }
 
+  // A row's own address; the keyboard need not stop at each.
+  for (const row of all("tbody tr[id]")) {
+    const link = document.createElement("a");
+    link.className = "anchor";
+    link.href = `#${row.id}`;
+    link.tabIndex = -1;
+    link.textContent = "#";
+    link.setAttribute("aria-label", "Link to this row");
+    row.cells[0].append(link);
+  }
+
   // The contents mark where one is.
   const links = new Map(all("nav a[href^='#']").map((link) => [link.hash.slice(1), link]));
   const seen = new IntersectionObserver((entries) => {
