@@ -86,7 +86,7 @@ def test_only_a_finished_cell_of_these_settings_and_data_is_measured(params, tmp
         measure(params, params.cell("tiny", "baseline", 0))
 
 
-def test_the_finished_cells_among_those_named_are_taken(params):
+def test_those_among_the_named_cells_are_taken_whose_weights_are_here(params):
     def names(*words):
         return [cell.name for cell in chosen(params, *words)]
 
@@ -95,7 +95,9 @@ def test_the_finished_cells_among_those_named_are_taken(params):
     assert names("tiny", "pairs", [1]) == [
         "tiny/pairs/seed1"
     ]  # named itself: measuring it says what is missing
-    with pytest.raises(UserError, match="no finished cell"):
+    params.path("checkpoints", "tiny", "baseline", "seed0", "weights.safetensors").unlink()
+    assert names(None, None, []) == ["tiny/pairs/seed0"]
+    with pytest.raises(UserError, match="no cell among those named has its weights here"):
         names("tiny", "threes", [])
     with pytest.raises(UserError, match="other"):
         names("other", None, [])

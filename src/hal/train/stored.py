@@ -54,10 +54,10 @@ class Measured:
 
 
 def chosen(params: Params, dataset: str | None, case: str | None, seeds: Sequence[int]) -> list[Cell]:
-    """The finished cells of the grid among those named; the named ones themselves, if seeds are.
+    """The cells of the grid among those named whose weights are here; the named ones themselves, if seeds are.
 
     Raises:
-        UserError: there is no such data set, case or seed, or none of them is finished.
+        UserError: there is no such data set, case or seed, or there are weights of none of them.
     """
     if dataset and case and seeds:
         return [params.cell(dataset, case, seed) for seed in seeds]
@@ -66,10 +66,14 @@ def chosen(params: Params, dataset: str | None, case: str | None, seeds: Sequenc
     wanted = [
         cell for cell in params.cells() if dataset in (None, cell.dataset) and case in (None, cell.case)
     ]
-    finished = [cell for cell in wanted if (params.cell_paths(cell).results / "cell.json").exists()]
-    if not finished:
-        raise UserError("no finished cell among those named; `hal status` shows which there are")
-    return finished
+    with_weights = [
+        cell for cell in wanted if (params.cell_paths(cell).checkpoints / "weights.safetensors").exists()
+    ]
+    if not with_weights:
+        raise UserError(
+            "no cell among those named has its weights here; `hal status` shows which are finished"
+        )
+    return with_weights
 
 
 def measure(params: Params, cell: Cell) -> Measured:
