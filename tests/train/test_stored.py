@@ -1,15 +1,23 @@
 """Stored weights give the recorded error again, and the files that were measured on them."""
 
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from hal.cli import main
+from hal.data.prepare import prepare
 from hal.errors import UserError
 from hal.files import sha256_of
-from hal.study.controls import told_controls
+from hal.params import load
+from hal.study.controls import oracle_mask, owners, told_controls, told_truth
 from hal.train.cell import run
 from hal.train.stored import chosen, measure
 from tests.made_up import change_record
-from tests.tiny import tiny_params
+from tests.tiny import ROOT, tiny_params
 
 MEASURED = (
     "results/tiny/{}/scores.npz",
@@ -117,3 +125,42 @@ def test_the_command_says_the_error_and_what_a_mask_gives_and_fails_where_the_er
     change_record(params, "tiny/pairs/seed0", test_error=(recorded + 50) % 100)
     assert main([*overlay, "evaluate", "tiny", "pairs"]) == 1
     assert "tiny/pairs/seed0: the stored weights do not give the recorded error" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_a_network_of_the_repository_gives_its_number_again_and_obeys_what_is_said_of_a_hint(tmp_path):
+    """A stranger's minute: the weights in git, the real MNIST, no training; and docs/hint.md on a network of real images."""
+    mirror = Path(os.environ.get("HAL_DATA_MIRROR", "nowhere"), "mnist")
+    if not mirror.is_dir():
+        pytest.skip("HAL_DATA_MIRROR names no folder with mnist/ in it")
+    published = ROOT / "runs/cpu-mnist"
+    weights = sorted(published.glob("checkpoints/mnist/case*/seed*/weights.safetensors"))[0]
+    name = weights.parent.relative_to(published / "checkpoints")
+    for folder in ("results", "checkpoints"):
+        shutil.copytree(published / folder / name, tmp_path / folder / name)
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(f"root: {tmp_path}\n")
+    params = load(ROOT / "params.yaml", [ROOT / "configs/cpu-mnist.yaml", overlay])
+    prepare(params, "mnist")
+    cell = params.cell("mnist", name.parts[1], int(name.parts[2].removeprefix("seed")))
+
+    measured = measure(params, cell)
+    assert abs(measured.error - measured.recorded) <= 0.02  # two images, on another kind of processor
+
+    logits = measured.predictions["logits"].astype(float)
+    label = measured.predictions["label"]
+    stored = load_file(weights)
+    b = stored["output.bias"].numpy().astype(float)
+    line = logits - b  # a(s) W_o y: for every image on one line through the origin
+    a = np.linalg.norm(line, axis=2)
+    direction = line / np.maximum(a, 1e-9)[..., None]
+    far = (a > 1e-2).all(axis=1)
+    assert far.mean() > 0.99
+    assert np.allclose(direction[far], direction[far][:, :1], atol=1e-3)
+    without_bias = line[far].argmax(axis=2)
+    assert (without_bias == without_bias[:, :1]).all()  # without the bias no hint changes the class
+    owner = owners(cell.superclasses, 10)
+    told = told_truth(logits, label, owner)
+    masked = oracle_mask(logits[np.arange(len(label)), owner[label]], label, owner)
+    assert (masked[told == label] == label[told == label]).all()
