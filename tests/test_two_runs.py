@@ -4,8 +4,10 @@ import json
 import shutil
 import subprocess
 
+import pandas as pd
 import pytest
 
+from hal import locks
 from hal.cli import main
 from hal.errors import UserError
 from hal.files import sha256_of
@@ -14,7 +16,7 @@ from hal.present import comparison
 from hal.revisions import run_folder
 from hal.study import controls, run, two_runs
 from hal.study.grid import load_grid
-from tests.made_up import change_record, made_up_params, make_up_grid
+from tests.made_up import change_curves, change_record, made_up_params, make_up_grid
 
 GRID = "grid: {datasets: [mnist], seeds: [0, 1, 2]}\ntrain: {epochs: 4}"
 
@@ -105,7 +107,8 @@ def test_the_command_says_it_and_writes_it_where_it_is_asked_to(two, tmp_path, c
     said = capsys.readouterr().out
     assert "15 cells: 15 same bytes." in said
     assert "Test errors differ in 0 of" in said
-    assert "0 of" in said and "verdicts differ" in said  # noqa: PT018 (one sentence)
+    assert "0 of 32 verdicts or indications differ." in said
+    assert "| Cell |" not in said  # all are the same
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "cells.csv",
         "claims.csv",
@@ -115,6 +118,26 @@ def test_the_command_says_it_and_writes_it_where_it_is_asked_to(two, tmp_path, c
     page = (tmp_path / "out/compare.html").read_text()
     assert "Two runs compared" in page
     assert "mnist/case4/seed2" in page
+
+
+def test_a_verdict_that_differs_shows_both_with_their_numbers(two):
+    _, b = two
+    for case in b.cases("mnist")[1:]:
+        for seed in range(3):  # every case errs more than the baseline
+            change_record(b, f"mnist/{case}/seed{seed}", test_error=50.0 + seed)
+            curves = pd.read_csv(b.path(f"results/mnist/{case}/seed{seed}/curves.csv"))
+            curves.loc[curves.index[-1], "test_error"] = 50.0 + seed
+            change_curves(b, f"mnist/{case}/seed{seed}", curves)
+    for params in two:
+        for file in params.path("results").glob("mnist/*/*/cell.json"):
+            change_record(params, str(file.parent.relative_to(params.path("results"))), files={})
+        controls.write(params, "mnist")
+        run.write(params)
+    row = two_runs.claims(*roots(two)).query("differs").iloc[0]
+    assert row["a_why"] != row["b_why"]
+    tables, document = comparison.build(*roots(two), ("a", "b"))
+    assert row["b_why"] in str(document.blocks)
+    assert row["says"] in comparison.text(tables, ("a", "b"))
 
 
 def test_without_verdicts_the_rest_is_compared(two):
@@ -166,14 +189,15 @@ def test_cells_of_two_sites_become_one_grid_and_keep_where_they_were_made(two):
         "device": "their card"
     }
     change_record(b, "mnist/case1/seed0", provenance=made)
-    said = merge(a, [b.path()])
-    assert [line.split(":")[0] for line in said] == ["mnist/case1/seed0"]
-    assert "made on their card" in said[0]
+    taken, refused = merge(a, [b.path()])
+    assert [line.split(":")[0] for line in taken] == ["mnist/case1/seed0"]
+    assert "made on their card" in taken[0]
+    assert refused == []
     states = {r.cell.name: r for r in load_grid(a)}
     assert states["mnist/case1/seed0"].ok
     assert states["mnist/case1/seed0"].record["provenance"]["device"] == "their card"
     assert states["mnist/case1/seed1"].state == "missing"
-    assert merge(a, [b.path()]) == []
+    assert merge(a, [b.path()]) == ([], [])
 
 
 def test_what_is_finished_here_is_never_replaced_and_a_conflict_copies_nothing(two):
@@ -189,11 +213,85 @@ def test_what_is_finished_here_is_never_replaced_and_a_conflict_copies_nothing(t
     assert not a.path("results/mnist/case1/seed0").exists()
 
 
+def test_a_stale_or_broken_cell_is_left_alone_and_named(two):
+    a, b = two
+    settings = json.loads(a.path("results/mnist/case1/seed0/cell.json").read_text())["settings"]
+    settings["train"]["epochs"] = 8
+    change_record(a, "mnist/case1/seed0", settings=settings, hash="0" * 16)
+    a.path("results/mnist/case1/seed1/cell.json").write_text("{")
+    before = {path: path.read_bytes() for path in a.path("results").rglob("*.json")}
+    taken, refused = merge(a, [b.path()])
+    assert taken == []
+    assert [line.split(":")[0] for line in refused] == ["mnist/case1/seed0", "mnist/case1/seed1"]
+    assert "is stale (train.epochs is 8, not 4); move it away to take that of" in refused[0]
+    assert "is broken" in refused[1]
+    assert {path: path.read_bytes() for path in a.path("results").rglob("*.json")} == before
+
+
+def test_a_cell_under_way_is_not_taken_from_under_its_trainer(two):
+    a, b = two
+    lose(a, "mnist/case1/seed0")
+    folder = a.cell_paths(a.cell("mnist", "case1", 0)).resume
+    lock = locks.acquire(folder.with_name(f"{folder.name}.lock"))
+    assert merge(a, [b.path()]) == ([], ["mnist/case1/seed0: is being trained here"])
+    lock.release()
+    assert len(merge(a, [b.path()])[0]) == 1
+
+
+def test_weights_that_stayed_elsewhere_are_named(two):
+    a, b = two
+    lose(a, "mnist/case1/seed0")
+    b.path("checkpoints/mnist/case1/seed0/predictions.npz").unlink()
+    ((said,), _) = merge(a, [b.path()])
+    assert "without predictions.npz, so Snakemake would train it again" in said
+
+
+def test_a_folder_that_is_no_other_run_is_refused(two, tmp_path):
+    with pytest.raises(UserError, match=r"nowhere: no folder with results/; name the root of a run"):
+        merge(two[0], [tmp_path / "nowhere"])
+    with pytest.raises(UserError, match="is the grid that cells shall go into"):
+        merge(two[0], [two[0].path()])
+
+
+def test_the_command_names_what_was_not_taken_and_the_data_that_snakemake_would_want(two, tmp_path, capsys):
+    a, b = two
+    lose(a, "mnist/case1/seed0")
+    change_record(b, "mnist/case2/seed0", hash="0" * 16)
+    words = ["--overlay", str(tmp_path / "a/overlay.yaml"), "merge", str(b.path())]
+    assert main(words) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("mnist/case1/seed0: from ")
+    assert said[1].startswith("not taken: mnist/case2/seed0: that of ")
+    assert said[2] == "1 cell was brought together with those here; `hal status` shows the grid"
+    assert said[3].startswith("before Snakemake: `hal data mnist`; ")
+    a.path("data/mnist.npz").touch()
+    assert main(words) == 0
+    assert "before Snakemake" not in capsys.readouterr().out
+
+
+def test_two_sites_of_other_bytes_and_of_other_data_than_here_copy_nothing(two, tmp_path):
+    a, b = two
+    lose(a, "mnist/case1/seed0")
+    shutil.copytree(b.path(), tmp_path / "c")
+    change_record(b, "mnist/case1/seed0", files={"curves.csv": "0" * 64})
+    with pytest.raises(UserError, match="under the same settings, with other bytes"):
+        merge(a, [tmp_path / "c", b.path()])
+    shutil.rmtree(a.path("results"))
+    described = json.loads(a.path("data/mnist.json").read_text())
+    a.path("data/mnist.json").write_text(json.dumps(described | {"arrays_sha256": "1" * 64}))
+    with pytest.raises(UserError, match=r"trained on other data than .*mnist\.json speaks of"):
+        merge(a, [tmp_path / "c"])
+    assert not a.path("results").exists()
+
+
 def test_a_cell_of_other_settings_data_or_a_damaged_one_is_not_taken(two, tmp_path):
     a, b = two
     (tmp_path / "c").mkdir()
     longer = made_up_params(tmp_path / "c", GRID.replace("epochs: 4", "epochs: 5"))
-    assert merge(longer, [b.path()]) == []
+    taken, refused = merge(longer, [b.path()])
+    assert taken == []
+    assert len(refused) == 15
+    assert refused[0].endswith("is of other settings (train.epochs is 4, not 5)")
     lose(a, "mnist/case1/seed0")
     change_record(b, "mnist/case1/seed0", files={"curves.csv": "0" * 64, "scores.npz": "0" * 64})
     with pytest.raises(UserError, match=r"curves\.csv: not the file that cell\.json speaks of"):
@@ -205,5 +303,5 @@ def test_a_cell_of_other_settings_data_or_a_damaged_one_is_not_taken(two, tmp_pa
     with_sums(b)
     made = json.loads(b.path("results/mnist/case1/seed0/cell.json").read_text())["provenance"]
     change_record(b, "mnist/case1/seed0", provenance=made | {"data_sha256": "0" * 64})
-    with pytest.raises(UserError, match="were trained on different data; nothing was copied"):
+    with pytest.raises(UserError, match=r"trained on other data than .* speaks of; nothing was copied"):
         merge(a, [b.path()])

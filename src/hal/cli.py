@@ -268,16 +268,24 @@ def _compare(params: Params, arguments: argparse.Namespace) -> None:
 
     with run_folder(arguments.a) as a, run_folder(arguments.b) as b:
         tables, document = comparison.build(a, b, (arguments.a, arguments.b))
-        print(comparison.text(document))
+        print(comparison.text(tables, (arguments.a, arguments.b)))
         for path in comparison.write(arguments.out, tables, document) if arguments.out else []:
             print(path)
 
 
 def _merge(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.merge import merge
+    from hal.merge import lacking_data, merge
 
-    said = merge(params, arguments.others)
-    print("\n".join([*said, f"{len(said)} cells were brought together; `hal status` shows the grid"]))
+    taken, refused = merge(params, arguments.others)
+    said = [*taken, *(f"not taken: {line}" for line in refused)]
+    count = "1 cell was" if len(taken) == 1 else f"{len(taken)} cells were"
+    said.append(f"{count} brought together with those here; `hal status` shows the grid")
+    if lacking := lacking_data(params):
+        commands = ", ".join(f"`hal data {dataset}`" for dataset in lacking)
+        said.append(
+            f"before Snakemake: {commands}; where data are missing it makes them and then trains every cell anew"
+        )
+    print("\n".join(said))
 
 
 def _controls(params: Params, arguments: argparse.Namespace) -> None:

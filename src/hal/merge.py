@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from hal import locks
 from hal.cell_files import check_sum, faults, read_record
 from hal.errors import UserError, first_line
 from hal.files import replace_together
 from hal.params import Cell, Params
-from hal.study.grid import load_grid
+from hal.study.grid import CellResult, data_identity, differences, load_grid
+
+_DONE = ("ok", "diverged")
 
 
-def merge(params: Params, others: Sequence[Path]) -> list[str]:
+def merge(params: Params, others: Sequence[Path]) -> tuple[list[str], list[str]]:
     """Copy the cells that are missing here, are whole elsewhere, and are of the settings and data in force.
 
     Each cell.json keeps where it was made.
@@ -20,41 +24,60 @@ def merge(params: Params, others: Sequence[Path]) -> list[str]:
         others: roots of other runs, which hold `results/` and `checkpoints/`.
 
     Returns:
-        What was done, a line a cell.
+        What was taken, and what was not and why; a line a cell.
 
     Raises:
-        UserError: before anything is copied: a cell is finished in two places under the same settings, with other bytes; or one
-            that would be copied is damaged.
+        UserError: before anything is copied: there is no such run; a cell is finished in two places under the same settings,
+            with other bytes; or one that would be copied is damaged, or was trained on other data.
     """
-    said: list[str] = []
-    contents: dict[str, dict[Path, bytes]] = {}
-    chosen: dict[str, tuple[Path, dict]] = {}
-    for result in load_grid(params):
+    for other in others:
+        _check_run(params, other)
+    results = load_grid(params)
+    chosen: dict[str, tuple[CellResult, Path, dict[str, Any]]] = {}
+    refused: list[str] = []
+    for result in results:
         cell = result.cell
         for other in others:
             record = _record(other, cell)
             if record is None:
                 continue
-            if result.state in ("ok", "diverged"):
-                if record.get("files") != result.record.get("files"):
-                    raise _conflict(cell, params.path("results", cell.name), other)
-                continue
-            if cell.name in chosen:
-                if record.get("files") != chosen[cell.name][1].get("files"):
-                    raise _conflict(cell, chosen[cell.name][0], other)
-                continue
-            chosen[cell.name] = other, record
-            contents[cell.name] = _files(params, cell, other, record)
-            made = record["provenance"]
-            said.append(f"{cell.name}: from {other} (made on {made.get('device')}, code {made.get('code')})")
-    _check_data(params, {name: record for name, (_, record) in chosen.items()})
-    for files in contents.values():
-        replace_together(files)
-    return said
+            if record["hash"] != cell.hash:
+                changed = "; ".join(differences(record["settings"], cell.settings)) or "its hash is another"
+                refused.append(f"{cell.name}: that of {other} is of other settings ({changed})")
+            elif result.state in _DONE:
+                _check_same(cell, result.record, record, params.path("results", cell.name), other)
+            elif result.state in ("stale", "broken"):
+                here = params.path("results", cell.name)
+                refused.append(
+                    f"{cell.name}: {here} is {result.state} {result.reason}; move it away to take that of {other}"
+                )
+            elif cell.name in chosen:
+                _, first, known = chosen[cell.name]
+                _check_same(cell, known, record, first, other)
+            else:
+                _check_files(cell, other, record)
+                chosen[cell.name] = result, other, record
+    _check_data(params, results, {name: record for name, (_, _, record) in chosen.items()})
+    taken: list[str] = []
+    for result, other, record in chosen.values():
+        _copy(params, result.cell, other, record, taken, refused)
+    return taken, refused
 
 
-def _record(root: Path, cell: Cell) -> dict | None:
-    """The other run's finished cell of that name, if it is of these settings."""
+def lacking_data(params: Params) -> list[str]:
+    """The data sets that are not prepared here: Snakemake would make them, and then train their cells anew."""
+    return [d for d in params.grid.datasets if not params.path("data", f"{d}.npz").exists()]
+
+
+def _check_run(params: Params, other: Path) -> None:
+    if not (other / "results").is_dir():
+        raise UserError(f"{other}: no folder with results/; name the root of a run, such as runs/short")
+    if other.resolve() == params.path().resolve():
+        raise UserError(f"{other}: is the grid that cells shall go into; name another run's root")
+
+
+def _record(root: Path, cell: Cell) -> dict[str, Any] | None:
+    """The other run's finished cell of that name, under whatever settings."""
     path = root / "results" / cell.name / "cell.json"
     try:
         record = read_record(path)
@@ -62,43 +85,69 @@ def _record(root: Path, cell: Cell) -> dict | None:
         return None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({first_line(error)}); nothing was copied") from None
-    return record if not faults(record) and record["hash"] == cell.hash else None
+    if wrong := faults(record):
+        raise UserError(f"{path}: {wrong}; nothing was copied")
+    return record
 
 
-def _files(params: Params, cell: Cell, root: Path, record: dict) -> dict[Path, bytes]:
-    """The cell's files by their places here, cell.json last."""
-    paths, files = params.cell_paths(cell), {}
-    for name in record.get("files") or {}:
-        for folder, target in (("results", paths.results), ("checkpoints", paths.checkpoints)):
-            source = root / folder / cell.name / name
-            if source.is_file():
-                check_sum(source, record)
-                files[target / name] = source.read_bytes()
-    here = {path.name for path in files}
-    lacking = [name for name in ("curves.csv", *(["scores.npz"] if cell.scored else [])) if name not in here]
+def _sources(cell: Cell, root: Path, record: dict[str, Any]) -> list[tuple[str, Path]]:
+    """The files that cell.json speaks of and that are there, each with its folder's name."""
+    names, folders = record.get("files") or {}, ("results", "checkpoints")
+    places = ((folder, root / folder / cell.name / name) for name in names for folder in folders)
+    return [(folder, path) for folder, path in places if path.is_file()]
+
+
+def _check_files(cell: Cell, root: Path, record: dict[str, Any]) -> None:
+    sources = _sources(cell, root, record)
+    for _, path in sources:
+        check_sum(path, record)
+    there = {path.name for _, path in sources}
+    lacking = [name for name in ("curves.csv", *(["scores.npz"] if cell.scored else [])) if name not in there]
     if lacking:
         raise UserError(f"{root / 'results' / cell.name}: {', '.join(lacking)} missing; nothing was copied")
-    files[paths.results / "cell.json"] = (root / "results" / cell.name / "cell.json").read_bytes()
-    return files
 
 
-def _check_data(params: Params, records: dict[str, dict]) -> None:
+def _check_same(cell: Cell, one: dict[str, Any], other: dict[str, Any], here: Path, there: Path) -> None:
+    if one.get("files") != other.get("files"):
+        raise UserError(
+            f"{cell.name}: finished in {here} and in {there} under the same settings, with other bytes; nothing was copied. "
+            "`hal compare` shows both; move one of them away"
+        )
+
+
+def _check_data(params: Params, results: Sequence[CellResult], chosen: dict[str, dict[str, Any]]) -> None:
     """Refuse cells of one data set that were trained on different data."""
-    used: dict[str, dict[str, str]] = {}
-    for result in load_grid(params):
-        if result.state in ("ok", "diverged"):
-            records = {result.cell.name: result.record} | records
-    for name, record in records.items():
+    used: dict[str, tuple[str, str]] = {}  # of each data set: what the data are, and who says so
+    for dataset in params.grid.datasets:
+        sha256, _ = data_identity(params, dataset)
+        if sha256 is not None:
+            used[dataset] = sha256, str(params.path("data", f"{dataset}.json"))
+    here = {result.cell.name: result.record for result in results if result.state in _DONE}
+    for name, record in (here | chosen).items():
         sha256 = str(record["provenance"].get("data_sha256"))
-        others = used.setdefault(name.split("/")[0], {sha256: name})
-        if sha256 not in others:
-            raise UserError(
-                f"{name} and {next(iter(others.values()))} were trained on different data; nothing was copied"
-            )
+        known, who = used.setdefault(name.split("/")[0], (sha256, name))
+        if sha256 != known and name in chosen:
+            raise UserError(f"{name}: trained on other data than {who} speaks of; nothing was copied")
 
 
-def _conflict(cell: Cell, here: Path, there: Path) -> UserError:
-    return UserError(
-        f"{cell.name}: finished in {here} and in {there} under the same settings, with other bytes; nothing was copied. "
-        "`hal compare` shows both; move one of them away"
-    )
+def _copy(
+    params: Params, cell: Cell, root: Path, record: dict[str, Any], taken: list[str], refused: list[str]
+) -> None:
+    """Bring one cell here, its cell.json last, unless it is being trained here."""
+    paths = params.cell_paths(cell)
+    lock = locks.acquire(paths.resume.with_name(f"{paths.resume.name}.lock"))
+    if lock is None:
+        refused.append(f"{cell.name}: is being trained here")
+        return
+    try:
+        folders = {"results": paths.results, "checkpoints": paths.checkpoints}
+        sources = _sources(cell, root, record)
+        files = {folders[folder] / path.name: path.read_bytes() for folder, path in sources}
+        files[paths.results / "cell.json"] = (root / "results" / cell.name / "cell.json").read_bytes()
+        replace_together(files)
+    finally:
+        lock.release()
+    lacking = sorted(set(record.get("files") or {}) - {path.name for _, path in sources})
+    without = f"; without {', '.join(lacking)}, so Snakemake would train it again" if lacking else ""
+    made = record["provenance"]
+    taken.append(f"{cell.name}: from {root} (made on {made.get('device')}, code {made.get('code')}{without})")

@@ -49,12 +49,13 @@ def build(a: Path, b: Path, names: tuple[str, str]) -> tuple[dict[str, pd.DataFr
     return tables, document
 
 
-def text(document: Document) -> str:
-    """The summary and the tables of networks and claims, for a terminal; cells are in the files."""
-    shown = [block for block in document.blocks if isinstance(block, Table) and block.id != "cells-table"]
-    (first, *_) = document.blocks
-    assert isinstance(first, Items)
-    return "\n".join([*first.items, "", *map(markdown.table, shown)])
+def text(tables: dict[str, pd.DataFrame], names: tuple[str, str]) -> str:
+    """For a terminal: the summary, the networks, and of claims and cells those that are not the same in both."""
+    claims, cells = tables["claims"].query("differs"), tables["cells"].query("agreement != 'same bytes'")
+    shown = [_networks(tables["networks"])]
+    shown += [_claims(claims)] if len(claims) else []
+    shown += [_cells(cells)] if len(cells) else []
+    return "\n".join([*summary(tables, names), "", *map(markdown.table, shown)])
 
 
 def write(folder: Path, tables: dict[str, pd.DataFrame], document: Document) -> list[Path]:
@@ -74,7 +75,7 @@ def summary(tables: dict[str, pd.DataFrame], names: tuple[str, str]) -> list[str
     lines = [f"A is {names[0]}, B is {names[1]}."]
     lines.append(f"{len(tables['cells'])} cells: {', '.join(f'{n} {what}' for what, n in counts.items())}.")
     for settings in dict.fromkeys(tables["cells"].query("agreement == 'other settings'")["notes"]):
-        lines.append(f"Other settings: {settings}.")
+        lines.append(f"Settings of B beside A's: {settings}.")
     compared = tables["networks"].dropna(subset=["p"])
     apart = compared[compared["p_holm"] < 0.05]
     lines.append(
@@ -86,13 +87,11 @@ def summary(tables: dict[str, pd.DataFrame], names: tuple[str, str]) -> list[str
         )
         + "."
     )
-    changed = tables["claims"].query("a_verdict != b_verdict")
-    if len(tables["claims"]):
-        lines.append(
-            f"{len(changed)} of {len(tables['claims'])} verdicts differ"
-            + (f": {', '.join(changed['id'])}" if len(changed) else "")
-            + "."
-        )
+    claims = tables["claims"]
+    if len(claims):
+        changed = claims.query("differs")["id"]
+        named = f": {', '.join(changed)}" if len(changed) else ""
+        lines.append(f"{len(changed)} of {len(claims)} verdicts or indications differ{named}.")
     return lines
 
 
@@ -112,9 +111,25 @@ def _networks(networks: pd.DataFrame) -> Table:
 
 
 def _claims(claims: pd.DataFrame) -> Table:
-    head = (Column("The paper says", "name", 3.0), Column("A", "text"), Column("B", "text"))
-    rows = [(r.says, r.a_verdict, r.b_verdict) for r in claims.itertuples()]
-    return Table("claims-table", "Verdicts", "Each run's own verdict.", head, plain(rows))
+    head = (
+        Column("The paper says", "name", 2.0),
+        *(Column("A", "text"), Column("B", "text")),
+        *(Column("Why A says so", "text", 3.0), Column("Why B does", "text", 3.0)),
+    )
+    rows = [
+        (
+            r.says,
+            *(_judged(r.a_verdict, r.a_indication), _judged(r.b_verdict, r.b_indication)),
+            *(r.a_why, "the same" if r.b_why == r.a_why else r.b_why),
+        )
+        for r in claims.itertuples()
+    ]
+    caption = "Each run's own verdict with its numbers and 95 % intervals; of a run that is not the paper's, what it indicates."
+    return Table("claims-table", "Verdicts", caption, head, plain(rows), wide=True, long=True)
+
+
+def _judged(verdict: str, indication: str) -> str:
+    return f"{verdict} ({indication})" if indication else verdict
 
 
 def _cells(cells: pd.DataFrame) -> Table:

@@ -41,7 +41,7 @@ class CellResult:
 
 def load_grid(params: Params) -> list[CellResult]:
     """Look at every cell of the grid, in the order of `params.cells()`; never at what merely lies around."""
-    data = {dataset: _data_identity(params, dataset) for dataset in params.grid.datasets}
+    data = {dataset: data_identity(params, dataset) for dataset in params.grid.datasets}
     results = [_look(params, cell, *data[cell.dataset]) for cell in params.cells()]
     for dataset in [dataset for dataset, (sha256, _) in data.items() if sha256 is None]:
         results = _of_one_data_set(params, dataset, results)
@@ -149,7 +149,7 @@ def _progress(folder: Path) -> dict[str, Any] | None:
         return {}
 
 
-def _data_identity(params: Params, dataset: str) -> tuple[str | None, str]:
+def data_identity(params: Params, dataset: str) -> tuple[str | None, str]:
     """The present data set's arrays_sha256, if it is there, and a warning if it is there but cannot be read."""
     path = params.path("data", f"{dataset}.json")
     try:

@@ -11,8 +11,9 @@ from hal.errors import UserError
 from hal.study.grid import differences
 from hal.study.resampling import holm, moments, welch_interval, welch_p
 
-MADE_WITH = ("device", "torch", "code", "cpu_threads", "deterministic")
+MADE_WITH = ("device", "torch", "cuda", "driver", "code", "cpu_threads", "deterministic", "data_sha256")
 _KEY = ["dataset", "case", "seed"]
+_JUDGED = ["verdict", "indication", "why"]
 
 
 def cells(a: Path, b: Path) -> pd.DataFrame:
@@ -60,16 +61,21 @@ def networks(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def claims(a: Path, b: Path) -> pd.DataFrame:
-    """A row for every claim that both runs judge: id, says, a_verdict, b_verdict.
+    """A row for every claim that both runs judge, as `verdicts.csv` has it.
+
+    Columns: id, says; a_verdict, a_indication (what speaks for or against it where the run is not the paper's), a_why (a sentence
+    with the numbers and their intervals), and the same of b; differs (whether verdict or indication do).
 
     No row where a run has no verdicts, or damaged ones.
     """
     one, other = _verdicts(a), _verdicts(b)
     if one is None or other is None:
-        return pd.DataFrame(columns=["id", "says", "a_verdict", "b_verdict"])
-    one = one.rename(columns={"verdict": "a_verdict"})
-    other = other.rename(columns={"verdict": "b_verdict"})
-    return one.merge(other.drop(columns="says"), on="id")
+        one = other = pd.DataFrame(columns=["id", "says", *_JUDGED], dtype=str)
+    one = one.rename(columns={name: f"a_{name}" for name in _JUDGED})
+    other = other.rename(columns={name: f"b_{name}" for name in _JUDGED})
+    both = one.merge(other.drop(columns="says"), on="id")
+    differs = (both["a_verdict"] != both["b_verdict"]) | (both["a_indication"] != both["b_indication"])
+    return both.assign(differs=differs)
 
 
 def _records(run: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
@@ -81,7 +87,11 @@ def _records(run: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
             raise UserError(f"{path}: cannot be read ({error}); `hal verify` says more") from None
         if wrong := faults(record):
             raise UserError(f"{path}: {wrong}")
-        found[record["dataset"], record["case"], record["seed"]] = record
+        dataset, case, seed = path.parent.parts[
+            -3:
+        ]  # what is planned by that name, whatever its cell.json calls itself
+        if seed.removeprefix("seed").isdecimal():
+            found[dataset, case, int(seed.removeprefix("seed"))] = record
     if not found:
         raise UserError(f"{run}: no finished cell in its results/; name a run's folder, or a git revision")
     return found
@@ -96,7 +106,7 @@ def _agreement(a: dict[str, Any] | None, b: dict[str, Any] | None) -> dict[str, 
         return {"agreement": "only in B" if a is None else "only in A", "notes": ""}
     diverged = [f"diverged in {side}" for side, record in (("A", a), ("B", b)) if record["status"] != "ok"]
     if a["hash"] != b["hash"]:
-        changed = differences(b["settings"], a["settings"]) or ["the mathematics"]
+        changed = differences(b["settings"], a["settings"]) or ["the hash"]
         return {"agreement": "other settings", "notes": "; ".join(diverged + changed)}
     if a.get("files") and a.get("files") == b.get("files"):
         return {"agreement": "same bytes", "notes": "; ".join(diverged)}
@@ -111,6 +121,6 @@ def _agreement(a: dict[str, Any] | None, b: dict[str, Any] | None) -> dict[str, 
 def _verdicts(run: Path) -> pd.DataFrame | None:
     try:
         sums.check(run / "results/verdicts.csv", run / "results/study.sha256")
-        return pd.read_csv(run / "results/verdicts.csv", keep_default_na=False)[["id", "says", "verdict"]]
+        return pd.read_csv(run / "results/verdicts.csv", keep_default_na=False)[["id", "says", *_JUDGED]]
     except (OSError, ValueError, KeyError):
         return None
