@@ -1,5 +1,6 @@
 """What this machine has, and what to do where it lacks something."""
 
+import dataclasses
 import errno
 from collections import namedtuple
 
@@ -8,7 +9,8 @@ import pytest
 
 from hal import doctor
 from hal.cli import main
-from tests.made_up import made_up_params
+from hal.study.grid import load_grid
+from tests.made_up import made_up_params, make_up_grid
 
 GRID = "grid: {{datasets: [{}]}}\ndata: {{mirrors: [{}]}}"
 
@@ -103,3 +105,39 @@ def test_a_gpu_that_pytorch_does_not_find_is_wrong(tmp_path, monkeypatch):
     check = said(params_of(tmp_path), "GPU")
     assert check.state == "wrong"
     assert "NVIDIA H100 is there, but PyTorch" in check.says
+
+
+def test_training_that_would_be_refused_for_its_length_on_a_cpu_is_wrong(tmp_path, monkeypatch):
+    """The paper's run has 250 epochs of 468 steps on MNIST; told to use a CPU, that is no fault."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(doctor, "_output", lambda *command: None)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    check = said(params_of(tmp_path, "mnist"), "GPU")
+    assert check.state == "wrong"
+    assert "mnist: 117,000 steps, and PyTorch finds no GPU" in check.says
+    told = made_up_params(tmp_path, GRID.format("mnist", "nowhere") + "\nruntime: {device: cpu}")
+    assert said(told, "GPU").state == "note"
+
+
+def test_sizes_are_those_of_the_cells_that_there_are(tmp_path):
+    params = params_of(tmp_path, "mnist")
+    make_up_grid(params, {"mnist/case1/seed0": "missing"}, images=50)
+    cell = params.cell("mnist", "case1", 0)
+    files = [f for folder in ("results", "checkpoints") for f in tmp_path.glob(f"{folder}/*/*/*/*")]
+    size = sum(file.stat().st_size for file in files) / 24
+    assert doctor._bytes(params, cell, [r for r in load_grid(params) if r.ok]) == pytest.approx(size)
+
+
+def test_nothing_is_made_where_a_run_has_no_folder_yet(tmp_path):
+    params = dataclasses.replace(params_of(tmp_path), root=str(tmp_path / "new/run"))
+    assert said(params, "locks").state == "ok"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_slurm_without_a_controller_is_noted(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(doctor, "_output", lambda *command: None)
+    assert said(params_of(tmp_path), "Slurm").state == "note"
+    monkeypatch.setattr(doctor, "_output", lambda *command: "Slurmctld(primary) at here is UP")
+    assert said(params_of(tmp_path), "Slurm").state == "ok"

@@ -223,7 +223,8 @@ def _plan(params: Params, arguments: argparse.Namespace) -> None:
     from hal.plan import lines
     from hal.study.grid import load_grid
 
-    print("\n".join(lines(params, load_grid(params), arguments.hours)))
+    for line in lines(params, load_grid(params), arguments.hours):
+        print(line, flush=True)
 
 
 def _doctor(params: Params, arguments: argparse.Namespace) -> None:

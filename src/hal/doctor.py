@@ -7,7 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ from hal.data.fetch import VARIABLE, answering
 from hal.data.sources import SOURCES
 from hal.errors import UserError
 from hal.params import Cell, Params
-from hal.study.grid import load_grid
+from hal.study.grid import CellResult, load_grid
 
 LOCK_FILE = Path("requirements.lock")
 _TIMEOUT_S = 3
@@ -106,6 +106,8 @@ def _devices(params: Params) -> Iterator[Check]:
         )
     elif params.runtime.device == "cuda":
         yield Check("wrong", "GPU", f"runtime.device is cuda, but there is none ({built})")
+    elif too_long := _too_long_for_a_cpu(params):
+        yield Check("wrong", "GPU", too_long)
     else:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         yield Check(
@@ -115,17 +117,38 @@ def _devices(params: Params) -> Iterator[Check]:
         )
 
 
+def _too_long_for_a_cpu(params: Params) -> str:
+    """Why training would be refused here for its length, or nothing."""
+    from hal.train.device import check_wanted
+
+    for dataset in params.grid.datasets:
+        cell = params.cell(dataset, params.cases(dataset)[0], params.grid.seeds[0])
+        source = SOURCES.get(params.datasets[dataset].source)
+        images = source.images[0] if source else _OWN_IMAGES
+        try:
+            check_wanted(params.runtime, dataset, cell.train.epochs * (images // cell.train.batch_size))
+        except UserError as error:
+            return str(error)
+    return ""
+
+
 def _disk(params: Params) -> Check:
-    root = Path(params.root or ".").resolve()
-    while not root.exists():
-        root = root.parent
+    root = _existing_root(params)
     free = shutil.disk_usage(root).free
-    to_come = [result.cell for result in load_grid(params) if result.state not in ("ok", "diverged")]
-    need = sum(_bytes(params, cell) for cell in to_come)
+    results = load_grid(params)
+    finished = [result for result in results if result.ok]
+    to_come = [result.cell for result in results if result.state not in ("ok", "diverged")]
+    need = sum(_bytes(params, cell, finished) for cell in to_come)
     raw = (SOURCES[params.datasets[name].source] for name in _unprepared(params))
     need += sum(2 * file.size for source in raw for form in source.forms[:1] for file in form.values())
     said = f"{free / 2**30:.1f} GiB free in {root}, about {need / 2**30:.1f} GiB needed by data and {len(to_come)} cells to come"
     return Check("wrong" if free < need else "ok", "disk", said)
+
+
+def _existing_root(params: Params) -> Path:
+    """Where the run will be, or the folder that its root will be made in."""
+    root = params.path().resolve()
+    return next(folder for folder in (root, *root.parents) if folder.exists())
 
 
 def _unprepared(params: Params) -> list[str]:
@@ -137,14 +160,19 @@ def _unprepared(params: Params) -> list[str]:
     ]
 
 
-def _bytes(params: Params, cell: Cell) -> int:
+def _bytes(params: Params, cell: Cell, finished: Sequence[CellResult]) -> float:
+    """Of a cell's files, as those of its data set take where there are any."""
+    paths = [params.cell_paths(r.cell) for r in finished if r.cell.dataset == cell.dataset]
+    if paths:
+        files = [f for path in paths for folder in (path.results, path.checkpoints) for f in folder.glob("*")]
+        return sum(file.stat().st_size for file in files) / len(paths)
     source = SOURCES.get(params.datasets[cell.dataset].source)
     images = sum(source.images) if source else _OWN_IMAGES
     return images * _PER_IMAGE + _WEIGHTS
 
 
 def _locks(params: Params) -> Check:
-    path = params.path(".doctor.lock")
+    path = _existing_root(params) / ".doctor.lock"
     try:
         lock = locks.acquire(path)
     except UserError as error:
@@ -186,7 +214,14 @@ def _dvc() -> Check:
 
 def _slurm() -> Check:
     if shutil.which("sbatch"):
-        return Check("ok", "Slurm", f"{_output('sbatch', '--version') or 'sbatch'}")
+        answer = _output("scontrol", "ping")
+        if answer and "UP" in answer:
+            return Check("ok", "Slurm", answer)
+        return Check(
+            "note",
+            "Slurm",
+            "sbatch is there, but no controller answers (`scontrol ping`); only profiles/slurm needs one",
+        )
     return Check("ok", "Slurm", "none, and none is needed on one machine")
 
 

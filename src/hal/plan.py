@@ -3,9 +3,11 @@
 import dataclasses
 import datetime
 import json
+import math
 import os
+import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -23,10 +25,15 @@ from hal.train.batches import DeviceData, draw_epoch
 from hal.train.device import claimed_device, configure
 from hal.train.evaluate import Evaluation
 from hal.train.loop import Trainer
+from hal.train.provenance import device_name
 
-STEPS = 8  # timed; as many before them are not
+STEPS = 5  # in one go: once untimed, then timed
+TIMES = 3  # of which the fastest counts, since other programs only ever slow it down
 DECIDABLE = 0.8  # the power from which a claim counts as decidable
 _TESTED = 1_000  # images
+_DONE = ("ok", "diverged")
+
+Network = tuple[str, str]  # data set and case
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +62,9 @@ def size_of(params: Params, dataset: str) -> Size:
 
 
 def measured(params: Params, cell: Cell, size: Size) -> float:
-    """Seconds of training and testing a cell on this machine, by a few steps and tests on made-up images of its data set's shape.
+    """Seconds of an epoch of training and testing on this machine, by a few steps and tests on made-up images of that shape.
 
-    A process's start and the last measurements on the trained network are not in it: seconds.
+    A process's start and the last measurements on the trained network are not in it.
     """
     batch = cell.train.batch_size
     steps = min(STEPS, size.train // batch)
@@ -69,8 +76,11 @@ def measured(params: Params, cell: Cell, size: Size) -> float:
         random.integers(0, 256, (n_test, *size.shape), dtype=np.uint8),
         (np.arange(n_test) % cell.classes).astype(np.uint8),
     )
-    configure(params.runtime, cell.train.precision)
-    with claimed_device(params.runtime) as device:
+    runtime = params.runtime
+    if runtime.device == "auto" and not _on_gpu(params):  # which would be said for every network
+        runtime = dataclasses.replace(runtime, device="cpu")
+    configure(runtime, cell.train.precision)
+    with claimed_device(runtime) as device:
         data = DeviceData(images, *store.statistics(images.train_images), cell, device)
         net = training.build_network(cell, data.channels).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         trainer = Trainer(net, data, cell.train)
@@ -84,113 +94,191 @@ def measured(params: Params, cell: Cell, size: Size) -> float:
 
         a_step = _seconds(epoch) / steps
         a_test = _seconds(evaluation.error_and_loss) / n_test
-    return cell.train.epochs * (size.train // batch * a_step + size.test * a_test)
+    return size.train // batch * a_step + size.test * a_test
 
 
 def _seconds(function: Callable[[], object]) -> float:
     function()
-    began = time.perf_counter()
-    function()
-    return time.perf_counter() - began
+    taken = []
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        function()
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+def epoch_times(params: Params, results: Sequence[CellResult]) -> dict[Network, float]:
+    """Seconds of an epoch of every network that has cells to come.
+
+    As its finished cells took where they were trained on this kind of machine; else measured, once for all networks of one shape.
+
+    Raises:
+        UserError: the size of a data set is not known.
+    """
+    device = device_name(torch.device("cuda" if _on_gpu(params) else "cpu"))
+    found: dict[Network, float] = {}
+    by_shape: dict[str, float] = {}
+    for network in dict.fromkeys(_network(r) for r in results if r.state not in _DONE):
+        cells = [r for r in results if _network(r) == network]
+        known = [
+            r.record["time"]["wall_s"] / r.record["epochs"]
+            for r in cells
+            if r.ok
+            and r.record["provenance"].get("device") == device
+            and r.record["provenance"].get("cpu_threads") == params.runtime.cpu_threads
+        ]
+        if known:
+            found[network] = statistics.mean(known)
+            continue
+        cell = cells[0].cell
+        shape = _shape(cell)
+        if shape not in by_shape:
+            by_shape[shape] = measured(params, cell, size_of(params, cell.dataset))
+        found[network] = by_shape[shape]
+    return found
+
+
+def _shape(cell: Cell) -> str:
+    """What the cost of a step depends on: all settings but the seed, which classes are together, and the number of epochs."""
+    settings = cell.settings | {"seed": None, "superclasses": len(cell.superclasses)}
+    return json.dumps(settings | {"train": settings["train"] | {"epochs": None}}, sort_keys=True)
+
+
+def _network(result: CellResult) -> Network:
+    return result.cell.dataset, result.cell.case
 
 
 def at_once(params: Params) -> int:
     """How many cells this machine trains at once."""
-    if params.runtime.device != "cpu" and torch.cuda.is_available():
+    if _on_gpu(params):
         return torch.cuda.device_count() * params.runtime.cells_per_gpu
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(cores // params.runtime.cpu_threads, 1)
+    return max(_cores() // params.runtime.cpu_threads, 1)
 
 
-def ordered(to_come: Iterable[CellResult], seconds: dict[str, float]) -> list[CellResult]:
+def _on_gpu(params: Params) -> bool:
+    return params.runtime.device != "cpu" and torch.cuda.is_available()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ordered(to_come: Iterable[CellResult], epoch_s: Mapping[Network, float]) -> list[CellResult]:
     """The cells to come: the data set first that is done soonest, and of it seed by seed.
 
     A claim is about all cases of a data set and needs most seeds, so one whole data set decides more than a piece of each.
     """
     cells = list(to_come)
     left = {
-        dataset: sum(_left(r, seconds) for r in cells if r.cell.dataset == dataset)
+        dataset: sum(_left(r, epoch_s) for r in cells if r.cell.dataset == dataset)
         for dataset in dict.fromkeys(r.cell.dataset for r in cells)
     }
     return sorted(cells, key=lambda r: (left[r.cell.dataset], r.cell.dataset, r.cell.seed))
 
 
 def within(
-    cells: Sequence[CellResult], seconds: dict[str, float], hours: float, workers: int
+    cells: Sequence[CellResult], epoch_s: Mapping[Network, float], hours: float, workers: int
 ) -> list[CellResult]:
-    """Those of the ordered cells that are done after so many hours."""
-    total, done = 0.0, []
+    """Those of the ordered cells that are done after so many hours, each begun by the first worker that is free."""
+    free, done = [0.0] * workers, []
     for result in cells:
-        total += _left(result, seconds)
-        if total > hours * 3600 * workers:
+        ends = min(free) + _left(result, epoch_s)
+        if ends > hours * 3600:
             break
+        free[free.index(min(free))] = ends
         done.append(result)
     return done
 
 
-def decidable(params: Params, done: Iterable[Cell]) -> tuple[list[str], list[str]]:
-    """The claims with a power of at least `DECIDABLE` once these cells are done, and the others that have one.
+def powers(params: Params, done: Iterable[Cell]) -> dict[str, float]:
+    """The power of every claim that has one, once these cells are done; 0 where a network that it speaks of is not there.
 
     A claim counts as many seeds as all networks of its data sets have.
     """
-    by_network: dict[tuple[str, str], int] = {}
+    by_network: dict[Network, int] = {}
     for cell in done:
         by_network[cell.dataset, cell.case] = by_network.get((cell.dataset, cell.case), 0) + 1
     seeds = {
         dataset: min(by_network.get((dataset, case), 0) for case in params.cases(dataset))
         for dataset in params.grid.datasets
     }
-    powers = {n: power(n).set_index(["id", "scale"])["reproduced"] for n in {*seeds.values()} if n > 0}
-    yes: list[str] = []
-    no: list[str] = []
+    found = {}
     for claim in load_paper().claims:
         n = min((seeds.get(dataset, 0) for dataset in claim.datasets), default=0)
-        share = powers[n][claim.id, 1.0] if n else 0.0
-        if not np.isnan(power(5).set_index(["id", "scale"])["reproduced"][claim.id, 1.0]):
-            (yes if share >= DECIDABLE else no).append(claim.id)
-    return yes, no
+        share = float(_reproduced(n or 1)[claim.id])
+        if not math.isnan(share):
+            found[claim.id] = share if n else 0.0
+    return found
 
 
-def lines(params: Params, results: Sequence[CellResult], hours: float | None) -> list[str]:
+def _reproduced(n: int) -> dict[str, float]:
+    table = power(n).query("scale == 1")
+    return dict(zip(table["id"], table["reproduced"], strict=True))
+
+
+def lines(params: Params, results: Sequence[CellResult], hours: float | None) -> Iterator[str]:
     """The plan, for a person.
 
     Raises:
-        UserError: the size of a data set is not known.
+        UserError: the size of a data set is not known, or the hours are no time.
     """
-    to_come = [r for r in results if r.state not in ("ok", "diverged")]
+    if hours is not None and not 0 < hours < math.inf:
+        raise UserError(f"--hours {hours:g}: give a number of hours above 0")
+    to_come = [r for r in results if r.state not in _DONE]
+    yield f"{len(results) - len(to_come)} of {len(results)} cells are done"
     if not to_come:
-        return ["every cell of the grid is done"]
-    workers, seconds, said = at_once(params), {}, []
+        return
+    busy = _busy()
+    if busy:
+        yield busy
+    workers, epoch_s = at_once(params), epoch_times(params, results)
     for dataset in dict.fromkeys(r.cell.dataset for r in to_come):
-        size = size_of(params, dataset)
         cells = [r for r in to_come if r.cell.dataset == dataset]
-        seconds[dataset] = measured(params, cells[-1].cell, size)
-        total = sum(_left(r, seconds) for r in cells) / workers
-        said.append(
-            f"{dataset}: {len(cells)} cells to come, {_time(seconds[dataset])} each, {_time(total)} in all"
-        )
-    total = sum(_left(r, seconds) for r in to_come) / workers
-    said.append(
-        f"all {len(to_come)} cells: about {_time(total)} with {workers} at once, if they do not slow each other down"
+        each = [r.cell.train.epochs * epoch_s[_network(r)] for r in cells]
+        between = " to ".join(dict.fromkeys(map(_time, (min(each), max(each)))))
+        yield f"{dataset}: {len(cells)} cells to come, {between} each, {_total(cells, epoch_s, workers)} in all"
+    yield (
+        f"all {len(to_come)} cells: about {_total(to_come, epoch_s, workers)} with {workers} at once, "
+        "if they do not slow each other down"
     )
     if hours is None:
-        return said
-    first = within(ordered(to_come, seconds), seconds, hours, workers)
-    said.append(f"in {hours:g} hours {len(first)} of them, in this order: {_grouped(first) or 'none'}")
+        return
+    first = within(ordered(to_come, epoch_s), epoch_s, hours, workers)
+    yield f"in {hours:g} hours {len(first)} of them, in this order: {_grouped(first) or 'none'}"
     if departures(params):
-        return [
-            *said,
-            "this run is not the paper's experiment, so none of the paper's claims is decided by it",
-        ]
-    finished = [r.cell for r in results if r.state == "ok"]
-    yes, no = decidable(params, [*finished, *(r.cell for r in first)])
-    said.append(f"decidable then (power of {100 * DECIDABLE:.0f} % or more): {', '.join(yes) or 'no claim'}")
-    return [*said, f"not yet: {', '.join(no) or 'none'}"]
+        yield "this run is not the paper's experiment, so none of the paper's claims is decided by it"
+        return
+    yield from _decided(params, [*(r.cell for r in results if r.ok), *(r.cell for r in first)])
 
 
-def _left(result: CellResult, seconds: dict[str, float]) -> float:
+def _decided(params: Params, done: Sequence[Cell]) -> Iterator[str]:
+    """The claims, those that are most surely decided first."""
+    says = {claim.id: claim.says for claim in load_paper().claims}
+    found = sorted(powers(params, done).items(), key=lambda item: -item[1])
+    yield (
+        f"then decidable, with the power of each claim's rule ({100 * DECIDABLE:.0f} % or more), if the paper's errors are the truth:"
+    )
+    yes = [f"  {100 * share:3.0f} %  {claim}: {says[claim]}" for claim, share in found if share >= DECIDABLE]
+    yield from yes or ["  none"]
+    no = [f"{claim} ({100 * share:.0f} %)" for claim, share in found if share < DECIDABLE]
+    yield f"not yet: {', '.join(no) or 'none'}"
+
+
+def _busy() -> str:
+    """A word of warning where other programs take the cores that are measured here."""
+    load, cores = os.getloadavg()[0], _cores()
+    if load < cores / 2:
+        return ""
+    return f"this machine is at work already (load {load:.1f} on {cores} cores): times are longer than on an idle one"
+
+
+def _left(result: CellResult, epoch_s: Mapping[Network, float]) -> float:
     epochs = result.cell.train.epochs
-    return seconds[result.cell.dataset] * (1 - min(result.progress.get("epoch", 0), epochs) / epochs)
+    return epoch_s[_network(result)] * (epochs - min(result.progress.get("epoch", 0), epochs))
+
+
+def _total(cells: Sequence[CellResult], epoch_s: Mapping[Network, float], workers: int) -> str:
+    return _time(sum(_left(r, epoch_s) for r in cells) / workers)
 
 
 def _grouped(cells: Sequence[CellResult]) -> str:

@@ -113,8 +113,8 @@ def _networks(networks: pd.DataFrame) -> Table:
 def _claims(claims: pd.DataFrame) -> Table:
     head = (
         Column("The paper says", "name", 2.0),
-        *(Column("A", "text"), Column("B", "text")),
-        *(Column("Why A says so", "text", 3.0), Column("Why B does", "text", 3.0)),
+        *(Column("A", "text", 1.3), Column("B", "text", 1.3)),
+        *(Column("Why A says so", "text", 2.5), Column("Why B does", "text", 2.5)),
     )
     rows = [
         (
