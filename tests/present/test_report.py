@@ -272,6 +272,14 @@ def test_the_page_is_made_for_screen_readers(demo):
     assert inner | set(page.values("aria-labelledby")) <= set(ids)
 
 
+def test_every_row_has_an_address(demo):
+    page, _ = build(demo)
+    headings = [scope for tag, name, scope in page.attributes if (tag, name) == ("th", "scope")]
+    rows_with_id = [value for tag, name, value in page.attributes if (tag, name) == ("tr", "id")]
+    assert len(rows_with_id) == headings.count("row") > 40
+    assert {"errors-table-1-1", "errors-table-1-3"} <= set(rows_with_id)
+
+
 def test_the_alternative_text_of_a_figure_holds_its_main_numbers(demo):
     shown = blocks(demo, Figure)
     losses, scores = shown["digits_loss"].alternative, shown["digits_scores"].alternative
@@ -303,6 +311,9 @@ def test_every_cell_says_how_it_was_made(demo):
         assert cell.hash in page.text
         assert cell.hash in tex.replace(r"\allowbreak{}", "")
     assert "made-up device, torch 2.13.0, Python 3.11.2" in page.text
+    assert "Trained 2025-01-02" in page.text
+    for name in ("cell.json", "curves.csv"):
+        assert f"../results/digits/case1/seed1/{name}" in page.values("href")
     assert "da7a" * 16 in page.text
 
 

@@ -391,6 +391,7 @@ def _assumptions(assumptions: Sequence[Assumption], rates: str) -> list[Block]:
 def _made(params: Params, run: Run, cells: Sequence[CellResult]) -> list[Block]:
     machines = _machines(cells)
     seconds = sum(c.record["time"].get("wall_s") or 0 for c in cells if c.ok)
+    days = sorted(c.record["time"]["started"][:10] for c in cells if c.ok)
     facts = [
         ("Written below", f"`{params.root}`" + (" (the repository)" if params.root == "." else "")),
         ("Settings", "`params.yaml`" + "".join(f" with `{overlay}`" for overlay in run.overlays)),
@@ -401,6 +402,7 @@ def _made(params: Params, run: Run, cells: Sequence[CellResult]) -> list[Block]:
             "Training time",
             f"{_duration(seconds)} for the networks that count, added up" if seconds else "none yet",
         ),
+        *([("Trained", days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}")] if days else []),
         *((f"Environment {letter}", text) for text, letter in machines.items()),
     ]
     data = [_dataset(params, dataset, cells) for dataset in params.grid.datasets]
@@ -527,7 +529,7 @@ def _cell_row(result: CellResult, machines: dict[str, str]) -> tuple[str, ...]:
         Text(result.cell.name, href=href),
         Text(f"{result.state} {result.reason}".rstrip(), "" if result.state == "ok" else "partial"),
         f"{record['test_error']:.2f}" if result.ok else "",
-        str(record.get("epochs", "")),
+        Text(str(record["epochs"]), href=href.replace("cell.json", "curves.csv")) if record else "",
         result.cell.hash,
         _duration(time["wall_s"]) if "wall_s" in time else "",
         f"{speed:,.0f}" if speed is not None else "",

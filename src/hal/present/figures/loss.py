@@ -94,7 +94,7 @@ def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], column
     ]
     figure.legend(handles=lines, loc="outside lower center", ncols=columns, handlelength=2.6)
     remarks = [note(params, dataset), *(fault for case in cases.values() for fault in case.faults)]
-    remarks += [f"{above} values lie above the axis"] if above else []
+    remarks += [f"values above the axis: {above}"] if above else []
     title = f"{dataset_title(params, dataset)}: loss after each epoch, n = {len(params.grid.seeds)}"
     style.head(figure, title + drawing.of_pages, remarks)
     return figure

@@ -26,7 +26,7 @@ _TOP = 3  # rows that the superclasses' densities take
 
 
 def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], columns: int) -> Figure:
-    """A panel for every case of the drawing: on top the scores of each superclass as a density, below them those of each class.
+    """A panel for every case that has scores: on top those of each superclass as a density, below them those of each class.
 
     Args:
         params: the experiment.
@@ -34,37 +34,40 @@ def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], column
         results: the data set's cells; of each case the first that is ok is shown.
         columns: of panels.
     """
-    dataset, cases = drawing.dataset, drawing.cases
-    entry = params.datasets[dataset]
-    rows = _TOP + len(entry.classes) + max((len(entry.cases[case].superclasses) for case in cases), default=0)
-    row = min(_ROW, _HIGHEST / rows)
-    figure, axes = style.panels(max(1, len(cases)), 0.5 + row * rows, share=False, columns=columns)
-    labels = [cut(name, 16) for name in entry.classes]
-    room = 38 - max(map(widths, labels))  # letters: the classes' names stand beside a panel
-    if not cases:
-        style.say(axes[0], "the baseline has no auxiliary scores")
-    remarks = [note(params, dataset)]
-    for ax, name in zip(axes, cases, strict=False):
-        ax.set_title(style.short(case_title(params, dataset, name), room))
+    dataset = drawing.dataset
+    entry, remarks = params.datasets[dataset], [note(params, dataset)]
+    drawn: dict[str, tuple[CellResult, pd.DataFrame]] = {}
+    images = 0
+    for name in drawing.cases:
         cells = select(results, dataset, name)
         shown = next((cell for cell in cells if cell.ok), None)
         if shown is None:
-            style.say(ax, f"no finished cell: {summary(cells)}")
+            remarks.append(f"{name}: no finished cell: {summary(cells)}")
             continue
         try:
             table = scores(shown)
         except UserError as error:
-            remarks.append(str(error))
-            style.say(ax, "scores cannot be read")
+            remarks.append(f"{name}: {error}")
             continue
+        images = len(table)
         finite = table[np.isfinite(table["score"])]
         if len(finite) < len(table):
             remarks.append(f"{len(table) - len(finite):,} scores of {name} are not finite")
-        if finite.empty:
-            style.say(ax, "no finite score")
-        else:
-            _draw_case(ax, params, shown, finite, labels, room, min(7.5, 0.9 * 72 * row))
-    title = f"{dataset_title(params, dataset)}: auxiliary scores of all training images"
+        if not finite.empty:
+            drawn[name] = shown, finite
+    rows = _TOP + len(entry.classes) + max((len(entry.cases[name].superclasses) for name in drawn), default=0)
+    row = min(_ROW, _HIGHEST / rows)
+    height = 0.5 + row * rows if drawn else 1.0
+    figure, axes = style.panels(max(1, len(drawn)), height, share=False, columns=columns)
+    labels = [cut(name, 16) for name in entry.classes]
+    room = 38 - max(map(widths, labels))  # letters: the classes' names stand beside a panel
+    if not drawn:
+        style.say(axes[0], "no scores to draw" if drawing.cases else "the baseline has no auxiliary scores")
+    for ax, (name, (cell, table)) in zip(axes, drawn.items(), strict=False):
+        ax.set_title(style.short(case_title(params, dataset, name), room))
+        _draw_case(ax, params, cell, table, labels, room, min(7.5, 0.9 * 72 * row))
+    count = f"{images:,} " if images else ""
+    title = f"{dataset_title(params, dataset)}: auxiliary scores of all {count}training images"
     style.head(figure, title + drawing.of_pages, remarks)
     return figure
 
