@@ -227,6 +227,16 @@ def test_the_page_needs_nothing_from_outside(demo):
     assert "@import" not in html
 
 
+def test_the_whole_papers_figures_fit_into_a_mail(paper):
+    run.write(paper)
+    for name in figure_names(paper):
+        figures.draw(paper, name)
+    html = render(paper, [], PARAMS)[0].read_text(encoding="utf-8")
+    drawings = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
+    assert len(drawings) == 2 * 10 + 2  # wide and for one column; the network and what a hint can do
+    assert sum(map(len, drawings)) < 1_500_000
+
+
 def test_what_the_page_leads_to_is_there(demo):
     controls.write(demo, "digits")
     run.write(demo)

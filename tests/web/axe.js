@@ -1,5 +1,5 @@
 // axe.js CHROMIUM PAGE: prints, as JSON, what axe finds wrong with the page and by how much it is wider than its window,
-// light and dark, at a desktop's width and a phone's, with every fold open.
+// and what stands at the pointer in the middle of a panel of curves, light and dark, at a desktop's width and a phone's, with every fold open.
 const fs = require("node:fs");
 const path = require("node:path");
 const puppeteer = require("puppeteer-core");
@@ -21,7 +21,15 @@ const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
       const violations = await tab.evaluate(async () =>
         (await axe.run()).violations.map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 200)}`));
       const tooWide = await tab.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      found.push({ scheme, width, violations, tooWide });
+      const panel = await tab.evaluate(() => {
+        const mark = [...document.querySelectorAll("[data-tip*='epoch']")].find((each) => each.checkVisibility());
+        mark.scrollIntoView({ block: "center" });
+        const box = mark.getBoundingClientRect();
+        return { x: box.left + 0.5 * box.width, y: box.top + 0.5 * box.height };
+      });
+      await tab.mouse.move(panel.x, panel.y);
+      const tip = await tab.evaluate(() => document.querySelector(".tip:not([hidden])")?.textContent);
+      found.push({ scheme, width, violations, tooWide, tip });
       await tab.close();
     }
   }

@@ -1,6 +1,7 @@
 """The report's page in a browser: valid HTML, nothing for axe to say, no wider than a phone."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_the_page_is_valid_html(page):
     assert done.returncode == 0, done.stdout
 
 
-def test_axe_finds_nothing_and_the_page_fits_a_phone(page):
+def test_axe_finds_nothing_the_page_fits_a_phone_and_curves_tell_their_values(page):
     command = ["node", "axe.js", CHROMIUM, str(page)]
     done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True)
     seen = json.loads(done.stdout)
@@ -62,3 +63,5 @@ def test_axe_finds_nothing_and_the_page_fits_a_phone(page):
     for view in seen:
         assert view["violations"] == [], view
         assert view["tooWide"] <= 0, view
+        # Three epochs: in the middle is the second, with both losses of the baseline and of the case.
+        assert re.fullmatch(r"epoch 2: training, test loss(\n[\w-]+.*: [\d.]+, [\d.]+){2}", view["tip"])
