@@ -1,6 +1,7 @@
 """The command line: one command a step of the pipeline. Heavy imports wait until a command needs them."""
 
 import argparse
+import contextlib
 import gc
 import io
 import sys
@@ -214,7 +215,8 @@ def _status(params: Params, arguments: argparse.Namespace) -> None:
     from hal.study.grid import load_grid
 
     if arguments.watch:
-        grid_status.watch(lambda: load_grid(params))
+        with contextlib.suppress(KeyboardInterrupt):  # enough was seen; nothing is interrupted by that
+            grid_status.watch(lambda: load_grid(params))
     else:
         print(grid_status.report(load_grid(params)))
 

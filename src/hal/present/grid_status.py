@@ -1,6 +1,8 @@
 """How far a run has come, for a person who waits for it."""
 
 import datetime
+import os
+import shutil
 import statistics
 import sys
 import time
@@ -10,6 +12,8 @@ from hal.study.grid import CellResult
 
 _SIGNS = {"ok": "●", "diverged": "✕", "unfinished": "◐", "missing": "○", "stale": "s", "broken": "!"}
 _DONE = ("ok", "diverged")
+_NAMED = 8  # running cells in one line
+_PAUSE_S = 60  # beyond three epochs' time: of a cell that saved nothing for so long nobody says that it runs
 
 
 def report(results: Sequence[CellResult]) -> str:
@@ -27,9 +31,16 @@ def report(results: Sequence[CellResult]) -> str:
 
 
 def in_a_line(results: Sequence[CellResult]) -> str:
-    """How many cells are done, and the training time of those to come."""
+    """How many cells are done, the training time of those to come, and which run, with their epoch and test error."""
     done = sum(r.state in _DONE for r in results)
-    return f"{done} of {len(results)} cells done{_left(results)}"
+    running = [r for r in results if _runs(r)]
+    named = [
+        f"{r.cell.name} {r.progress['epoch']}/{r.progress['epochs']}{_error(r, ' ')}"
+        for r in running[:_NAMED]
+    ]
+    named += [f"{len(running) - _NAMED} more"] if len(running) > _NAMED else []
+    now = f"; running: {', '.join(named)}" if named else ""
+    return f"{done} of {len(results)} cells done{_left(results)}{now}"
 
 
 def watch(load: Callable[[], Sequence[CellResult]], every_s: float = 5.0) -> None:
@@ -39,25 +50,49 @@ def watch(load: Callable[[], Sequence[CellResult]], every_s: float = 5.0) -> Non
         load: looks at every cell.
         every_s: seconds from one look to the next.
     """
+    in_place = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     shown = ""
     while True:
         results = load()
-        text = report(results) if sys.stdout.isatty() else in_a_line(results)
-        if sys.stdout.isatty():
-            above = shown.count("\n") + 1 if shown else 0
+        text = fitted(report(results), *shutil.get_terminal_size()) if in_place else in_a_line(results)
+        if text != shown:
+            above = shown.count("\n") + 1 if shown and in_place else 0
             print(f"\x1b[{above}F\x1b[J" * bool(above) + text, flush=True)
-        elif text != shown:
-            print(text, flush=True)
         shown = text
         if all(r.state in _DONE for r in results):
             return
         time.sleep(every_s)
 
 
+def fitted(text: str, columns: int, rows: int) -> str:
+    """The text within a window, from whose top a cursor could not come back: the last lines, none of them wrapped."""
+    lines = text.splitlines()
+    if len(lines) >= rows:
+        lines = ["…", *lines[len(lines) - rows + 2 :]]
+    return "\n".join(line if len(line) <= columns else f"{line[: columns - 1]}…" for line in lines)
+
+
+def _runs(result: CellResult) -> bool:
+    """Whether an unfinished cell has saved an epoch as lately as one that trains would have."""
+    progress = result.progress
+    if result.state != "unfinished" or not progress.get("epoch"):
+        return False
+    wall_s = progress.get("wall_s")
+    if not isinstance(wall_s, int | float):
+        return True
+    return time.time() - progress["saved"] < 3 * wall_s / progress["epoch"] + _PAUSE_S
+
+
 def _said(result: CellResult) -> str:
+    state: str = result.state
+    if result.progress.get("epoch"):
+        state = "running," if _runs(result) else "stopped"  # an epoch's end is all that is known of it
+    return f"{result.cell.name}: {state} {result.reason}{_error(result, ', test error ')}"
+
+
+def _error(result: CellResult, before: str) -> str:
     error = result.progress.get("test_error")
-    latest = f", test error {error:.2f} %" if isinstance(error, int | float) else ""
-    return f"{result.cell.name}: {result.state} {result.reason}{latest}"
+    return f"{before}{error:.2f} %" if isinstance(error, int | float) else ""
 
 
 def _left(results: Sequence[CellResult]) -> str:
@@ -85,7 +120,29 @@ def _left(results: Sequence[CellResult]) -> str:
         seconds += sum(epochs) * statistics.mean(an_epoch)
     if len(unknown) == len({r.cell.dataset for r in to_come}):
         return ""
-    at_once = sum(r.state == "unfinished" for r in to_come) or 1
+    at_once = max(sum(map(_runs, to_come)), _lately_at_once(results), 1)
     left = datetime.timedelta(seconds=round(seconds / at_once))
     without = f", and {', '.join(unknown)}, of which no epoch is over yet" if unknown else ""
     return f"; about {left} left, {at_once} at once{without}"
+
+
+def _lately_at_once(results: Sequence[CellResult]) -> int:
+    """How many cells were under way when one ended a moment ago, whose successor may not have saved an epoch yet; 0 if none did."""
+    times = [(*span, r.record["epochs"]) for r in results if r.state in _DONE and (span := _span(r))]
+    if not times:
+        return 0
+    start, end, epochs = max(times, key=lambda span: span[1])
+    if time.time() - end > 3 * (end - start) / max(epochs, 1) + _PAUSE_S:
+        return 0
+    middle = (start + end) / 2
+    begun = [r.progress["saved"] - r.progress.get("wall_s", 0) for r in results if _runs(r)]
+    return sum(start <= middle <= end for start, end, _ in times) + sum(start <= middle for start in begun)
+
+
+def _span(result: CellResult) -> tuple[float, float] | None:
+    """When a finished cell's training began and ended, in seconds since 1970, as its cell.json says."""
+    try:
+        start = datetime.datetime.fromisoformat(result.record["time"]["started"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return None
+    return start, start + result.record["time"]["wall_s"]

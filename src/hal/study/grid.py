@@ -23,7 +23,8 @@ class CellResult:
         state: `ok`, or why no number of this cell may enter a mean.
         reason: what a reader should know of the state, as a phrase; for an `ok` cell mostly empty.
         record: cell.json where it could be read (also of a diverged or stale cell), else empty.
-        progress: of an `unfinished` cell, as far as it can be read: epoch of epochs, wall_s until then, and the test error.
+        progress: of an `unfinished` cell, as far as it can be read: epoch of epochs, wall_s until then, the test
+            error, and when it was saved (seconds since 1970).
     """
 
     cell: Cell
@@ -144,7 +145,8 @@ def _progress(folder: Path) -> dict[str, Any] | None:
         return {}
     try:
         progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
-        return progress | {"epoch": int(progress["epoch"]), "epochs": int(progress["epochs"])}
+        saved = (folder / "progress.json").stat().st_mtime
+        return progress | {"epoch": int(progress["epoch"]), "epochs": int(progress["epochs"]), "saved": saved}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
