@@ -169,6 +169,29 @@ def test_no_type_is_smaller_than_a_journal_allows(long_names):
         assert min(map(float, re.findall(r"font-size: ([\d.]+)px", column))) >= 6
 
 
+def test_nor_with_a_hundred_classes(tmp_path):
+    classes, halves = [f"class {i}" for i in range(100)], [list(range(50)), list(range(50, 100))]
+    big = {"source": "digits", "layers": 10, "classes": classes, "cases": {"half": {"superclasses": halves}}}
+    overlay = {"grid": {"datasets": ["big"], "seeds": [0]}, "datasets": {"big": big}, "train": {"epochs": 2}}
+    params = made_up_params(tmp_path, "\n".join(f"{key}: {json.dumps(overlay[key])}" for key in overlay))
+    make_up_grid(params, images=400)
+    drawn = figures.draw(params, "big_scores")[0]
+    assert set(classes) <= set(drawn_texts(drawn))
+    assert min(map(float, re.findall(r"font-size: ([\d.]+)px", drawn.read_text()))) >= 6
+
+
+def test_the_number_of_networks_stands_beside_a_name_where_some_are_missing(tmp_path):
+    params = mine(tmp_path, 2)
+    make_up_grid(params, {"mine/c0/seed0": "diverged"}, images=400)
+    controls.write(params, "mine")
+    run.write(params)
+    for name in ("overview", "listens"):
+        texts = drawn_texts(figures.draw(params, name)[0])
+        assert "c0: Mine (n = 1)" in texts
+        assert "c1: Mine" in texts
+        assert any(text.endswith("n = 2") for text in texts)
+
+
 def test_a_sign_that_no_font_has_is_said(tmp_path, monkeypatch):
     params = mine(tmp_path, 1, classes=["a", "b", "c", "\U0001f408"])
     texts = drawn_texts(figures.draw(params, "mine_scores")[0])

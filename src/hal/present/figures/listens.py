@@ -61,13 +61,15 @@ def draw(params: Params, table: pd.DataFrame, columns: int) -> Figure:
         right.set_xscale("symlog", linthresh=1)
         right.xaxis.set_major_formatter("{x:g}")
         figure.legend(loc="outside lower center", ncols=3 if columns > 1 else 1)
-    style.head(figure, "Does the network listen?", [note(params)])
+    title = f"Does the network listen? n = {len(params.grid.seeds)}"
+    style.head(figure, title, [note(params)])
     return figure
 
 
 def _name(params: Params, row: Any) -> str:
     several = f"{cut(dataset_title(params, row.dataset), 20)} " if len(params.grid.datasets) > 1 else ""
-    return style.short(f"{several}{case_title(params, row.dataset, row.case)}{' *' * row.control}")
+    fewer = style.fewer(row.n, params)
+    return style.short(f"{several}{case_title(params, row.dataset, row.case)}{' *' * row.control}{fewer}")
 
 
 def _frame(ax: Axes, label: str, names: list[str]) -> None:

@@ -30,7 +30,7 @@ class Row:
     """One network of Table 2; NaN where there is no number, and errors in percent.
 
     Attributes:
-        title: the case's.
+        title: the case's, with the number of networks where some are missing.
         seeds: the test error of each network.
         mean, low, high: of our networks, with the interval's ends.
         paper, paper_sd: as printed.
@@ -62,7 +62,7 @@ def panels(
             found = mean_interval(moments(seeds))
             shown.setdefault(dataset_title(params, dataset), []).append(
                 Row(
-                    title=case_title(params, dataset, case),
+                    title=case_title(params, dataset, case) + style.fewer(len(seeds), params),
                     seeds=tuple(seeds),
                     mean=rows["mean"][case],
                     low=found.low,
@@ -99,7 +99,7 @@ def draw(params: Params, panels: dict[str, list[Row]], columns: int) -> Figure:
     figure.legend(
         handles=handles, loc="outside lower left", ncols=columns, handlelength=1.8, columnspacing=1.4
     )
-    style.head(figure, "Test errors", [note(params)])
+    style.head(figure, f"Test errors, n = {len(params.grid.seeds)}", [note(params)])
     return figure
 
 

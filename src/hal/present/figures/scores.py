@@ -21,6 +21,7 @@ from hal.titles import case_title, dataset_title, superclass_names
 _TAIL = 0.001  # the share of scores at either end that may not stretch the axis
 _BINS = 100
 _ROW = 0.155  # inches a class takes, or less where there are many
+_LEAST = 6 / 72 / 0.9  # inches: room for type of 6 points, however many classes there are
 _HIGHEST = 9.0  # inches a panel may take
 _TOP = 3  # rows that the superclasses' densities take
 
@@ -56,7 +57,7 @@ def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], column
         if not finite.empty:
             drawn[name] = shown, finite
     rows = _TOP + len(entry.classes) + max((len(entry.cases[name].superclasses) for name in drawn), default=0)
-    row = min(_ROW, _HIGHEST / rows)
+    row = max(_LEAST, min(_ROW, _HIGHEST / rows))
     height = 0.5 + row * rows if drawn else 1.0
     figure, axes = style.panels(max(1, len(drawn)), height, share=False, columns=columns)
     labels = [cut(name, 16) for name in entry.classes]

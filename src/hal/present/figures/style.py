@@ -182,7 +182,13 @@ def _without_glyphs(figure: Figure) -> list[str]:
 def wrapped(text: str, width: int, most: int | None = None) -> list[str]:
     """The text in lines at most `width` letters wide, and no more than `most`; what is cut off stands in the caption."""
     broad = widths(text) > 1.2 * len(text)  # Chinese, say: nothing but signs that are two letters wide
-    return textwrap.wrap(text, width // 2 if broad else width, max_lines=most, placeholder=" …")
+    lines = textwrap.wrap(text, width // 2 if broad else width, max_lines=most, placeholder=" …")
+    return [line.replace("\u00a0", " ") for line in lines]
+
+
+def fewer(n: int, params: Params) -> str:
+    """How many networks a mean is of, to stand behind a name; nothing where it is of all that are planned."""
+    return "" if n == len(params.grid.seeds) else f" (n\u00a0=\u00a0{n})"
 
 
 def panel_title(text: str) -> str:
