@@ -4,6 +4,7 @@ Needs Debian's slurmctld, slurmd, slurm-client and munge, and a root who may sta
 """
 
 import dataclasses
+import json
 import os
 import re
 import shutil
@@ -215,6 +216,46 @@ def test_one_allocation_trains_several_cells_and_snakemake_finds_them_finished(c
     )
     assert not re.search(r"^(train|data)", dry.stdout, re.MULTILINE)  # in the table of jobs
     assert "study" in dry.stdout
+
+
+def test_an_allocation_that_is_cut_off_is_followed_by_one_that_goes_on_with_its_cells(cluster, tmp_path):
+    project = make_checkout(tmp_path / "project")
+    overlay = project / "configs/tiny.yaml"
+    overlay.write_text(
+        overlay.read_text().replace("epochs: 2", "epochs: 900").replace("seeds: [0, 1]", "seeds: [0]")
+    )
+    snakemake = f"{sys.executable} -m snakemake --configfile configs/tiny.yaml --cores 2 train_tiny"
+    submit = [
+        "sbatch",
+        "--parsable",
+        "--gpus=1",
+        "--cpus-per-task=2",
+        "--array=1-2%1",
+        "--output=slurm-%a.log",
+    ]
+    done = subprocess.run(
+        [*submit, "--wrap", snakemake], cwd=project, env=cluster, check=True, capture_output=True, text=True
+    )
+    first, second = (f"{done.stdout.strip()}_{task}" for task in (1, 2))
+
+    def states() -> dict[str, str]:
+        listed = ["squeue", "--noheader", "--states=all", "--format=%i %T"]
+        lines = subprocess.run(listed, env=cluster, capture_output=True, text=True, check=False).stdout
+        return dict(line.split() for line in lines.splitlines())
+
+    deadline = time.monotonic() + 240
+    while len(list((project / "runs/tiny/.resume").glob("*/state.safetensors"))) < 2:  # beside each other
+        assert states().get(first, "PENDING") in ("PENDING", "RUNNING"), states()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    subprocess.run(["scancel", first], env=cluster, check=True)
+    while states().get(second, "PENDING") in ("PENDING", "RUNNING", "COMPLETING"):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert (states()[first], states()[second]) == ("CANCELLED", "COMPLETED")
+    for case in ("baseline", "pairs"):
+        record = project / f"runs/tiny/results/tiny/{case}/seed0/cell.json"
+        assert json.loads(record.read_text())["time"]["resumed"] == 1
 
 
 def at(folder: Path, params):

@@ -1,4 +1,4 @@
-"""Locks between processes: one work at a time on a root, a cell, a download, a place on a GPU.
+"""Locks between processes: one work at a time on a root, a cell, a download; and places on a GPU.
 
 The kernel lets go of a lock however its process ends. On file systems without such locks (some clusters') a lock is a
 file that says which process holds it, and is taken over where that process is gone.
@@ -6,6 +6,7 @@ file that says which process holds it, and is taken over where that process is g
 
 import contextlib
 import errno
+import socket
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,6 +62,26 @@ def held(path: Path, when_waiting: Callable[[], object]) -> Iterator[bool]:
     finally:
         if lock is not None:
             lock.release()
+
+
+def take_place(name: str) -> socket.socket | None:
+    """Take a place that all processes of this machine share, whoever's they are and whatever their folder for temporary files.
+
+    A name in Linux's abstract sockets: no file that another user may not open or a cleaner deletes, and free when the
+    process ends, however that happens.
+
+    Returns:
+        What holds the place until it is closed; None if another process has it.
+    """
+    place = socket.socket(socket.AF_UNIX)
+    try:
+        place.bind(f"\0{name}")
+    except OSError as error:
+        place.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return None
+    return place
 
 
 def _taken(lock: BaseFileLock, patient: bool) -> BaseFileLock | None:

@@ -1,9 +1,11 @@
-"""Which GPU a cell gets: places on it are lock files, freed by the kernel."""
+"""Which GPU a cell gets: places on it are the kernel's, which frees them, and shared by all users of a machine."""
 
 import contextlib
 import multiprocessing
+import os
 import time
 import types
+import uuid
 
 import pytest
 import torch
@@ -13,26 +15,32 @@ from hal.settings import RuntimeSettings
 from hal.train.device import check_wanted, claimed_device, claimed_slot, visible_gpus
 
 
-def test_nested_claims_get_different_slots_and_a_freed_one_is_taken_again(tmp_path):
-    with claimed_slot(["0", "1"], tmp_path) as first:
-        with claimed_slot(["0", "1"], tmp_path) as second:
+@pytest.fixture
+def names() -> list[str]:
+    """Two places that nobody else on this machine speaks of."""
+    return [f"{uuid.uuid4()}.{place}" for place in (0, 1)]
+
+
+def test_nested_claims_get_different_slots_and_a_freed_one_is_taken_again(names):
+    with claimed_slot(names) as first:
+        with claimed_slot(names) as second:
             assert (first, second) == (0, 1)
-        with claimed_slot(["0", "1"], tmp_path) as third:
+        with claimed_slot(names) as third:
             assert third == 1
 
 
-def _hold(folder, queue, seconds):
-    with claimed_slot(["0", "1"], folder) as slot:
+def _hold(names, queue, seconds):
+    with claimed_slot(names) as slot:
         queue.put((slot, "taken", time.monotonic()))
         time.sleep(seconds)
         queue.put((slot, "freed", time.monotonic()))
 
 
 @pytest.mark.slow
-def test_processes_share_the_slots_one_at_a_time_each(tmp_path):
+def test_processes_share_the_slots_one_at_a_time_each(names):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    processes = [context.Process(target=_hold, args=(tmp_path, queue, 0.3)) for _ in range(4)]
+    processes = [context.Process(target=_hold, args=(names, queue, 0.3)) for _ in range(4)]
     for process in processes:
         process.start()
     events = sorted((queue.get(timeout=60) for _ in range(8)), key=lambda event: event[2])
@@ -44,21 +52,44 @@ def test_processes_share_the_slots_one_at_a_time_each(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_process_frees_its_slot(tmp_path):
+def test_a_killed_process_frees_its_slot(names):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    process = context.Process(target=_hold, args=(tmp_path, queue, 60))
+    process = context.Process(target=_hold, args=(names, queue, 60))
     process.start()
     assert queue.get(timeout=60)[0] == 0
     process.kill()
     process.join()
-    with claimed_slot(["0"], tmp_path) as slot:
+    with claimed_slot(names) as slot:
         assert slot == 0
 
 
-def test_gpus_are_told_apart_by_what_they_are_and_not_by_their_numbers(monkeypatch, tmp_path):
+def _hold_as_nobody(names, queue, seconds):
+    os.setuid(65534)
+    os.environ["TMPDIR"] = "/nowhere"
+    _hold(names, queue, seconds)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be two users")
+def test_two_users_never_have_the_same_gpu(names):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=_hold_as_nobody, args=(names, queue, 60))
+    process.start()
+    assert queue.get(timeout=60)[0] == 0
+    with claimed_slot(names) as slot:
+        assert slot == 1
+    process.kill()
+    process.join()
+    with claimed_slot(names) as slot:
+        assert slot == 0
+
+
+def test_gpus_are_told_apart_by_what_they_are_and_not_by_their_numbers(monkeypatch):
     """Two jobs of a node that each see one GPU as number 0 must not wait for each other."""
-    seen = {"first job": ["uuid-a"], "second job": ["uuid-b"], "shares": ["uuid-b", "uuid-a", "uuid-c"]}
+    a, b, c = (str(uuid.uuid4()) for _ in range(3))
+    seen = {"first job": [a], "second job": [b], "shares": [b, a, c]}
 
     def sees(job: str) -> list[str]:
         monkeypatch.setattr("torch.cuda.device_count", lambda: len(seen[job]))
@@ -68,19 +99,18 @@ def test_gpus_are_told_apart_by_what_they_are_and_not_by_their_numbers(monkeypat
         return visible_gpus()
 
     with (
-        claimed_slot(sees("first job"), tmp_path) as first,
-        claimed_slot(sees("second job"), tmp_path) as second,
+        claimed_slot(sees("first job")) as first,
+        claimed_slot(sees("second job")) as second,
     ):
         assert (first, second) == (0, 0)
-        with claimed_slot(sees("shares"), tmp_path) as third:
+        with claimed_slot(sees("shares")) as third:
             assert third == 2
 
 
-def test_each_gpu_takes_so_many_cells_and_none_a_second_before_all_have_a_first(monkeypatch, tmp_path):
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+def test_each_gpu_takes_so_many_cells_and_none_a_second_before_all_have_a_first(monkeypatch, names):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.set_device", lambda device: None)
-    monkeypatch.setattr("hal.train.device.visible_gpus", lambda: ["uuid-a", "uuid-b"])
+    monkeypatch.setattr("hal.train.device.visible_gpus", lambda: names)
     runtime = RuntimeSettings(cells_per_gpu=2)
 
     def waited(seconds: float) -> None:

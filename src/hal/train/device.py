@@ -2,10 +2,8 @@
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 
@@ -63,10 +61,10 @@ def claimed_device(runtime: RuntimeSettings) -> Iterator[torch.device]:
             print("no CUDA device found: training on the CPU", flush=True)
         yield torch.device("cpu")
         return
-    folder, gpus = Path(tempfile.gettempdir(), f"hal-gpus-{os.getuid()}"), visible_gpus()
+    gpus = visible_gpus()
     # A first place on every GPU before a second one on any.
-    places = [f"{gpu}.{place}" for place in range(runtime.cells_per_gpu) for gpu in gpus]
-    with claimed_slot(places, folder) as i:
+    places = [f"hal-gpu-{gpu}.{place}" for place in range(runtime.cells_per_gpu) for gpu in gpus]
+    with claimed_slot(places) as i:
         device = torch.device("cuda", i % len(gpus))
         torch.cuda.set_device(device)  # where streams and graphs are made
         yield device
@@ -81,21 +79,19 @@ def visible_gpus() -> list[str]:
 
 
 @contextlib.contextmanager
-def claimed_slot(names: Sequence[str], folder: Path) -> Iterator[int]:
-    """Hold the lock file of the first free name and give its index; wait while all are taken.
+def claimed_slot(names: Sequence[str]) -> Iterator[int]:
+    """Hold the first free of these places and give its index; wait while all are taken, by whomever on this machine.
 
-    Snakemake's `gpu` resource is a count and hands out no numbers. The kernel frees a lock however its
-    process ends, so no slot is ever lost.
+    Snakemake's `gpu` resource is a count, hands out no numbers, and knows of its own cells alone. The kernel frees a place
+    however its process ends, so none is ever lost.
     """
     said = False
     while True:
         for i, name in enumerate(names):
-            lock = locks.acquire(folder / f"{name}.lock")
-            if lock is not None:
-                try:
+            place = locks.take_place(name)
+            if place is not None:
+                with place:
                     yield i
-                finally:
-                    lock.release()
                 return
         if not said:
             print(f"all {len(names)} places on GPUs are taken by other cells; waiting for one", flush=True)
