@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hal.outputs import figure_names
-from hal.present import figures
+from hal.present import comparison, figures
 from hal.present.render import render
 from hal.study import controls, run
 from tests.made_up import ROOT, made_up_params, make_up_grid
@@ -51,6 +51,15 @@ def page(tmp_path_factory):
 
 def test_the_page_is_valid_html(page):
     command = ["npx", "html-validate", "-c", "html-validate.json", str(page)]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_page_of_two_runs_is_valid_html(page, tmp_path):
+    root = page.parents[1]
+    tables, document = comparison.build(root, root, ("a <b>", '"c" & d'))
+    *_, written = comparison.write(tmp_path, tables, document)
+    command = ["npx", "html-validate", "-c", "html-validate.json", str(written)]
     done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
