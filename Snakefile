@@ -18,6 +18,9 @@ from hal import current, params, workflow as dag
 from hal.errors import UserError
 from hal.interruption import Interruption
 from hal.outputs import figure_names
+from hal.present import grid_status
+from hal.staying_line import StayingLine
+from hal.study.grid import load_grid
 
 try:
     OVERLAYS = dag.overlays(workflow.overwrite_configfiles, workflow.config_settings.config)
@@ -43,6 +46,7 @@ wildcard_constraints:
 
 HELD = []  # the lock, for as long as this process lives
 INTERRUPTION = Interruption()
+LINE = StayingLine(lambda: grid_status.while_training(load_grid(P)))
 
 
 onstart:
@@ -52,14 +56,17 @@ onstart:
         sys.exit(f"hal: {error}")
     if workflow.local_exec:
         dag.start_mps(P)
+    LINE.start()
 
 
 onsuccess:
+    LINE.stop()
     dag.stop_mps(P)
     dag.forget_states(workflow, P)
 
 
 onerror:
+    LINE.stop()
     dag.stop_mps(P)
     dag.forget_states(workflow, P)
     if INTERRUPTION.happened:

@@ -157,3 +157,13 @@ def test_a_cell_that_trains_again_over_one_of_other_settings_is_shown_as_under_w
     result = next(r for r in load_grid(after) if r.cell.name == "tiny/pairs/seed0")
     assert result.state == "unfinished"
     assert result.reason == "after epoch 1 of 3 (over one of other settings: train.epochs is 3, not 4)"
+
+
+def test_the_line_goes_when_there_is_nothing_to_wait_for(tmp_path):
+    params = tiny_params(tmp_path)
+    (tmp_path / "data/tiny.json").unlink()
+    assert grid_status.while_training(load_grid(params)) == "0 of 6 cells done"
+    for case in ("baseline", "pairs", "threes"):
+        for seed in (0, 1):
+            write(params, case, seed, "diverged")
+    assert grid_status.while_training(load_grid(params)) == ""

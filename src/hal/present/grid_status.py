@@ -43,6 +43,11 @@ def in_a_line(results: Sequence[CellResult]) -> str:
     return f"{done} of {len(results)} cells done{_left(results)}{now}"
 
 
+def while_training(results: Sequence[CellResult]) -> str:
+    """The same while there is something to wait for; nothing once all cells are done."""
+    return "" if all(r.state in _DONE for r in results) else in_a_line(results)
+
+
 def watch(load: Callable[[], Sequence[CellResult]], every_s: float = 5.0) -> None:
     """Show the report anew until every cell is done: in place on a terminal, else a line whenever it changes.
 
