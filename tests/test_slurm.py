@@ -97,9 +97,8 @@ def cluster(tmp_path_factory):
     conf = folder / "slurm.conf"
     conf.write_text(CONF.format(folder=folder, ports=free_ports(2)))
     (folder / "gres.conf").write_text("NodeName=localhost Name=gpu Count=2 File=/dev/tty[0-1]\n")
-    for (
-        client
-    ) in CLIENTS:  # the plugin clears Slurm's variables, so each command is told where its cluster is
+    # The plugin clears Slurm's variables, so each command is told where its cluster is.
+    for client in CLIENTS:
         script = folder / "bin" / client
         script.write_text(f'#!/bin/sh\nSLURM_CONF={conf} exec /usr/bin/{client} "$@"\n')
         script.chmod(0o755)
@@ -112,14 +111,9 @@ def cluster(tmp_path_factory):
     environment = os.environ | {"PATH": f"{folder}/bin:{os.environ['PATH']}:/usr/sbin"}
     try:
         for command in (["munged", "--force", *munge], ["slurmctld"], ["slurmd", "-N", "localhost"]):
-            subprocess.run(command, env=environment | {"SLURM_CONF": str(conf)}, check=True, timeout=30)
+            _started(command, environment | {"SLURM_CONF": str(conf)}, folder)
         deadline = time.monotonic() + 30
-        while (
-            "idle"
-            not in subprocess.run(
-                ["sinfo"], env=environment, capture_output=True, text=True, check=False
-            ).stdout
-        ):
+        while "idle" not in _output(["sinfo"], environment):
             if time.monotonic() > deadline:
                 pytest.skip(f"Slurm does not get ready here: {(folder / 'slurmctld.log').read_text()[-500:]}")
             time.sleep(0.2)
@@ -129,6 +123,18 @@ def cluster(tmp_path_factory):
         for daemon in ("slurmd", "slurmctld", "munged"):
             if (folder / f"{daemon}.pid").exists():
                 os.kill(int((folder / f"{daemon}.pid").read_text()), signal.SIGTERM)
+
+
+def _started(command: list[str], environment: dict[str, str], folder: Path) -> None:
+    """Start a daemon, or skip the tests with what it says: a container may lack what it needs."""
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode:
+        logs = " ".join(path.read_text()[-300:] for path in folder.glob("*.log"))
+        pytest.skip(f"{command[0]} does not start here: {done.stderr[-300:]} {logs}")
+
+
+def _output(command: list[str], environment: dict[str, str]) -> str:
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
 
 
 def start(project: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen:
