@@ -228,7 +228,7 @@ def test_an_allocation_that_is_cut_off_is_followed_by_one_that_goes_on_with_its_
     project = make_checkout(tmp_path / "project")
     overlay = project / "configs/tiny.yaml"
     overlay.write_text(
-        overlay.read_text().replace("epochs: 2", "epochs: 900").replace("seeds: [0, 1]", "seeds: [0]")
+        overlay.read_text().replace("epochs: 2", "epochs: 700").replace("seeds: [0, 1]", "seeds: [0]")
     )
     snakemake = f"{sys.executable} -m snakemake --configfile configs/tiny.yaml --cores 2 train_tiny"
     submit = [
