@@ -299,7 +299,7 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
         ("results/controls/tiny.csv", "controls"),
         ("results/table2.csv", "study"),
         ("results/table2.md", "tables"),
-        ("figures/overview.png", "overview"),
+        ("figures/overview.png", "figure"),
         ("figures/tiny_loss.svg", "figure"),
         ("report/report.html", "report"),
     ):
