@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 from pathlib import Path
 
 import numpy as np
@@ -104,8 +103,3 @@ class Setting:
         """Wait for the device."""
         if self.device == "cuda":
             torch.cuda.synchronize()
-
-
-def cpu_cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -28,10 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from setting import SHAPES, Setting, cpu_cores
+from setting import SHAPES, Setting
 
 from hal import nvidia_mps
 from hal.files import write_text
+from hal.train.device import cpu_cores
 
 WAYS = ("plain", "resident", "engine", "streams", "processes", "mps")
 LIMIT_S = 60.0  # of one measurement; the compiler may take three times as long

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from setting import SHAPES, Setting, cpu_cores
+from setting import SHAPES, Setting
 from torch.nn import functional as F
 
+from hal.train.device import cpu_cores
 from hal.train.loop import Trainer, autocast
 
 Epoch = Callable[[], float]

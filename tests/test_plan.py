@@ -151,7 +151,7 @@ def test_hours_that_are_no_time_are_refused(tmp_path, hours):
 
 
 def test_a_machine_that_is_at_work_is_said_to_be(monkeypatch):
-    monkeypatch.setattr(plan, "_cores", lambda: 4)
+    monkeypatch.setattr(plan, "cpu_cores", lambda: 4)
     monkeypatch.setattr(plan.os, "getloadavg", lambda: (1.9, 0, 0))
     assert plan._busy() == ""
     monkeypatch.setattr(plan.os, "getloadavg", lambda: (2.0, 0, 0))

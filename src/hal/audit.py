@@ -67,7 +67,7 @@ def draw(results: Sequence[CellResult], cells: int, commit: str) -> Draw:
     Raises:
         UserError: fewer are finished.
     """
-    finished = [result for result in results if result.state in ("ok", "diverged")]
+    finished = [result for result in results if result.finished]
     if not 0 < cells <= len(finished):
         raise UserError(f"--cells {cells}: {len(finished)} finished cells could be trained again")
     seals = (f"{result.cell.name} {result.record['sha256']}" for result in finished)
@@ -165,8 +165,8 @@ def summary(draw: Draw) -> str:
 
 def _forget_complete(apart: Params, draw: Draw) -> None:
     """Make room for another audit of the same draw, whose code may have changed since: only an interrupted one goes on."""
-    states = {result.cell.name: result.state for result in load_grid(apart)}
-    if all(states[result.cell.name] in ("ok", "diverged") for result in draw.cells):
+    drawn = {result.cell.name for result in draw.cells}
+    if all(result.finished for result in load_grid(apart) if result.cell.name in drawn):
         shutil.rmtree(apart.root, ignore_errors=True)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import os
 import platform
 import re
 import shutil
@@ -86,6 +85,8 @@ def _packages() -> Check:
 def _devices(params: Params) -> Iterator[Check]:
     import torch
 
+    from hal.train.device import cpu_cores
+
     built = f"PyTorch {torch.__version__}"
     gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     for i, gpu in enumerate(gpus):
@@ -109,11 +110,10 @@ def _devices(params: Params) -> Iterator[Check]:
     elif too_long := _too_long_for_a_cpu(params):
         yield Check("wrong", "GPU", too_long)
     else:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         yield Check(
             "note",
             "GPU",
-            f"none: this run trains on {cores} CPU cores ({built}); `hal plan` says for how long",
+            f"none: this run trains on {cpu_cores()} CPU cores ({built}); `hal plan` says for how long",
         )
 
 
@@ -137,7 +137,7 @@ def _disk(params: Params) -> Check:
     free = shutil.disk_usage(root).free
     results = load_grid(params)
     finished = [result for result in results if result.ok]
-    to_come = [result.cell for result in results if result.state not in ("ok", "diverged")]
+    to_come = [result.cell for result in results if not result.finished]
     need = sum(_bytes(params, cell, finished) for cell in to_come)
     raw = (SOURCES[params.datasets[name].source] for name in _unprepared(params))
     need += sum(2 * file.size for source in raw for form in source.forms[:1] for file in form.values())

@@ -11,8 +11,6 @@ from hal.files import replace_together
 from hal.params import Cell, Params
 from hal.study.grid import CellResult, data_identity, differences, load_grid
 
-_DONE = ("ok", "diverged")
-
 
 def merge(params: Params, others: Sequence[Path]) -> tuple[list[str], list[str]]:
     """Copy the cells that are missing here, are whole elsewhere, and are of the settings and data in force.
@@ -44,7 +42,7 @@ def merge(params: Params, others: Sequence[Path]) -> tuple[list[str], list[str]]
             if record["hash"] != cell.hash:
                 changed = "; ".join(differences(record["settings"], cell.settings)) or "its hash is another"
                 refused.append(f"{cell.name}: that of {other} is of other settings ({changed})")
-            elif result.state in _DONE:
+            elif result.finished:
                 _check_same(cell, result.record, record, params.path("results", cell.name), other)
             elif result.state in ("stale", "broken"):
                 here = params.path("results", cell.name)
@@ -122,7 +120,7 @@ def _check_data(params: Params, results: Sequence[CellResult], chosen: dict[str,
         sha256, _ = data_identity(params, dataset)
         if sha256 is not None:
             used[dataset] = sha256, str(params.path("data", f"{dataset}.json"))
-    here = {result.cell.name: result.record for result in results if result.state in _DONE}
+    here = {result.cell.name: result.record for result in results if result.finished}
     for name, record in (here | chosen).items():
         sha256 = str(record["provenance"].get("data_sha256"))
         known, who = used.setdefault(name.split("/")[0], (sha256, name))

@@ -22,7 +22,7 @@ from hal.study.claims.power import power
 from hal.study.grid import CellResult
 from hal.train import cell as training
 from hal.train.batches import DeviceData, draw_epoch
-from hal.train.device import claimed_device, configure
+from hal.train.device import claimed_device, configure, cpu_cores
 from hal.train.evaluate import Evaluation
 from hal.train.loop import Trainer
 from hal.train.provenance import device_name
@@ -31,7 +31,6 @@ STEPS = 5  # in one go: once untimed, then timed
 TIMES = 3  # of which the fastest counts, since other programs only ever slow it down
 DECIDABLE = 0.8  # the power from which a claim counts as decidable
 _TESTED = 1_000  # images
-_DONE = ("ok", "diverged")
 
 Network = tuple[str, str]  # data set and case
 
@@ -118,7 +117,7 @@ def epoch_times(params: Params, results: Sequence[CellResult]) -> dict[Network, 
     device = device_name(torch.device("cuda" if _on_gpu(params) else "cpu"))
     found: dict[Network, float] = {}
     by_shape: dict[str, float] = {}
-    for network in dict.fromkeys(_network(r) for r in results if r.state not in _DONE):
+    for network in dict.fromkeys(_network(r) for r in results if not r.finished):
         cells = [r for r in results if _network(r) == network]
         known = [
             r.record["time"]["wall_s"] / r.record["epochs"]
@@ -152,15 +151,11 @@ def at_once(params: Params) -> int:
     """How many cells this machine trains at once."""
     if _on_gpu(params):
         return torch.cuda.device_count() * params.runtime.cells_per_gpu
-    return max(_cores() // params.runtime.cpu_threads, 1)
+    return max(cpu_cores() // params.runtime.cpu_threads, 1)
 
 
 def _on_gpu(params: Params) -> bool:
     return params.runtime.device != "cpu" and torch.cuda.is_available()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered(to_come: Iterable[CellResult], epoch_s: Mapping[Network, float]) -> list[CellResult]:
@@ -224,7 +219,7 @@ def lines(params: Params, results: Sequence[CellResult], hours: float | None) ->
     """
     if hours is not None and not 0 < hours < math.inf:
         raise UserError(f"--hours {hours:g}: give a number of hours above 0")
-    to_come = [r for r in results if r.state not in _DONE]
+    to_come = [r for r in results if not r.finished]
     yield f"{len(results) - len(to_come)} of {len(results)} cells are done"
     if not to_come:
         return
@@ -266,7 +261,7 @@ def _decided(params: Params, done: Sequence[Cell]) -> Iterator[str]:
 
 def _busy() -> str:
     """A word of warning where other programs take the cores that are measured here."""
-    load, cores = os.getloadavg()[0], _cores()
+    load, cores = os.getloadavg()[0], cpu_cores()
     if load < cores / 2:
         return ""
     return f"this machine is at work already (load {load:.1f} on {cores} cores): times are longer than on an idle one"

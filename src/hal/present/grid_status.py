@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from hal.study.grid import CellResult
 
 _SIGNS = {"ok": "●", "diverged": "✕", "unfinished": "◐", "missing": "○", "stale": "s", "broken": "!"}
-_DONE = ("ok", "diverged")
 _NAMED = 8  # running cells in one line
 _PAUSE_S = 60  # beyond three epochs' time: of a cell that saved nothing for so long nobody says that it runs
 
@@ -32,7 +31,7 @@ def report(results: Sequence[CellResult]) -> str:
 
 def in_a_line(results: Sequence[CellResult]) -> str:
     """How many cells are done, the training time of those to come, and which run, with their epoch and test error."""
-    done = sum(r.state in _DONE for r in results)
+    done = sum(r.finished for r in results)
     running = [r for r in results if _runs(r)]
     named = [
         f"{r.cell.name} {r.progress['epoch']}/{r.progress['epochs']}{_error(r, ' ')}"
@@ -45,7 +44,7 @@ def in_a_line(results: Sequence[CellResult]) -> str:
 
 def while_training(results: Sequence[CellResult]) -> str:
     """The same while there is something to wait for; nothing once all cells are done."""
-    return "" if all(r.state in _DONE for r in results) else in_a_line(results)
+    return "" if all(r.finished for r in results) else in_a_line(results)
 
 
 def watch(load: Callable[[], Sequence[CellResult]], every_s: float = 5.0) -> None:
@@ -64,7 +63,7 @@ def watch(load: Callable[[], Sequence[CellResult]], every_s: float = 5.0) -> Non
             above = shown.count("\n") + 1 if shown and in_place else 0
             print(f"\x1b[{above}F\x1b[J" * bool(above) + text, flush=True)
         shown = text
-        if all(r.state in _DONE for r in results):
+        if all(r.finished for r in results):
             return
         time.sleep(every_s)
 
@@ -105,7 +104,7 @@ def _left(results: Sequence[CellResult]) -> str:
 
     It is known from finished cells, else from the epochs of those under way.
     """
-    to_come = [r for r in results if r.state not in _DONE]
+    to_come = [r for r in results if not r.finished]
     if not to_come:
         return ""
     seconds, unknown = 0.0, []
@@ -133,7 +132,7 @@ def _left(results: Sequence[CellResult]) -> str:
 
 def _lately_at_once(results: Sequence[CellResult]) -> int:
     """How many cells were under way when one ended a moment ago, whose successor may not have saved an epoch yet; 0 if none did."""
-    times = [(*span, r.record["epochs"]) for r in results if r.state in _DONE and (span := _span(r))]
+    times = [(*span, r.record["epochs"]) for r in results if r.finished and (span := _span(r))]
     if not times:
         return 0
     start, end, epochs = max(times, key=lambda span: span[1])

@@ -103,7 +103,9 @@ def write(params: Params, dataset: str) -> Path:
     rows, computed = [], []
     for entry, quantity in _entries(params, dataset, results):
         try:
-            samples |= {name: _sample(params, results, name) for name in quantity if name not in samples}
+            for case, grouping, what in quantity:
+                if (case, grouping, what) not in samples:
+                    samples |= _samples(params, results, case, grouping)
         except UserError as error:
             rows.append(_kept(entry, stored, str(error)))
             continue
@@ -112,7 +114,11 @@ def write(params: Params, dataset: str) -> Path:
         rows.append(entry | {"images": samples[next(iter(quantity))].shape[1], "value": value})
         computed.append((rows[-1], quantity))
     if computed:
-        intervals = crossed(samples, [quantity for _, quantity in computed])
+        named = {name for _, quantity in computed for name in quantity}
+        intervals = crossed(
+            {name: sample for name, sample in samples.items() if name in named},
+            [quantity for _, quantity in computed],
+        )
         for (row, _), interval in zip(computed, intervals, strict=True):
             row |= {"low": interval.low, "high": interval.high}
     frame = pd.DataFrame(rows, columns=COLUMNS)
@@ -170,36 +176,37 @@ def _entries(
             )
 
 
-def _sample(params: Params, results: Sequence[CellResult], name: Sample) -> np.ndarray:
-    """What is counted of each network of a case on each test image (n, N).
+def _samples(
+    params: Params, results: Sequence[CellResult], case: str, grouping: str
+) -> dict[Sample, np.ndarray]:
+    """All that is counted of each network of a case on each test image (n, N), from one look at its predictions.
 
     Raises:
         UserError: the predictions of one of them are missing or damaged.
     """
-    case, grouping, what = name
-    counted = []
+    counted: dict[str, list[np.ndarray]] = {}
     for result in (r for r in results if r.ok and r.cell.case == case):
         cell = result.cell
         logits, label, told = predictions(params, result)
         if case == BASELINE == grouping:
-            counted.append(logits[:, 0].argmax(axis=1) != label)
-            continue
-        owner = owners(params.datasets[cell.dataset].cases[grouping].superclasses, cell.classes)
-        by_hint = logits.argmax(axis=2)
-        truth = owner[label] if logits.shape[1] > 1 else np.zeros(len(label), dtype=int)
-        masked = oracle_mask(logits[np.arange(len(label)), truth], label, owner) != label
-        error = as_tested(cell, logits, label, told, owner) != label
-        counted.append(
-            {
+            of_network = {"error": logits[:, 0].argmax(axis=1) != label}
+        else:
+            owner = owners(params.datasets[cell.dataset].cases[grouping].superclasses, cell.classes)
+            by_hint = logits.argmax(axis=2)
+            truth = owner[label] if logits.shape[1] > 1 else np.zeros(len(label), dtype=int)
+            masked = oracle_mask(logits[np.arange(len(label)), truth], label, owner) != label
+            error = as_tested(cell, logits, label, told, owner) != label
+            of_network = {
                 "error": error,
                 "masked": masked,
                 "flips": (by_hint != by_hint[:, :1]).any(axis=1),
                 "unused": error.astype(np.int8) - masked,
-            }[what]
-        )
-    if len({len(of_images) for of_images in counted}) > 1:
+            }
+        for what, of_images in of_network.items():
+            counted.setdefault(what, []).append(of_images)
+    if len({len(of_images) for of_images in counted["error"]}) > 1:
         raise UserError(f"{case}: its networks were tested on different numbers of images")
-    return np.stack(counted).astype(np.int8)
+    return {(case, grouping, what): np.stack(each).astype(np.int8) for what, each in counted.items()}
 
 
 def _image_weights(random: np.random.Generator, images: int, resamples: int) -> np.ndarray:

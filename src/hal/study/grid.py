@@ -39,6 +39,11 @@ class CellResult:
         """Whether the cell's numbers count."""
         return self.state == "ok"
 
+    @property
+    def finished(self) -> bool:
+        """Whether it is trained to its end, diverged or not, under the settings in force."""
+        return self.state in ("ok", "diverged")
+
 
 def load_grid(params: Params) -> list[CellResult]:
     """Look at every cell of the grid, in the order of `params.cells()`; never at what merely lies around."""
@@ -51,7 +56,7 @@ def load_grid(params: Params) -> list[CellResult]:
 
 def _of_one_data_set(params: Params, dataset: str, results: list[CellResult]) -> list[CellResult]:
     """Where nothing says what the data are, cells that were trained on different ones do not enter one mean."""
-    finished = [r for r in select(results, dataset) if r.state in ("ok", "diverged")]
+    finished = [r for r in select(results, dataset) if r.finished]
     used = {str(r.record["provenance"].get("data_sha256")) for r in finished}
     if len(used) < 2:
         return results

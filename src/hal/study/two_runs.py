@@ -32,7 +32,7 @@ def cells(a: Path, b: Path) -> pd.DataFrame:
     """
     first, second = _records(a), _records(b)
     rows = []
-    for key in sorted({*first, *second}, key=lambda key: list({**first, **second}).index(key)):
+    for key in first | second:
         one, other = first.get(key), second.get(key)
         row: dict[str, Any] = dict(zip(_KEY, key, strict=True))
         row |= {"a_error": _error(one), "b_error": _error(other)}

@@ -70,6 +70,11 @@ def claimed_device(runtime: RuntimeSettings) -> Iterator[torch.device]:
         yield device
 
 
+def cpu_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def visible_gpus() -> list[str]:
     """The GPUs that this process may use (CUDA_VISIBLE_DEVICES decides), by names that no other GPU has.
 

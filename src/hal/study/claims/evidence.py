@@ -211,7 +211,7 @@ class Measured(Errors):
                 raise NotYet(f"{dataset_title(self.params, name)}: {departed[0]}")
             cases = [case for case, grouping in dataset.cases.items() if not grouping.control]
             cells = [r for r in select(self.results, name) if r.cell.case in (BASELINE, *cases)]
-            if pending := [r for r in cells if r.state not in ("ok", "diverged")]:
+            if pending := [r for r in cells if not r.finished]:
                 raise NotYet(f"{len(pending)} of {len(cells)} networks are still to be trained")
             if any(r.state == "diverged" for r in cells):
                 raise Untestable("some networks diverged, and the others alone would be a selection")

@@ -136,7 +136,7 @@ def _hindrance(claim: Claim, params: Params, results: Sequence[CellResult]) -> s
     if found:
         more = ", and more" if len(found) > 1 else ""
         return f"this run is not the paper's experiment ({next(iter(found))}{more})"
-    pending = [r for r in cells if r.state not in ("ok", "diverged")]
+    pending = [r for r in cells if not r.finished]
     return f"{len(pending)} of {len(cells)} networks are still to be trained" if pending else ""
 
 
