@@ -105,8 +105,11 @@ def main(sizes: list[int]) -> None:
             np.savez(params.path("data", "made.npz"))
             for command in (["controls"], ["study"], ["tables"]):
                 step(command[0], [*hal, *command])
-            for name in figure_names(params):
-                step(f"figure {name}", [*hal, "figure", name])
+            kinds: dict[str, list[str]] = {}
+            for name, drawing in figure_names(params).items():
+                kinds.setdefault(drawing.kind, []).append(name)
+            for kind, names in kinds.items():
+                step(f"{kind}, {len(names)} figures", [*hal, "figure", *names])
             step("report", [*hal, "report"])
             step("pdf", [*hal, "pdf", "--note", str(params.path("report", "pdf.txt"))])
             step("drawn", [*hal, "drawn"])

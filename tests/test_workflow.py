@@ -109,12 +109,20 @@ def test_an_overlay_writes_below_its_own_root():
     assert all(file.startswith("runs/demo/results/digits/") for file in files)
 
 
-def test_figures_need_the_cells_of_their_data_set_only():
+def test_figures_need_only_the_cells_that_they_show(tmp_path):
     params = load(ROOT / "params.yaml")
     scores = figure_inputs(params, "fig5_svhn_scores")
     assert sum(file.endswith("scores.npz") for file in scores) == 20  # the baseline has no scores
     assert sum(file.endswith("curves.csv") for file in figure_inputs(params, "fig4_svhn_loss")) == 25
     assert all("/svhn/" in file for file in scores)
+    cases = {
+        f"more{i}": {"title": "more", "superclasses": [[i], sorted({*range(10)} - {i})]} for i in range(4)
+    }
+    (tmp_path / "many.yaml").write_text(
+        f"root: runs/many\ndatasets: {{svhn: {{cases: {json.dumps(cases)}}}}}"
+    )
+    second = figure_inputs(load(ROOT / "params.yaml", [tmp_path / "many.yaml"]), "fig4_svhn_loss_2")
+    assert {Path(file).parts[4] for file in second} == {"baseline", "more2", "more3"}
 
 
 def test_settings_on_the_command_line_are_refused_with_the_way_to_go(project):

@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from hal.paper import load_paper
-from hal.params import Params
+from hal.params import Cell, Params
+from hal.settings import BASELINE
 
 STUDY = (
     "table2",
@@ -97,6 +98,13 @@ def figure_names(params: Params) -> dict[str, Drawing]:
     for dataset in families(params):
         names |= _pages(params, f"{dataset}_sensitivity", "sensitivity", dataset)
     return names | {name: Drawing(name) for name in ("listens", "borders", "separability")}
+
+
+def drawn_cells(params: Params, drawing: Drawing) -> list[Cell]:
+    """The cells that a figure of a data set shows, no others: many pages together cost no more than one large one would."""
+    members = families(params)[drawing.dataset] if drawing.kind == "sensitivity" else [drawing.dataset]
+    cases = drawing.cases if drawing.kind == "scores" else (BASELINE, *drawing.cases)
+    return [params.cell(name, case, seed) for name in members for case in cases for seed in params.grid.seeds]
 
 
 def _pages(params: Params, name: str, kind: str, dataset: str) -> dict[str, Drawing]:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from hal import locks, nvidia_mps, snakemake_internals
 from hal.cell_files import read_record
 from hal.errors import UserError
-from hal.outputs import figure_files, figure_names, printed_files, study_files
+from hal.outputs import drawn_cells, figure_files, figure_names, printed_files, study_files
 from hal.params import Cell, Params
 from hal.present import pdf
 from hal.titles import dataset_title
@@ -253,15 +253,17 @@ def is_stale(params: Params, cell: Cell) -> bool:
 def figure_inputs(params: Params, figure: str) -> list[str]:
     """What a figure is drawn from."""
     drawing = figure_names(params)[figure]
-    kind, dataset = drawing.kind, drawing.dataset
-    if kind in ("overview", "sensitivity"):
-        return cell_files(params, "cell.json") + (drawn_by(params, "study") if kind == "overview" else [])
-    if not dataset:
-        return drawn_by(params, "study")
-    drawn = cell_files(
-        params, "curves.csv" if kind == "loss" else "scores.npz", dataset, scored_only=kind != "loss"
-    )
-    return drawn + cell_files(params, "cell.json", dataset)
+    if not drawing.dataset:
+        shown = cell_files(params, "cell.json") if drawing.kind == "overview" else []
+        return shown + drawn_by(params, "study")
+    cells = drawn_cells(params, drawing)
+    drawn = {
+        "loss": [f"{cell.name}/curves.csv" for cell in cells],
+        "scores": [f"{cell.name}/scores.npz" for cell in cells if cell.scored],
+        "sensitivity": [],
+    }[drawing.kind]
+    records = [f"{cell.name}/cell.json" for cell in cells]
+    return [f"{prefix(params)}results/{file}" for file in drawn + records]
 
 
 def figure_labels(params: Params, figure: str) -> dict[str, str]:

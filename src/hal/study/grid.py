@@ -54,6 +54,15 @@ def load_grid(params: Params) -> list[CellResult]:
     return results
 
 
+def load_cells(params: Params, cells: Sequence[Cell]) -> list[CellResult]:
+    """What `load_grid` says of these cells, looking at no others where their data sets' descriptions are there."""
+    data = {cell.dataset: data_identity(params, cell.dataset) for cell in cells}
+    if all(sha256 is not None for sha256, _ in data.values()):
+        return [_look(params, cell, *data[cell.dataset]) for cell in cells]
+    wanted = {cell.name for cell in cells}
+    return [result for result in load_grid(params) if result.cell.name in wanted]
+
+
 def _of_one_data_set(params: Params, dataset: str, results: list[CellResult]) -> list[CellResult]:
     """Where nothing says what the data are, cells that were trained on different ones do not enter one mean."""
     finished = [r for r in select(results, dataset) if r.finished]

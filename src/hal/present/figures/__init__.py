@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 
 from hal import sums
 from hal.errors import UserError
-from hal.outputs import FORMATS, Drawing, figure_files, figure_names
+from hal.outputs import FORMATS, Drawing, drawn_cells, figure_files, figure_names
 from hal.params import Params
 from hal.present.results import read_results
-from hal.study.grid import load_grid, select
+from hal.study.grid import load_cells, load_grid
 
 
 def draw(params: Params, name: str) -> list[Path]:
@@ -51,7 +51,5 @@ def _figure(params: Params, drawing: Drawing) -> Callable[..., Figure]:
             return partial(borders.draw, params, *read_results(params, "borders"))
         case "separability":
             return partial(separability.draw, params, *read_results(params, "pairs", "correlation"))
-        case "sensitivity":
-            return partial(sensitivity.draw, params, drawing, load_grid(params))
-    of_dataset = {"loss": loss.draw, "scores": scores.draw}[drawing.kind]
-    return partial(of_dataset, params, drawing, select(load_grid(params), drawing.dataset))
+    of_dataset = {"loss": loss.draw, "scores": scores.draw, "sensitivity": sensitivity.draw}[drawing.kind]
+    return partial(of_dataset, params, drawing, load_cells(params, drawn_cells(params, drawing)))

@@ -52,11 +52,11 @@ def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], column
     Args:
         params: the experiment.
         drawing: the data set, and which of its cases.
-        results: the data set's cells; those that are not ok are counted, not drawn.
+        results: the cells of those cases and of the baseline; those that are not ok are counted, not drawn.
         columns: of panels.
     """
     dataset = drawing.dataset
-    cases = {case: _read(select(results, dataset, case)) for case in params.cases(dataset)}
+    cases = {case: _read(select(results, dataset, case)) for case in (BASELINE, *drawing.cases)}
     baseline = cases[BASELINE]
     names = drawing.cases or (BASELINE,)
     figure, axes = style.panels(len(names), height=1.75, share=True, columns=columns)

@@ -32,7 +32,7 @@ def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], column
     Args:
         params: the experiment.
         drawing: the data set, and which of its cases.
-        results: the data set's cells; of each case the first that is ok is shown.
+        results: the cells of those cases; of each the first that is ok is shown.
         columns: of panels.
     """
     dataset = drawing.dataset

@@ -23,7 +23,7 @@ def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], column
     Args:
         params: the experiment.
         drawing: the data set whose variants are shown, and which of its cases.
-        results: all cells of the grid.
+        results: the cells of those cases and of the baseline, under every variant.
         columns: of panels.
     """
     dataset = drawing.dataset
@@ -31,7 +31,7 @@ def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], column
     cases = drawing.cases or (BASELINE,)
     figure, axes = style.panels(len(cases), 0.45 + 0.26 * len(members), share=True, columns=columns)
     rows = np.arange(len(members))[::-1]
-    errors = [r.record["test_error"] for r in results if r.ok and r.cell.dataset in members]
+    errors = [r.record["test_error"] for r in results if r.ok]
     # The right quarter of the axis is left to the seeds that have no error.
     limits = (0.8 * max(min(errors, default=1), 0.01), 2.5 * max(max(errors, default=100), 0.1))
     for ax, case in zip(axes, cases, strict=True):
