@@ -52,8 +52,10 @@ LINE = StayingLine(lambda: grid_status.while_training(load_grid(P)))
 onstart:
     try:
         HELD.append(dag.lock(P))
+        dag.check_gpu(workflow, P)
     except UserError as error:
         sys.exit(f"hal: {error}")
+    dag.say_limit(workflow, P)
     if workflow.local_exec:
         dag.start_mps(P)
     LINE.start()

@@ -10,13 +10,24 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hal.current import settings_sum
 from hal.errors import UserError
 from hal.params import load
-from hal.workflow import cell_files, draw_command, figure_inputs, gpus, lock, minutes, overlays, prefix
+from hal.workflow import (
+    cell_files,
+    draw_command,
+    figure_inputs,
+    gpus,
+    lock,
+    minutes,
+    overlays,
+    prefix,
+    say_limit,
+)
 from tests.checkout import make_checkout, snakemake
 from tests.tiny import ROOT
 from tests.train.test_cell import files_of
@@ -123,6 +134,37 @@ def test_figures_need_only_the_cells_that_they_show(tmp_path):
     )
     second = figure_inputs(load(ROOT / "params.yaml", [tmp_path / "many.yaml"]), "fig4_svhn_loss_2")
     assert {Path(file).parts[4] for file in second} == {"baseline", "more2", "more3"}
+
+
+def test_a_machine_without_a_gpu_says_so_before_the_first_job(tmp_path, monkeypatch):
+    """Once, and only where cells are to be trained here: a dry run and what is drawn from nothing go on."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    project = make_checkout(tmp_path / "project")
+    overlay = project / "configs/long.yaml"
+    overlay.write_text("root: runs/long\ngrid: {datasets: [digits], seeds: [0, 1]}\ntrain: {epochs: 3000}\n")
+    run = ("--cores", "2", "--configfile", "configs/long.yaml")
+    assert snakemake(project, *run, "--dry-run").returncode == 0
+    done = snakemake(project, *run)
+    assert done.returncode == 1
+    said = re.findall(r"^hal: .*", done.stdout, re.MULTILINE)
+    assert len(said) == 1
+    assert re.match(
+        r"hal: digits/\w+/seed[01]: 33,000 steps, and PyTorch finds no GPU.*runtime\.device to cpu", said[0]
+    )
+    assert not (project / "runs/long/logs").exists()  # no job was started
+    assert snakemake(project, "runs/long/data/digits.npz", *run).returncode == 0
+    overlay.write_text(overlay.read_text().replace("3000", "2"))
+    target = "runs/long/results/digits/baseline/seed0"
+    assert snakemake(project, target, *run).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "local", "said"), [(1, False, True), (20, False, False), (None, False, False), (1, True, False)]
+)
+def test_a_cluster_that_the_default_profile_holds_to_one_gpu_is_told_so(capsys, limit, local, said):
+    given = SimpleNamespace(local_exec=local, global_resources={"gpu": SimpleNamespace(value=limit)})
+    say_limit(given, load(ROOT / "params.yaml"))
+    assert ("--resources gpu=N" in capsys.readouterr().out) is said
 
 
 def test_settings_on_the_command_line_are_refused_with_the_way_to_go(project):

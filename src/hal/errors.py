@@ -3,6 +3,8 @@
 import errno
 import re
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # a full disk, or a person's share of it
+
 _CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"]*@")
 _QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?]*)\?[^\s;,)'\"]*")
 
@@ -24,7 +26,7 @@ def without_secrets(text: str) -> str:
 
 def sentence(error: OSError) -> str:
     """What the operating system refused, where, and what to do."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_ROOM:
         advice = "make room"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         advice = "give yourself the right, or name another folder (`root` of an overlay)"

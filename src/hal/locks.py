@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-from hal.errors import UserError
+from hal.errors import NO_ROOM, UserError
 
 _NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
@@ -39,10 +39,12 @@ def acquire(path: Path, patient: bool = False) -> BaseFileLock | None:
                     raise
                 return _taken(SoftFileLock(path.with_name(f"{path.name}.held")), patient)
     except OSError as error:
-        raise UserError(
-            f"{path}: no lock can be held there ({error.strerror}); what lies in that place must go, and its folder be "
-            "one that can be written"
-        ) from None
+        advice = (
+            "make room"
+            if error.errno in NO_ROOM
+            else "what lies in that place must go, and its folder be one that can be written"
+        )
+        raise UserError(f"{path}: no lock can be held there ({error.strerror}); {advice}") from None
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The three things that Snakemake has no public way for, in one place (tested with 9.27; pyproject.toml pins < 10)."""
+"""The few things that Snakemake has no public way for, in one place (tested with 9.27; pyproject.toml pins < 10)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,8 +14,19 @@ def marked_incomplete(workflow: Any, files: Iterable[str]) -> set[str]:
     return set(workflow.persistence._filter_incomplete_keys(list(files)))
 
 
+def to_run(workflow: Any) -> list[tuple[str, dict[str, str]]]:
+    """The jobs that are about to run: the name of each one's rule, and its wildcards."""
+    return [(job.rule.name, dict(job.wildcards.items())) for job in workflow.dag.needrun_jobs()]
+
+
+def limit_of(workflow: Any, name: str) -> int | None:
+    """How much of a global resource there is; None where it has no limit."""
+    limit: int | None = workflow.global_resources.get(name).value
+    return limit
+
+
 def multiply_resource(workflow: Any, name: str, factor: int) -> None:
     """Let a global resource that is limited count for `factor` times as much."""
-    limit = workflow.global_resources.get(name).value
+    limit = limit_of(workflow, name)
     if limit:
         workflow.register_resource(name, limit * factor)

@@ -15,8 +15,9 @@ from typing import Any
 from filelock import BaseFileLock
 from safetensors import SafetensorError, safe_open
 
-from hal import locks, nvidia_mps, snakemake_internals
+from hal import gpu, locks, nvidia_mps, snakemake_internals
 from hal.cell_files import read_record
+from hal.data.sources import SOURCES
 from hal.errors import UserError
 from hal.outputs import drawn_cells, figure_files, figure_names, printed_files, study_files
 from hal.params import Cell, Params
@@ -304,6 +305,36 @@ def share_gpus(workflow: Any, params: Params) -> None:
     A cell takes one of the resource, so that a cluster gives it a GPU; what is multiplied is how many there are.
     """
     snakemake_internals.multiply_resource(workflow, "gpu", params.runtime.cells_per_gpu)
+
+
+def check_gpu(workflow: Any, params: Params) -> None:
+    """Refuse once, before the first job, what every cell would refuse here: long training on a CPU that nobody asked for.
+
+    Raises:
+        UserError: this machine has no GPU, and cells of a known data set are to be trained here for long.
+    """
+    if not workflow.local_exec or workflow.touch or not gpu.absent():
+        return
+    jobs = [
+        wildcards for rule, wildcards in snakemake_internals.to_run(workflow) if rule.startswith("train_")
+    ]
+    for wildcards in (w for w in jobs if "network" in w):
+        dataset, case = Path(wildcards["network"]).parts
+        cell = params.cell(dataset, case, int(wildcards["seed"]))
+        source = SOURCES.get(params.datasets[dataset].source)
+        if source:
+            steps = cell.train.epochs * (source.images[0] // cell.train.batch_size)
+            gpu.check_without(params.runtime, cell.name, steps)
+
+
+def say_limit(workflow: Any, params: Params) -> None:
+    """Say that a cluster trains one network at a time, where the limit of the default profile holds there."""
+    one = snakemake_internals.limit_of(workflow, "gpu") == params.runtime.cells_per_gpu
+    if one and gpus(params) and not workflow.local_exec:
+        print(
+            "One network at a time: profiles/default allows one GPU, and holds beside a profile that --profile or SNAKEMAKE_PROFILE "
+            "names. `--resources gpu=N` allows N; --workflow-profile takes the place of profiles/default"
+        )
 
 
 def start_mps(params: Params) -> None:

@@ -6,7 +6,6 @@ its URL are used and never shown.
 
 import contextlib
 import dataclasses
-import errno
 import glob
 import hashlib
 import os
@@ -21,7 +20,7 @@ import requests
 from hal import locks
 from hal.data.download import MirrorDownError, NotHadError, download, say
 from hal.data.sources import RawFile, Source
-from hal.errors import UserError, sentence, without_secrets
+from hal.errors import NO_ROOM, UserError, sentence, without_secrets
 from hal.files import sha256_of
 
 VARIABLE = "HAL_DATA_MIRROR"
@@ -225,7 +224,7 @@ def _copy(path: Path, part: Path, size: int) -> None:
         shutil.copyfile(path, part)
     except OSError as error:
         part.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in NO_ROOM:
             raise  # no mirror helps
         raise NotHadError(f"{path.name}: {error.strerror}") from None
 

@@ -7,38 +7,15 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from hal import locks, nvidia_mps
+from hal import gpu, locks, nvidia_mps
 from hal.errors import UserError
 from hal.settings import RuntimeSettings
 
-# More steps than anybody wants to wait for on a CPU without having said so: an hour of a core for MNIST's network.
-LONG = 30_000
-
 
 def check_wanted(runtime: RuntimeSettings, name: str, steps: int) -> None:
-    """Refuse to train for very long on a CPU that nobody asked for.
-
-    Args:
-        runtime: `device` says what was asked for.
-        name: of what is trained.
-        steps: of its training.
-
-    Raises:
-        UserError: `auto` finds no GPU, and the training is long or a GPU was named for this process.
-    """
-    if runtime.device != "auto" or torch.cuda.is_available():
-        return
-    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    if named not in ("", "-1", "NoDevFiles"):
-        raise UserError(
-            f"CUDA_VISIBLE_DEVICES = {named!r} names a GPU for {name}, but PyTorch finds none: another driver or another build "
-            "of PyTorch; or set runtime.device to cpu"
-        )
-    if steps > LONG:
-        raise UserError(
-            f"{name}: {steps:,} steps, and PyTorch finds no GPU. If you do want to train them on the CPU (`hal plan` says for how "
-            "long), set runtime.device to cpu in params.yaml or an overlay"
-        )
+    """Refuse to train for very long on a CPU that nobody asked for; arguments and errors are those of `gpu.check_without`."""
+    if not torch.cuda.is_available():
+        gpu.check_without(runtime, name, steps)
 
 
 @contextlib.contextmanager
