@@ -19,6 +19,7 @@ from hal.data.prepare import prepare
 from hal.files import sha256_of
 from tests.checkout import OVERLAY
 from tests.data.raw_files import make_source, put, small_mnist
+from tests.test_reliability import DAMAGES
 from tests.tiny import ROOT, save_npz
 
 RAW = """
@@ -58,8 +59,8 @@ class Disk:
     in turn. A process that dies does so before the n-th rename or delete.
     """
 
-    def __init__(self, fault: str, n: int) -> None:
-        self.fault, self.left, self.way = fault, n, n % 3
+    def __init__(self, fault: str, n: int, number: int = errno.ENOSPC) -> None:
+        self.fault, self.left, self.way, self.number = fault, n, n % 3, number
         self.refused: Path | None = None
         self.here = Path.cwd()
         self.failing: int | None = None  # the descriptor of the file whose writing fails
@@ -81,7 +82,7 @@ class Disk:
     def refuse(self, path) -> None:
         if self.fault == "death":
             raise Death
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        raise OSError(self.number, os.strerror(self.number), str(path))
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -214,6 +215,7 @@ def test_no_fault_leaves_half_a_file_and_the_same_command_mends_it(
     found, left = stages[command]
     before, after = contents(found), contents(left)
     use_small_mnist(monkeypatch)
+    monkeypatch.setattr("hal.train.loop.SAVE_EVERY_S", 0)
     for n in range(1000):
         folder = tmp_path / str(n)
         shutil.copytree(found, folder)
@@ -243,3 +245,80 @@ def test_no_fault_leaves_half_a_file_and_the_same_command_mends_it(
         assert {name: mended[name] for name in mended.keys() - temporary} == after, n
         shutil.rmtree(folder)
     assert n > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_folders_that_cannot_be_written_are_named_and_nothing_changes(
+    stages, tmp_path, monkeypatch, capsys, command
+):
+    found, left = stages[command]
+    use_small_mnist(monkeypatch)
+    shutil.copytree(found, tmp_path / "read-only")
+    monkeypatch.chdir(tmp_path / "read-only")
+    capsys.readouterr()
+    with Disk("full", 0, errno.EACCES).in_place():
+        assert hal(command) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert re.match(r"hal: (runs/tiny/|.* runs/tiny/).*Permission denied", said)
+    assert contents(Path.cwd()) == contents(found)
+    assert hal(command) == 0
+    assert contents(Path.cwd()) == contents(left)
+
+
+# Of every kind of file that is no cell's: another one of its kind, the command that reads it, and the one that makes it.
+KINDS = {
+    "data/tiny.npz": ("data/raw.npz", "train tiny pairs 1", "data tiny"),
+    "data/tiny.json": ("data/raw.json", "train tiny pairs 1", "data tiny"),
+    "results/controls/tiny.csv": ("results/crossed/tiny.csv", "study", "controls"),
+    "results/controls/tiny.sha256": ("results/crossed/tiny.sha256", "study", "controls"),
+    "results/crossed/tiny.csv": ("results/controls/tiny.csv", "study", "controls"),
+    "results/table2.csv": ("results/table2b.csv", "report", "study"),
+    "results/study.sha256": ("results/controls/tiny.sha256", "tables", "study"),
+    "results/loss.csv": ("results/table2.csv", None, "study"),
+    "results/table2.md": ("results/verdicts.md", None, "tables"),
+    "figures/listens.svg": ("figures/listens-column.svg", "report", "figure listens"),
+    "figures/listens.sha256": ("results/study.sha256", "report", "figure listens"),
+    "report/report.html": ("report/report.tex", None, "report"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", KINDS)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_of_any_kind_gives_no_number_and_is_made_again(
+    stages, tmp_path, monkeypatch, capsys, file, damage
+):
+    whole = stages[COMMANDS[-1]][1]
+    other, reader, maker = KINDS[file]
+    path = Path("runs/tiny", file)
+
+    def damaged(folder: str) -> None:
+        shutil.copytree(whole, tmp_path / folder)
+        monkeypatch.chdir(tmp_path / folder)
+        DAMAGES[damage](path, Path("runs/tiny", other))
+        capsys.readouterr()
+
+    if reader:
+        damaged("read")
+        status, said = hal(reader), capsys.readouterr().err
+        if status:
+            assert re.fullmatch(rf"hal: .*{path.stem}.*\n", said)
+        else:
+            assert_no_other_number(whole, Path.cwd())
+    damaged("made")
+    status, said = hal(maker), capsys.readouterr().err
+    if damage == "a folder":
+        assert said.splitlines()[-1].startswith(f"hal: {path}: Is a directory; ")
+    else:
+        assert status == 0
+        assert contents(Path.cwd()) == contents(whole)
+
+
+def assert_no_other_number(before: Path, after: Path) -> None:
+    """Every number of every table, but counts, was there before."""
+    for table in sorted(before.glob("runs/tiny/results/*.csv")):
+        old, new = (
+            re.findall(r"\d+\.\d+", path.read_text()) for path in (table, after / table.relative_to(before))
+        )
+        assert set(new) <= {*old, "0.0"}, table

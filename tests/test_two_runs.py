@@ -120,6 +120,17 @@ def test_the_command_says_it_and_writes_it_where_it_is_asked_to(two, tmp_path, c
     assert "mnist/case4/seed2" in page
 
 
+def test_what_another_wrote_is_no_formula_in_a_spreadsheet(two, tmp_path):
+    path = two[1].path("results", "mnist/case1/seed0", "cell.json")
+    settings = json.loads(path.read_text())["settings"] | {"=HYPERLINK(0)": 1}
+    change_record(two[1], "mnist/case1/seed0", settings=settings, hash="0" * 16)
+    tables, document = comparison.build(*roots(two), ("a", "b"))
+    comparison.write(tmp_path / "compared", tables, document)
+    written = pd.read_csv(tmp_path / "compared/cells.csv", keep_default_na=False)
+    assert set(written["notes"]) == {"", "'=HYPERLINK(0) is 1, not null"}
+    assert (written["difference"].astype(float) == 0).all()
+
+
 def test_a_verdict_that_differs_shows_both_with_their_numbers(two):
     _, b = two
     for case in b.cases("mnist")[1:]:

@@ -1,6 +1,7 @@
 """The names of all that is made from the cells: one place that the commands, the Snakefile and the report read."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 from hal.paper import load_paper
@@ -24,6 +25,7 @@ STUDY = (
 FOR_DVC = ("metrics.json", "loss.csv")
 FORMATS = ("svg", "pdf", "png")
 PANELS = {"loss": 6, "scores": 4, "sensitivity": 4}  # that a page holds
+ROWS = 20  # of a figure that has one for each case
 MANY_CLASSES = 20  # with more, a page holds two panels of scores
 
 
@@ -97,7 +99,10 @@ def figure_names(params: Params) -> dict[str, Drawing]:
             names |= _pages(params, f"{number}{dataset}_{kind}", kind, dataset)
     for dataset in families(params):
         names |= _pages(params, f"{dataset}_sensitivity", "sensitivity", dataset)
-    return names | {name: Drawing(name) for name in ("listens", "borders", "separability")}
+    pages = max(1, math.ceil(sum(len(params.datasets[d].cases) for d in params.grid.datasets) / ROWS))
+    for page in range(1, pages + 1):
+        names["listens" if page == 1 else f"listens_{page}"] = Drawing("listens", page=page, pages=pages)
+    return names | {name: Drawing(name) for name in ("borders", "separability")}
 
 
 def drawn_cells(params: Params, drawing: Drawing) -> list[Cell]:

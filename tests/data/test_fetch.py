@@ -196,6 +196,16 @@ def test_wrong_bytes_name_file_sums_and_mirror_and_the_next_mirror_is_asked(
     assert (tmp_path / "toy" / "a.bin").read_bytes() == SAME_SIZE
 
 
+def test_a_login_page_is_no_file_and_the_next_mirror_is_asked(one, folder, start_server, capsys):
+    portal, good = start_server(), start_server()
+    serve(portal, a=b"<!DOCTYPE html><html><body>Please log in</body></html>")
+    with pytest.raises(UserError, match=rf"{portal.url}: a\.bin has 54 bytes instead of 512,000"):
+        fetch(one, folder, [portal.url])
+    assert left_in(folder) == []
+    serve(good, a=BIG)
+    assert fetch(one, folder, [portal.url, good.url]) == {"a.bin": good.url}
+
+
 def test_wrong_bytes_of_one_mirror_leave_the_partial_file_of_another(one, folder, start_server, monkeypatch):
     cut, bad = start_server(), start_server()
     serve(cut, a=BIG)

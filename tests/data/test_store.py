@@ -71,7 +71,7 @@ def test_a_changed_header_whose_sums_are_right_is_refused(path):
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '"text"', "\udcff"])
 def test_a_broken_description_is_refused(path, text):
     path.with_suffix(".json").write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(UserError, match=r"toy\.npz: broken"):
+    with pytest.raises(UserError, match=r"toy\.json: broken"):
         store.load(path)
 
 

@@ -107,6 +107,17 @@ def test_many_cases_run_over_several_figures_each_with_a_panel_for_its_own(tmp_p
     assert "Mine: loss after each epoch, n = 2 (2 of 3)" in texts
 
 
+def test_a_figure_with_a_row_for_each_case_has_pages_too(tmp_path):
+    params = mine(tmp_path, 26)
+    assert [name for name in figure_names(params) if name.startswith("listens")] == ["listens", "listens_2"]
+    make_up_grid(params, images=40)
+    controls.write(params, "mine")
+    run.write(params)
+    for name, cases in (("listens", range(20)), ("listens_2", range(20, 26))):
+        texts = drawn_texts(figures.draw(params, name)[0])
+        assert [text for text in texts if re.match(r"c\d+: ", text)] == [f"c{i}: Mine" for i in cases]
+
+
 @pytest.mark.parametrize("n_cases", [0, 1, 5])
 @pytest.mark.parametrize("kind", ["loss", "scores"])
 def test_any_number_of_cases_and_any_names_give_small_files(tmp_path, n_cases, kind):

@@ -93,6 +93,14 @@ def test_the_finding_is_chosen_by_the_numbers(params, mask, said):
     assert said in findings.masked(params, found)[0]
 
 
+def test_more_cases_than_anybody_reads_are_counted():
+    rows = pd.DataFrame({"case": [f"c{i}" for i in range(26)]})
+    cases = list(rows["case"])
+    assert findings._named(cases[:8], rows) == "c0, c1, c2, c3, c4, c5, c6, c7"
+    assert findings._named(cases[:9], rows) == "9 of 26 groupings"
+    assert findings._named(cases, rows) == "all 26 groupings"
+
+
 def test_the_finding_tells_cases_apart(params):
     for case, error in zip(("case1", "case2", "case3", "case4"), (0.2, 1.0, 1.0, 2.0), strict=True):
         set_errors(params, case, [error - 0.05, error, error + 0.05])

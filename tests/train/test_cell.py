@@ -188,6 +188,75 @@ def test_a_loss_that_is_not_finite_stops_the_cell_and_is_a_result(tmp_path, caps
     }
 
 
+def test_a_loss_that_is_nan_in_epoch_3_keeps_the_first_two_and_enters_no_mean(tmp_path, monkeypatch):
+    undisturbed, params = tiny_params(tmp_path / "a", epochs=5), tiny_params(tmp_path / "b", epochs=5)
+    cell = params.cell("tiny", "pairs", 0)
+    run(undisturbed, cell)
+    in_epoch(3, lambda trainer: trainer.parameters[0].data.fill_(float("nan")), monkeypatch)
+    record = run(params, cell)
+    assert (record["status"], record["epochs"], record["diverged_at_step"]) == ("diverged", 3, 9)
+    assert record["test_error"] is None
+    lines, whole = (
+        p.cell_paths(cell).results.joinpath("curves.csv").read_text().splitlines()
+        for p in (params, undisturbed)
+    )
+    assert lines[:3] == whole[:3]
+    assert len(lines) == 4
+    (result,) = (r for r in load_grid(params) if r.cell == cell)
+    assert (result.state, result.ok) == ("diverged", False)
+
+
+def in_epoch(number: int, happens, monkeypatch) -> None:
+    """Let something happen to the trainer at the beginning of that epoch."""
+    epoch, begun = Trainer.epoch, []
+
+    def disturbed(trainer, *arguments):
+        begun.append(1)
+        if len(begun) == number:
+            happens(trainer)
+        epoch(trainer, *arguments)
+
+    monkeypatch.setattr(Trainer, "epoch", disturbed)
+
+
+@pytest.mark.parametrize("change", ["seed", "case", "grouping", "setting"])
+def test_what_is_changed_half_way_starts_anew_and_changed_back_goes_on(tmp_path, monkeypatch, change):
+    root = tmp_path / "changed"
+    params = tiny_params(root)
+    cell = params.cell("tiny", "pairs", 0)
+    monkeypatch.setattr(hal.train.loop, "SAVE_EVERY_S", 0)
+
+    def dying(trainer):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        in_epoch(3, dying, context)
+        with pytest.raises(KeyboardInterrupt):
+            run(params, cell)
+
+    overlay = root / "overlay.yaml"
+    before = overlay.read_text()
+    overlay.write_text(
+        {
+            "grouping": before.replace("[[0, 1], [2, 3]]", "[[0, 2], [1, 3]]"),
+            "setting": before.replace("0.1", "0.2"),
+        }.get(change, before)
+    )
+    changed = load(ROOT / "params.yaml", [overlay])
+    case, seed = {"case": ("threes", 0), "seed": ("pairs", 1)}.get(change, ("pairs", 0))
+    other = changed.cell("tiny", case, seed)
+    assert other != cell
+    assert run(changed, other)["time"]["resumed"] == 0
+    undisturbed = dataclasses.replace(changed, root=str(tmp_path / "undisturbed"))
+    shutil.copytree(root / "data", tmp_path / "undisturbed/data")
+    run(undisturbed, other)
+    assert files_of(changed, other) == files_of(undisturbed, other)
+
+    assert run(params, cell)["time"]["resumed"] == 1
+    run(undisturbed, cell)
+    assert files_of(params, cell) == files_of(undisturbed, cell)
+
+
 def test_the_first_loss_that_is_not_finite_is_counted_from_one():
     assert first_not_finite(torch.tensor([1.0, 2.0, float("inf"), float("nan")])) == 3
     assert first_not_finite(torch.tensor([float("nan"), 1.0])) == 1
@@ -387,7 +456,7 @@ def test_the_state_of_another_cell_is_not_taken(tmp_path, capsys):
     assert files_of(params, cell) == before
 
 
-@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty", "one bit"])
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty", "one bit", "a login page", "a folder"])
 def test_a_broken_state_is_set_aside_and_the_cell_starts_again(tmp_path, capsys, damage):
     params = tiny_params(tmp_path)
     cell = params.cell("tiny", "pairs", 0)
@@ -397,7 +466,12 @@ def test_a_broken_state_is_set_aside_and_the_cell_starts_again(tmp_path, capsys,
     content = state.read_bytes()
     flipped = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
     damaged = {"truncated": content[:-100], "garbage": b"\xff" * 500, "empty": b"", "one bit": flipped}
-    state.write_bytes(damaged[damage])
+    damaged["a login page"] = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+    state.unlink()
+    if damage == "a folder":
+        state.mkdir()
+    else:
+        state.write_bytes(damaged[damage])
     (state.parent / "progress.json").unlink()
     run(params, cell, force=True)
     assert "set aside as state.broken" in capsys.readouterr().out
@@ -584,17 +658,31 @@ def test_the_code_is_unknown_in_somebody_elses_repository(tmp_path, monkeypatch)
     assert code_version() == "unknown"
 
 
-def test_memory_that_is_not_enough_is_said_in_a_line(tmp_path, monkeypatch):
-    params = tiny_params(tmp_path)
-
-    def lacking(*arguments):
-        raise RuntimeError(
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(
             "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried"
-        )
-
-    monkeypatch.setattr(Trainer, "step", lacking)
-    with pytest.raises(UserError, match=r"tiny/pairs/seed0: the memory of .* is not enough"):
-        run(params, params.cell("tiny", "pairs", 0))
+        ),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        MemoryError(),
+    ],
+    ids=["PyTorch", "GPU", "NumPy"],
+)
+def test_memory_that_is_not_enough_is_said_in_a_line(tmp_path, monkeypatch, error):
+    """In epoch 3, of which nothing stays; the first two do."""
+    undisturbed, params = tiny_params(tmp_path / "a"), tiny_params(tmp_path / "b")
+    cell = params.cell("tiny", "pairs", 0)
+    run(undisturbed, cell)
+    monkeypatch.setattr(hal.train.loop, "SAVE_EVERY_S", 0)
+    with monkeypatch.context() as context:
+        in_epoch(3, lambda trainer: (_ for _ in ()).throw(error), context)
+        with pytest.raises(
+            UserError, match=r"tiny/pairs/seed0: the memory of .* is not enough; what was trained is kept"
+        ):
+            run(params, cell)
+    assert run(params, cell)["time"]["resumed"] == 1
+    assert files_of(params, cell) == files_of(undisturbed, cell)
 
 
 def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path):

@@ -65,17 +65,18 @@ def load(path: Path) -> tuple[Images, dict[str, Any]]:
     Raises:
         UserError: a file is missing, broken, or not what its description says.
     """
-    again = f"delete it and run `hal data {path.stem}` again"
+    again, read = f"delete it and run `hal data {path.stem}` again", path
     try:
         images = Images(**read_arrays(path, [field.name for field in dataclasses.fields(Images)]))
-        description = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        read = path.with_suffix(".json")
+        description = json.loads(read.read_text(encoding="utf-8"))
         described = description["arrays_sha256"]
     except FileNotFoundError as error:
         raise UserError(
             f"{error.filename}: no such file; `hal data {path.stem}` (after the same --overlay) makes it"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{path}: broken ({error}); {again}") from None
+        raise UserError(f"{read}: broken ({error}); {again}") from None
     if images.sha256() != described:
         raise UserError(f"{path}: its arrays are not those that {path.stem}.json describes; {again}")
     return images, description

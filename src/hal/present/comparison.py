@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -63,10 +64,15 @@ def write(folder: Path, tables: dict[str, pd.DataFrame], document: Document) -> 
     paths = []
     for name, table in tables.items():
         paths.append(folder / f"{name}.csv")
-        write_text(paths[-1], table.to_csv(index=False, lineterminator="\n"))
+        write_text(paths[-1], table.map(_no_formula).to_csv(index=False, lineterminator="\n"))
     paths.append(folder / "compare.html")
     write_text(paths[-1], page(document))
     return paths
+
+
+def _no_formula(value: Any) -> Any:
+    """Another's cells may say what they like; a spreadsheet takes what stands behind an apostrophe for a text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
 def summary(tables: dict[str, pd.DataFrame], names: tuple[str, str]) -> list[str]:

@@ -6,6 +6,8 @@ from hal.params import Params
 from hal.study.resampling import LEVEL
 from hal.titles import dataset_title
 
+NAMED = 8  # cases that a sentence names
+
 
 def masked(params: Params, table: pd.DataFrame) -> list[str]:
     """A paragraph for each data set: what the controls show, in words that the numbers choose."""
@@ -57,11 +59,11 @@ def _splits(rows: pd.DataFrame) -> str:
     parts = []
     if features:
         parts.append(
-            f"in {', '.join(features)} the scores split at least as well when every image is told the same superclass: "
+            f"in {_named(features, known)} the scores split at least as well when every image is told the same superclass: "
             "what splits there are the features, not the hint"
         )
     if hint:
-        parts.append(f"in {', '.join(hint)} the scores split better when each image is told its own")
+        parts.append(f"in {_named(hint, known)} the scores split better when each image is told its own")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
@@ -76,17 +78,28 @@ def _parts(rows: pd.DataFrame) -> str:
     parts = []
     if better:
         parts.append(
-            f"in {', '.join(better)} HAL lies below the masked baseline even with the mask laid over both: that part of the gain is the features'"
+            f"in {_named(better, known)} HAL lies below the masked baseline even with the mask laid over both: that part of the gain is the features'"
         )
     if worse:
-        parts.append(f"in {', '.join(worse)} HAL's features are worse than the baseline's")
+        parts.append(f"in {_named(worse, known)} HAL's features are worse than the baseline's")
     if not better and not worse:
         parts.append(
             "with the mask laid over both, no case differs from the masked baseline by more than the seeds do: no part of a gain is shown to be the features', all of it can be the hint's"
         )
     if unused:
-        parts.append(f"in {', '.join(unused)} a part of the hint stays unused, which a mask would still take")
+        parts.append(
+            f"in {_named(unused, known)} a part of the hint stays unused, which a mask would still take"
+        )
     return f"{'; '.join(parts)[0].upper()}{'; '.join(parts)[1:]}."
+
+
+def _named(cases: list[str], rows: pd.DataFrame) -> str:
+    """Some of the cases of these rows by their names, or by their number where nobody would read so many names."""
+    if len(cases) <= NAMED:
+        return ", ".join(cases)
+    return (
+        f"all {len(cases)} groupings" if len(cases) == len(rows) else f"{len(cases)} of {len(rows)} groupings"
+    )
 
 
 def _range(values: pd.Series) -> str:
@@ -106,7 +119,7 @@ def _finding(rows: pd.DataFrame) -> str:
     else:
         better, worse, open_ = _compared(tested)
         parts = [
-            f"{what} in {', '.join(cases)}"
+            f"{what} in {_named(cases, tested)}"
             for what, cases in (
                 ("better than the mask", better),
                 ("worse than the mask", worse),

@@ -123,7 +123,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         Items(tuple(findings.listening(params, r["hint"]))),
         *hint.tables(params, r["hint"]),
         hint.derivation(),
-        figures.pop("listens"),
+        *(figures.pop(name) for name, drawing in figure_names(params).items() if drawing.kind == "listens"),
         figures.pop("borders"),
         Heading("statistics", "How sure the numbers are"),
         tables.statistics(params, r["statistics"]),

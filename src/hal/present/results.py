@@ -46,7 +46,7 @@ def _read(params: Params, name: str) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; `hal study` makes it") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise UserError(f"{error}; `hal study` makes it again") from None
     frame = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])

@@ -46,7 +46,7 @@ def _figure(params: Params, drawing: Drawing) -> Callable[..., Figure]:
             of_tables = read_results(params, "table2", "table2b")
             return partial(overview.draw, params, overview.panels(params, load_grid(params), *of_tables))
         case "listens":
-            return partial(listens.draw, params, *read_results(params, "hint"))
+            return partial(listens.draw, params, drawing, *read_results(params, "hint"))
         case "borders":
             return partial(borders.draw, params, *read_results(params, "borders"))
         case "separability":

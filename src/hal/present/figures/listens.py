@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hal.departures import note
+from hal.outputs import ROWS, Drawing
 from hal.params import Params
 from hal.present.figures import style
 from hal.present.numbers import cut
@@ -23,15 +24,16 @@ _ERRORS = (
 )
 
 
-def draw(params: Params, table: pd.DataFrame, columns: int) -> Figure:
+def draw(params: Params, drawing: Drawing, table: pd.DataFrame, columns: int) -> Figure:
     """Left the share of predictions that flip, with its interval; right the errors under several hints.
 
     Args:
         params: the experiment.
+        drawing: which page.
         table: `study.hint.hint`.
         columns: 1 sets one panel below the other.
     """
-    shown = table.dropna(subset=["flips"])
+    shown = table[ROWS * (drawing.page - 1) : ROWS * drawing.page].dropna(subset=["flips"])
     names = [_name(params, row) for row in shown.itertuples()]
     height = max(1.2, 0.26 * len(shown) + 0.5)
     figure, (left, right) = style.panels(2, height, share=False, columns=columns)
@@ -61,7 +63,7 @@ def draw(params: Params, table: pd.DataFrame, columns: int) -> Figure:
         right.set_xscale("symlog", linthresh=1)
         right.xaxis.set_major_formatter("{x:g}")
         figure.legend(loc="outside lower center", ncols=3 if columns > 1 else 1)
-    title = f"Does the network listen? n = {len(params.grid.seeds)}"
+    title = f"Does the network listen? n = {len(params.grid.seeds)}{drawing.of_pages}"
     style.head(figure, title, [note(params)])
     return figure
 
