@@ -73,7 +73,7 @@ onerror:
     dag.forget_states(workflow, P)
     if INTERRUPTION.happened:
         print(
-            "Interrupted. Finished networks are kept, and those under way go on from their last saved epoch with the same command"
+            f"Interrupted. Finished networks are kept, and those under way go on from their last saved epoch with: {dag.same_command()}"
         )
     else:
         print(

@@ -428,7 +428,9 @@ def test_after_ctrl_c_the_last_line_says_what_is_kept_and_nothing_drowns_it(proj
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     said, _ = process.communicate(timeout=240)
     assert process.returncode != 0
-    assert said.rstrip().splitlines()[-1].startswith("Interrupted. Finished networks are kept")
+    last = said.rstrip().splitlines()[-1]
+    assert last.startswith("Interrupted. Finished networks are kept")
+    assert "with: snakemake --configfile configs/tiny.yaml" in last
     for noise in ("Error in rule", "Traceback", "make draw"):
         assert noise not in said
 

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Container, Mapping, Sequence
@@ -84,6 +85,11 @@ def forget_states(workflow: Any, params: Params) -> None:
     for record, cell in records.items():
         if record not in unseen and Path(record).exists() and not is_stale(params, cell):
             shutil.rmtree(params.cell_paths(cell).resume, ignore_errors=True)
+
+
+def same_command() -> str:
+    """The command that this Snakemake was started with, ready to be pasted."""
+    return shlex.join(["snakemake", *sys.argv[1:]])
 
 
 def draw_command(files: Sequence[str]) -> str:

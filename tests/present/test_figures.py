@@ -261,6 +261,8 @@ def test_names_of_points_stand_apart_and_those_without_room_are_counted(tmp_path
         boxes = [Text.get_window_extent(text) for text in ax.texts]
         assert len(boxes) == 8
         assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+        of_many = style.name_points(figure, ax, [0.5] * 101, [0.5] * 101, ["a"] * 101)
+        assert of_many == ["101 points are too many to be named"]
         (said,) = style.name_points(figure, ax, [0.5] * 90, [0.5] * 90, ["a name of some length"] * 90)
         assert re.fullmatch(r"\d\d of 90 points have no room for their name", said)
 

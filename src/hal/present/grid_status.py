@@ -18,12 +18,11 @@ _PAUSE_S = 60  # beyond three epochs' time: of a cell that saved nothing for so 
 def report(results: Sequence[CellResult]) -> str:
     """A line a case with a sign for each seed, what needs a person's eye, and the training time left."""
     width = max(len(f"{r.cell.dataset}/{r.cell.case}") for r in results)
-    cases = dict.fromkeys(f"{r.cell.dataset}/{r.cell.case}" for r in results)
-    signs = {
-        case: "".join(_SIGNS[r.state] for r in results if f"{r.cell.dataset}/{r.cell.case}" == case)
-        for case in cases
-    }
-    lines = [f"{case:{width}}  {signs[case]}" for case in cases]
+    signs: dict[str, str] = {}
+    for r in results:
+        case = f"{r.cell.dataset}/{r.cell.case}"
+        signs[case] = signs.get(case, "") + _SIGNS[r.state]
+    lines = [f"{case:{width}}  {of_seeds}" for case, of_seeds in signs.items()]
     lines.append("  ".join(f"{sign} {state}" for state, sign in _SIGNS.items()))
     lines += [_said(r) for r in results if r.state not in ("ok", "missing")]
     return "\n".join([*lines, in_a_line(results)])

@@ -214,10 +214,13 @@ def name_points(
 ) -> list[str]:
     """Write each point's name beside it where nothing else stands; returns a remark if some names had no room.
 
-    The panels are laid out for it: whatever else may move them comes before.
+    The panels are laid out for it: whatever else may move them comes before. Of more than a hundred points none is
+    named: nobody would find one, and to look for room takes the square of their number.
     """
-    settle(figure)
     points = list(zip(xs, ys, names, strict=True))
+    if len(points) > 100:
+        return [f"{len(points)} points are too many to be named"]
+    settle(figure)
     places = ax.transData.transform([(x, y) for x, y, _ in points])
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in places]
     left_out = 0
