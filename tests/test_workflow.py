@@ -454,10 +454,12 @@ def test_a_data_set_dated_a_day_ahead_costs_nothing(project):
     tomorrow = time.time() + 86_400
     for suffix in (".npz", ".json"):
         os.utime(project / f"runs/tiny/data/tiny{suffix}", (tomorrow, tomorrow))
-    done = snakemake(project, *tiny)
+    done = snakemake(project, "train_tiny", *tiny)
     assert done.returncode == 0, done.stdout
     assert len(list(project.glob("runs/tiny/results/tiny/*/*/cell.json"))) == 2
-    assert planned(project, *tiny) == {}
+    jobs = planned(project, *tiny)
+    assert "data" not in jobs
+    assert cells_trained(jobs) == 0
 
 
 @pytest.mark.slow

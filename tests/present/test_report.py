@@ -107,6 +107,19 @@ def demo(tmp_path):
     return params
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The same with its controls and every figure, and its page; not to be changed."""
+    params = made_up_params(tmp_path_factory.mktemp("drawn"), DEMO)
+    make_up_grid(params, images=400)
+    controls.write(params, "digits")
+    run.write(params)
+    for name in figure_names(params):
+        figures.draw(params, name)
+    render(params, [], PARAMS)
+    return params
+
+
 @pytest.fixture
 def paper(tmp_path):
     """The paper's whole grid, small curves and scores, no figure drawn."""
@@ -209,13 +222,9 @@ def test_the_hint_is_said_in_plain_words(paper):
     assert "derived from the label" in tex
 
 
-def test_the_page_needs_nothing_from_outside(demo):
-    controls.write(demo, "digits")
-    run.write(demo)
-    for name in figure_names(demo):
-        figures.draw(demo, name)
-    page, _ = build(demo)
-    html = demo.path("report", "report.html").read_text(encoding="utf-8")
+def test_the_page_needs_nothing_from_outside(drawn):
+    html = drawn.path("report", "report.html").read_text(encoding="utf-8")
+    page = Page(html)
     assert "link" not in page.tags
     assert page.values("src") == []
     paper = "https://arxiv.org/abs/1906.00852"
@@ -237,15 +246,11 @@ def test_the_whole_papers_figures_fit_into_a_mail(paper):
     assert sum(map(len, drawings)) < 1_500_000
 
 
-def test_what_the_page_leads_to_is_there(demo):
-    controls.write(demo, "digits")
-    run.write(demo)
-    for name in figure_names(demo):
-        figures.draw(demo, name)
-    page, _ = build(demo)
+def test_what_the_page_leads_to_is_there(drawn):
+    page = Page(drawn.path("report", "report.html").read_text(encoding="utf-8"))
     beside = [value for value in page.values("href") if value.startswith("../")]
     assert len(beside) > 10
-    assert all(demo.path("report", value).exists() for value in beside)
+    assert all(drawn.path("report", value).exists() for value in beside)
 
 
 def test_the_pages_tables_are_inside_it(demo):
@@ -259,12 +264,8 @@ def test_the_pages_tables_are_inside_it(demo):
     assert base64.b64decode(uri.partition(",")[2]) == demo.path("results", name).read_bytes()
 
 
-def test_the_page_is_made_for_screen_readers(demo):
-    controls.write(demo, "digits")
-    run.write(demo)
-    for name in figure_names(demo):
-        figures.draw(demo, name)
-    page, _ = build(demo)
+def test_the_page_is_made_for_screen_readers(drawn):
+    page = Page(drawn.path("report", "report.html").read_text(encoding="utf-8"))
     assert ("html", "lang", "en") in page.attributes
     assert page.tags.count("h1") == page.tags.count("main") == 1
     assert {"header", "nav", "footer"} < set(page.tags)

@@ -88,7 +88,7 @@ def draw(params: Params, panels: dict[str, list[Row]], columns: int) -> Figure:
     columns = min(columns, len(parts))
     grid = [parts[i : i + columns] for i in range(0, len(parts), columns)]
     heights = [max(len(rows) for _, rows in line) * ROW + 0.62 for line in grid]
-    figure = Figure(figsize=(width, sum(heights) + 0.6))
+    figure = Figure(figsize=(width, sum(heights) + 0.6), layout="constrained")
     axes = figure.subplots(len(grid), columns, squeeze=False, height_ratios=heights)
     for line, line_axes in zip(grid, axes, strict=True):
         for ax in line_axes[len(line) :]:

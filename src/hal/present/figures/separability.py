@@ -56,6 +56,8 @@ def _draw_points(
 ) -> None:
     for i, dataset in enumerate(params.grid.datasets):
         mine = table["dataset"] == dataset
+        if not mine.any():  # a name in the legend promises a point
+            continue
         ax.plot(
             x[mine],
             table["percent"][mine],

@@ -69,11 +69,11 @@ _STYLE = {
     "xtick.color": INK,
     "ytick.color": INK,
     "svg.fonttype": "none",  # text stays text: it can be searched, selected and read aloud
+    "text.hinting": "none",  # a text is as wide in every format, so one layout fits them all
     "text.parse_math": False,  # a $ in a name is a dollar
     "svg.hashsalt": "hal",
     "pdf.fonttype": 42,
     "savefig.dpi": 220,
-    "figure.constrained_layout.use": True,
 }
 
 
@@ -130,7 +130,7 @@ def panels(n: int, height: float, share: bool, columns: int = 2) -> tuple[Figure
     width = WIDTH if columns > 1 else COLUMN
     columns = min(columns, n)
     rows = -(-n // columns)
-    figure = Figure(figsize=(width, rows * height + 0.75))
+    figure = Figure(figsize=(width, rows * height + 0.75), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False).flat
     for ax in axes[n:]:
         ax.set_axis_off()
@@ -165,7 +165,7 @@ def settle(figure: Figure) -> None:
     """Lay the panels out and keep them there: what is added afterwards shall not move them."""
     if figure.get_layout_engine() is not None:
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
 
 
 def _without_glyphs(figure: Figure) -> list[str]:
@@ -267,11 +267,13 @@ def save(figure: Figure, paths: Sequence[Path]) -> list[Path]:
     for i, artist in enumerate(figure.findobj(lambda artist: artist.get_gid() is not None)):
         tips.append(str(artist.get_gid()))
         artist.set_gid(f"tip-{i}")
+    settle(figure)
+    box = figure.get_tightbbox().padded(0.05)  # once: "tight" would lay the figure out again for every format
     for path in paths:
         suffix = path.suffix[1:]
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[suffix]
         drawn = io.BytesIO()
-        figure.savefig(drawn, format=suffix, metadata=metadata, bbox_inches="tight", pad_inches=0.05)
+        figure.savefig(drawn, format=suffix, metadata=metadata, bbox_inches=box)
         content = drawn.getvalue()
         if suffix == "svg":
             content = compact(content.decode(), tips).encode()
