@@ -345,10 +345,7 @@ def test_broken_curves_and_scores_cost_their_own_panel_only_and_are_named(tmp_pa
 def test_scores_that_are_not_finite_are_left_out_and_counted(tmp_path):
     params = mine(tmp_path, 1)
     replace_scores(params, "mine/c0/seed0", lambda score: np.where(np.arange(400) < 7, np.nan, score))
-    assert any(
-        "7 scores of c0 are not finite" in text
-        for text in drawn_texts(drawn(params, "mine_scores"))
-    )
+    assert any("7 scores of c0 are not finite" in text for text in drawn_texts(drawn(params, "mine_scores")))
 
 
 @pytest.mark.parametrize("value", [0.0, 2.5, np.inf])
