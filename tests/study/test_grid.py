@@ -3,7 +3,7 @@ import json
 import pytest
 
 from hal.errors import UserError
-from hal.study.grid import curves, differences, load_grid, scores, summary
+from hal.study.grid import curves, differences, load_cells, load_grid, scores, summary
 from tests.made_up import change_record, made_up_params, make_up_cell, make_up_grid
 
 SMALL = "grid: {datasets: [mnist], seeds: [0, 1]}\ntrain: {epochs: 4}"
@@ -89,6 +89,14 @@ def test_without_a_description_cells_of_different_data_enter_no_mean(params):
             assert f"trained on 2 different data, and no {path} says on which" in r.reason
         else:
             assert r.ok
+    (alone,) = load_cells(params, [params.cell("mnist", "case1", 0)])  # the others decide on it, too
+    assert alone.state == "stale"
+
+
+def test_some_cells_are_looked_at_without_the_others(params):
+    make_up_cell(params, params.cell("mnist", "case1", 1), "stale", images=300)
+    some = [cell for cell in params.cells() if cell.case == "case1"]
+    assert load_cells(params, some) == [r for r in load_grid(params) if r.cell in some]
 
 
 def test_an_unknown_status_is_broken(params):
