@@ -1,6 +1,7 @@
 import base64
 import dataclasses
 import errno
+import io
 import os
 import signal
 import socket
@@ -317,6 +318,26 @@ def test_a_full_disk_is_said_and_no_other_mirror_is_asked(one, folder, tmp_path,
     with pytest.raises(UserError, match=rf"{folder}: No space left on device; make room"):
         fetch(Source("toy", one.forms, official=lambda: pytest.fail("asked")), folder, [str(tmp_path)])
     assert left_in(folder) == []
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_download_is_said_and_the_download_goes_on_later(
+    one, folder, server, monkeypatch
+):
+    serve(server, a=BIG)
+
+    class Full(io.FileIO):
+        def write(self, content):
+            if self.tell() > 100_000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(content)
+
+    with monkeypatch.context() as context:
+        context.setattr("hal.data.download.open", Full, raising=False)
+        with pytest.raises(UserError, match=rf"{folder}: No space left on device; make room"):
+            fetch(one, folder, [server.url])
+    assert all(name.endswith(".part") for name in left_in(folder))
+    assert fetch(one, folder, [server.url]) == {"a.bin": server.url}
+    assert server.asked[1][1] > 100_000
 
 
 def test_any_one_form_is_enough_and_mirrors_are_asked_for_all_forms_in_turn(folder, start_server, tmp_path):
