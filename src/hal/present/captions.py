@@ -106,11 +106,11 @@ def alternative(
     if kind == "loss":
         said = [_final_losses(case, select(results, dataset, case)) for case in (BASELINE, *drawing.cases)]
         return f"Line chart of losses, a panel for each case. {' '.join(said)}"
-    whole = separability[(separability["dataset"] == dataset) & (separability["level"] == "all")]
+    of_mine = (separability["dataset"] == dataset) & separability["case"].isin(drawing.cases)
+    whole = separability[of_mine & (separability["level"] == "all")]
     said = [
         f"{case_title(params, dataset, case)}, n = {len(rows)}: AUC {rows['auc'].mean():.2f}, overlap {rows['overlap'].mean():.2f}."
         for case, rows in whole.dropna(subset=["auc"]).groupby("case", sort=False)
-        if case in drawing.cases
     ]
     return (
         f"Distributions of auxiliary scores, a panel for each case. {' '.join(said) or 'No finished cell.'}"

@@ -195,9 +195,10 @@ def crossed(params: Params, table: pd.DataFrame, table2: pd.DataFrame) -> Table:
 def separability(params: Params, table: pd.DataFrame) -> Table:
     """How well scores split."""
     rows, notes = [], []
+    of_case = dict(iter(table.groupby(["dataset", "case"])))
     for dataset in params.grid.datasets:
         for case in params.cases(dataset)[1:]:
-            mine = table[(table["dataset"] == dataset) & (table["case"] == case)]
+            mine = of_case.get((dataset, case), table[:0])
             whole = mine[mine["level"] == "all"]
             auc, overlap = (moments(whole[name].dropna()) for name in ("auc", "overlap"))
             pairs = mine[mine["level"] == "pair"].groupby(["first", "second"])["overlap"].mean()
