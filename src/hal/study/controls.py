@@ -262,7 +262,9 @@ def read(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
             rows += _kept(params, result, stored, absent) if result.ok else _unfinished(params, result)
     frame = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(_NUMBERS, float))
     share = frame[["count", "right_superclass"]].div(frame["images"], axis=0) * 100
-    return frame.assign(error=share["count"], superclass_accuracy=share["right_superclass"])
+    frame = frame.assign(error=share["count"], superclass_accuracy=share["right_superclass"])
+    # Asked for by these again and again: categories are compared a hundred times as fast as texts.
+    return frame.astype(dict.fromkeys(("dataset", "case", "grouping", "control"), "category"))
 
 
 def controls_path(params: Params, dataset: str) -> Path:
