@@ -297,6 +297,9 @@ def test_changes_rerun_just_what_they_touch(finished):
     assert cells_trained(planned(project, *tiny)) == 9
 
     # and the whole with a grouping of one's own, to the report
+    edit(project, "epochs: 3", "epochs: 2")
+    edit(project, "seeds: [0, 1, 2]", "seeds: [0, 1]")
+    assert cells_trained(planned(project, *tiny)) == 2
     done = snakemake(project, *tiny)
     assert done.returncode == 0, done.stdout
     table = (root / "results/table2.csv").read_text(encoding="utf-8")
@@ -305,17 +308,9 @@ def test_changes_rerun_just_what_they_touch(finished):
     assert planned(project, *tiny) == {}
 
 
-def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memory(project):
+def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memory(finished):
     """A clone has no .snakemake/: what is there to be seen in the files must be enough."""
-    tiny = ("--configfile", "configs/tiny.yaml")
-    hal = [sys.executable, "-m", "hal", "--overlay", "configs/tiny.yaml"]
-    assert (
-        subprocess.run([*hal, "draw"], cwd=project, capture_output=True).returncode == 0
-    )  # of no cell at all
-    assert cells_trained(planned(project, *tiny)) == 4
-    done = snakemake(project, *tiny)
-    assert done.returncode == 0, done.stdout
-    root = project / "runs/tiny"
+    project, tiny, root = finished, ("--configfile", "configs/tiny.yaml"), finished / "runs/tiny"
 
     def without_memory() -> dict[str, int]:
         shutil.rmtree(project / ".snakemake")
@@ -323,11 +318,16 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
 
     assert without_memory() == {}
     kept = root.with_name("kept")
-    shutil.copytree(root, kept, copy_function=shutil.copy2)
+    root.rename(kept)
+    hal = [sys.executable, "-m", "hal", "--overlay", "configs/tiny.yaml"]
+    subprocess.run([*hal, "draw"], cwd=project, capture_output=True, check=True)  # of no cell at all
+    assert cells_trained(planned(project, *tiny)) == 4
 
     def restore() -> None:
         shutil.rmtree(root)
         shutil.copytree(kept, root, copy_function=shutil.copy2)
+
+    restore()
 
     for cell_file in (
         "results/tiny/pairs/seed1/cell.json",
@@ -414,7 +414,7 @@ def test_a_cell_that_finishes_while_snakemake_is_stopped_is_not_trained_again(pr
     assert finished
     unrelated = snakemake(project, "runs/tiny/data/tiny.npz", *tiny)
     assert unrelated.returncode == 0, unrelated.stdout
-    done = snakemake(project, *tiny)
+    done = snakemake(project, "train_tiny", *tiny)
     assert done.returncode == 0, done.stdout
     for path, record in finished.items():
         before, after = json.loads(record), json.loads(path.read_text())

@@ -2,6 +2,6 @@
 
 import sys
 
-from hal.cli import main
+from hal.cli import process
 
-sys.exit(main())
+sys.exit(process())
