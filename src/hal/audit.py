@@ -20,7 +20,7 @@ from scipy.stats import hypergeom
 from hal.cell_files import check_sum
 from hal.errors import UserError
 from hal.params import Params
-from hal.study.grid import CellResult, curves, load_grid, select
+from hal.study.grid import CellResult, curves, load_grid
 from hal.study.resampling import moments, prediction_interval
 from hal.train import cell as training
 from hal.train.provenance import code_version
@@ -205,8 +205,8 @@ def _where_expected(stored: CellResult, again: CellResult, results: Sequence[Cel
     cell = stored.cell
     siblings = [
         r.record["test_error"]
-        for r in select(results, cell.dataset, cell.case)
-        if r.ok and r.cell.seed != cell.seed
+        for r in results
+        if r.ok and (r.cell.dataset, r.cell.case) == (cell.dataset, cell.case) and r.cell.seed != cell.seed
     ]
     expected = prediction_interval(moments(siblings), 1)
     if not expected.known:

@@ -15,7 +15,7 @@ from hal.present import captions, figures
 from hal.present.figures import loss, scores, style, svg
 from hal.present.numbers import cut
 from hal.study import controls, run
-from hal.study.grid import curves, load_grid, select
+from hal.study.grid import curves, load_cells, select
 from tests.made_up import ROOT, made_up_params, make_up_grid
 
 pytestmark = pytest.mark.slow
@@ -230,7 +230,7 @@ def test_a_panel_of_curves_carries_their_means_of_every_epoch(tmp_path):
     tables = [
         [
             curves(cell)[["train_loss", "test_loss"]].to_numpy()
-            for cell in select(load_grid(params), "mine", case)
+            for cell in select(load_cells(params), case=case)["result"]
         ]
         for case in ("baseline", "c1")
     ]

@@ -16,7 +16,7 @@ from hal.study import convergence, separability
 from hal.study.claims import judges, verdicts
 from hal.study.claims.evidence import Drawn, Errors, NotYet, Printed, Quantity, Untestable
 from hal.study.claims.power import power
-from hal.study.grid import load_grid
+from hal.study.grid import load_cells
 from hal.study.resampling import NO_INTERVAL, Interval, Moments
 from tests.made_up import change_curves, made_up_params, make_up_cell, make_up_grid
 
@@ -56,10 +56,10 @@ def set_scores(params, dataset, case, distance):
 
 def judged(params):
     """The verdicts by claim."""
-    results = load_grid(params)
-    scores = separability.separability(params, results)
-    curves = convergence.per_cell(params, results)
-    return {v.claim.id: v for v in verdicts.verdicts(params, results, scores, curves)}
+    cells = load_cells(params)
+    scores = separability.separability(cells)
+    curves = convergence.per_cell(cells)
+    return {v.claim.id: v for v in verdicts.verdicts(params, cells, scores, curves)}
 
 
 @pytest.fixture

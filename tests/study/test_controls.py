@@ -5,7 +5,7 @@ import pytest
 from hal.errors import UserError
 from hal.params import load
 from hal.study import controls
-from hal.study.grid import load_grid
+from hal.study.grid import load_cells
 from tests.made_up import ROOT, change_record, made_up_params, make_up_cell, make_up_grid
 
 # Four classes, two superclasses: {0, 1} and {2, 3}; three images of classes 0, 2 and 3.
@@ -23,7 +23,7 @@ def params(tmp_path):
 def computed(params):
     """The rows of results/controls/mnist.csv, computed now."""
     controls.write(params, "mnist")
-    return controls.read(params, load_grid(params))
+    return controls.read(params, load_cells(params))
 
 
 def predictions_path(params, name):
@@ -131,7 +131,7 @@ def test_every_cell_has_its_rows_and_the_baseline_one_for_each_grouping(params):
     assert (baseline[baseline["control"] == "oracle_mask"]["superclass_accuracy"] == 100).all()
     assert (table["missing"] == "").all()
     tested = table[table["control"] == "as_tested"].set_index(["case", "seed"])["error"]
-    for result in load_grid(params):
+    for result in load_cells(params)["result"]:
         errors = np.atleast_1d(tested[(result.cell.case, result.cell.seed)])
         assert errors == pytest.approx(result.record["test_error"], abs=1e-3)
 
@@ -142,10 +142,10 @@ def test_a_new_grouping_needs_no_new_baseline(params):
     mine = "\ndatasets: {mnist: {cases: {mine: {superclasses: [[0], [1, 2, 3, 4, 5, 6, 7, 8, 9]]}}}}"
     overlay.write_text(overlay.read_text() + mine)
     changed = load(ROOT / "params.yaml", [overlay])
-    before = controls.read(changed, load_grid(changed)).query("grouping == 'mine'").set_index("case")
+    before = controls.read(changed, load_cells(changed)).query("grouping == 'mine'").set_index("case")
     assert before.loc["baseline", "missing"].str.contains("hal controls mnist").all()
     controls.write(changed, "mnist")
-    after = controls.read(changed, load_grid(changed)).query("grouping == 'mine'").set_index("case")
+    after = controls.read(changed, load_cells(changed)).query("grouping == 'mine'").set_index("case")
     assert after.loc["baseline", "error"].notna().all()
     assert set(after.loc["mine", "missing"]) == {"missing"}
 
@@ -156,7 +156,7 @@ def test_a_grouping_changed_under_its_old_name_keeps_no_old_row(params):
     moved = "\ndatasets: {mnist: {cases: {case1: {superclasses: [[5, 6, 7, 8], [0, 1, 2, 3, 4, 9]]}}}}"
     overlay.write_text(overlay.read_text() + moved)
     changed = load(ROOT / "params.yaml", [overlay])
-    table = controls.read(changed, load_grid(changed)).query("case == 'baseline'")
+    table = controls.read(changed, load_cells(changed)).query("case == 'baseline'")
     assert set(table[table["error"].isna()]["grouping"]) == {"case1"}
 
 
@@ -215,7 +215,7 @@ def test_rows_of_a_cell_trained_again_are_not_kept(params):
     controls.write(params, "mnist")
     predictions_path(params, "mnist/case1/seed0").unlink()
     change_record(params, "mnist/case1/seed0", test_error=50.0)
-    rows = controls.read(params, load_grid(params)).query("case == 'case1' and seed == 0")
+    rows = controls.read(params, load_cells(params)).query("case == 'case1' and seed == 0")
     assert rows["error"].isna().all()
     assert rows["missing"].str.contains("hal controls mnist").all()
 
@@ -223,7 +223,7 @@ def test_rows_of_a_cell_trained_again_are_not_kept(params):
 def test_a_broken_file_of_controls_says_how_to_make_it_anew(params):
     path = controls.write(params, "mnist")
     path.write_text("nonsense")
-    table = controls.read(params, load_grid(params))
+    table = controls.read(params, load_cells(params))
     assert table["error"].isna().all()
     assert table["missing"].str.contains("hal controls mnist").all()
 
@@ -235,17 +235,17 @@ def test_a_data_set_that_is_not_in_the_grid_is_refused(params):
 
 def test_no_flipped_bit_of_the_file_becomes_a_number(params):
     path = controls.write(params, "mnist")
-    whole, before = path.read_bytes(), controls.read(params, load_grid(params))
+    whole, before = path.read_bytes(), controls.read(params, load_cells(params))
     random = np.random.default_rng(0)
     for at, bit in zip(random.integers(len(whole), size=20), random.integers(8, size=20), strict=True):
         damaged = bytearray(whole)
         damaged[at] ^= 1 << bit
         path.write_bytes(damaged)
-        table = controls.read(params, load_grid(params))
+        table = controls.read(params, load_cells(params))
         assert table["count"].isna().all()
         assert table["missing"].str.contains("hal controls mnist").all()
     path.write_bytes(whole)
-    pd.testing.assert_frame_equal(controls.read(params, load_grid(params)), before)
+    pd.testing.assert_frame_equal(controls.read(params, load_cells(params)), before)
 
 
 @pytest.mark.parametrize("block", ["auxiliary", "none"])

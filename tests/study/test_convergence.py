@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hal.study import convergence
-from hal.study.grid import load_grid
+from hal.study.grid import load_cells
 from tests.made_up import change_curves, made_up_params, make_up_cell, make_up_grid
 
 # losses after each of four epochs, by case and seed, the same for training and test
@@ -35,8 +35,8 @@ def write_curves(params, name, losses):
 
 
 def summary(params, loss="test_loss"):
-    cells = convergence.per_cell(params, load_grid(params))
-    table = convergence.convergence(params, cells)
+    cells = convergence.per_cell(load_cells(params))
+    table = convergence.convergence(cells)
     return table[table["loss"] == loss].set_index("case")
 
 

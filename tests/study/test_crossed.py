@@ -8,7 +8,7 @@ import pytest
 
 from hal.settings import BASELINE
 from hal.study import controls, crossed
-from hal.study.grid import load_grid
+from hal.study.grid import load_cells
 from hal.study.resampling import bootstrap
 from tests.made_up import made_up_params, make_up_cell, make_up_grid
 
@@ -62,13 +62,13 @@ def params(tmp_path):
 
 
 def table_of(params) -> pd.DataFrame:
-    return crossed.read(params, load_grid(params)).set_index(["case", "quantity"])
+    return crossed.read(params, load_cells(params)).set_index(["case", "quantity"])
 
 
 def test_the_values_are_those_of_the_controls(params):
     controls.write(params, "mnist")
     crossed.write(params, "mnist")
-    table, measured = table_of(params), controls.read(params, load_grid(params))
+    table, measured = table_of(params), controls.read(params, load_cells(params))
     error = measured.groupby(["case", "grouping", "control"])["error"].mean()
     case = "case1"
     expected = {

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 
 from hal.study import run
-from hal.study.grid import curves, load_grid, select
+from hal.study.grid import curves, load_cells, select
 from tests.made_up import made_up_params, make_up_grid
 
 
@@ -23,7 +23,7 @@ def test_means_are_of_the_cells_that_count(tmp_path):
     gone = {f"digits/case2/seed{seed}": "missing" for seed in (0, 1, 2)}
     make_up_grid(params, {"digits/case1/seed2": "diverged", **gone}, images=20)
     metrics, losses = write(params)
-    counted = [result for result in select(load_grid(params), "digits", "case1") if result.ok]
+    counted = select(load_cells(params), case="case1", state="ok")["result"]
     assert len(counted) == 2
 
     digits = json.loads(metrics.read_text())["digits"]

@@ -2,8 +2,9 @@ import json
 
 import pytest
 
+from hal.cell_files import FINAL
 from hal.errors import UserError
-from hal.study.grid import curves, differences, load_cells, load_grid, scores, summary
+from hal.study.grid import curves, differences, load_cells, load_grid, scores, select, summary
 from tests.made_up import change_record, made_up_params, make_up_cell, make_up_grid
 
 SMALL = "grid: {datasets: [mnist], seeds: [0, 1]}\ntrain: {epochs: 4}"
@@ -89,14 +90,14 @@ def test_without_a_description_cells_of_different_data_enter_no_mean(params):
             assert f"trained on 2 different data, and no {path} says on which" in r.reason
         else:
             assert r.ok
-    (alone,) = load_cells(params, [params.cell("mnist", "case1", 0)])  # the others decide on it, too
+    (alone,) = load_grid(params, [params.cell("mnist", "case1", 0)])  # the others decide on it, too
     assert alone.state == "stale"
 
 
 def test_some_cells_are_looked_at_without_the_others(params):
     make_up_cell(params, params.cell("mnist", "case1", 1), "stale", images=300)
     some = [cell for cell in params.cells() if cell.case == "case1"]
-    assert load_cells(params, some) == [r for r in load_grid(params) if r.cell in some]
+    assert load_grid(params, some) == [r for r in load_grid(params) if r.cell in some]
 
 
 def test_an_unknown_status_is_broken(params):
@@ -166,3 +167,20 @@ def test_missing_curves_and_scores_are_named(params):
         (result.folder / name).unlink()
         with pytest.raises(UserError, match=f"{name}: no such file"):
             read(result)
+
+
+def test_the_frame_has_a_row_a_planned_cell_and_numbers_of_those_alone_that_count(params):
+    change_record(params, "mnist/case1/seed0", test_error=2.5)
+    make_up_cell(params, params.cell("mnist", "case1", 1), "diverged")
+    make_up_cell(params, params.cell("mnist", "case2", 0), "stale")
+    cells = load_cells(params)
+    assert [result.cell.name for result in cells["result"]] == [cell.name for cell in params.cells()]
+    case1 = select(cells, dataset="mnist", case="case1").set_index("seed")
+    assert case1["state"].to_dict() == {0: "ok", 1: "diverged"}
+    assert case1.loc[0, "test_error"] == 2.5
+    counted = cells["state"] == "ok"
+    assert counted.sum() == len(cells) - 2
+    assert cells[counted][list(FINAL)].notna().all(axis=None)
+    assert (
+        cells[~counted][list(FINAL)].isna().all(axis=None)
+    )  # even the stale one's, whose cell.json has them

@@ -8,7 +8,7 @@ import pytest
 
 from hal.present import findings
 from hal.study import controls, hint, separability
-from hal.study.grid import load_grid
+from hal.study.grid import load_cells
 from tests.made_up import made_up_params, make_up_grid
 
 
@@ -25,7 +25,7 @@ train: {epochs: 2}"""
 
 def measured(params):
     controls.write(params, "mnist")
-    return controls.read(params, load_grid(params))
+    return controls.read(params, load_cells(params))
 
 
 def set_control(table, case, control, values, column="error"):
@@ -38,7 +38,7 @@ def test_an_error_is_split_into_the_unused_hint_and_the_features(params):
     set_control(table, "case1", "as_tested", [2.0, 2.2, 2.4])
     set_control(table, "case1", "oracle_mask", [1.8, 1.9, 2.0])
     set_control(table, "baseline", "oracle_mask", [1.5, 1.6, 1.7])
-    rows = hint.hint(params, load_grid(params), table).set_index("case")
+    rows = hint.hint(params, table).set_index("case")
     row = rows.loc["case1"]
     assert row["unused"] == pytest.approx(0.3)  # 0.2, 0.3, 0.4
     # Student: 0.3 -+ 4.303 x 0.1 / sqrt(3)
@@ -56,19 +56,19 @@ def test_an_error_is_split_into_the_unused_hint_and_the_features(params):
 
 def test_a_control_is_in_no_comparison_and_no_verdict(params):
     table = measured(params)
-    crossing = hint.borders(params, load_grid(params), table)
+    crossing = hint.borders(params, load_cells(params), table)
     assert set(crossing["case"]) == {"case1", "case2", "case3", "case4"}
     assert params.groupings("mnist") == ["case1", "case2", "case3", "case4"]
-    scores = separability.separability(params, load_grid(params))
+    scores = separability.separability(load_cells(params))
     assert "case1-zero" in set(scores["case"])
-    assert "case1-zero" not in set(separability.pairs(params, load_grid(params), scores)["case"])
+    assert "case1-zero" not in set(separability.pairs(params, load_cells(params), scores)["case"])
 
 
 def test_the_border_share_counts_errors_of_another_superclass(params):
     table = measured(params)
     set_control(table, "baseline", "as_tested", [2.0, 2.0, 2.0])
     set_control(table, "baseline", "as_tested", [99.5, 99.0, 98.5], "superclass_accuracy")
-    rows = hint.borders(params, load_grid(params), table).set_index(["case", "whose"])
+    rows = hint.borders(params, load_cells(params), table).set_index(["case", "whose"])
     assert rows.loc[("case1", "ours"), "borders"] == pytest.approx(100 * 3.0 / 6.0)
     assert rows.loc[("case1", "paper"), "gain"] == pytest.approx(100 * (1 - 0.49 / 0.93), abs=15)
     assert rows.loc[("case1", "paper"), "n"] == 5
@@ -88,7 +88,7 @@ def test_a_correlation_with_the_borders_held_fixed():
 
 
 def test_the_findings_sentences_are_chosen_by_the_numbers(params):
-    rows = hint.hint(params, load_grid(params), measured(params))
+    rows = hint.hint(params, measured(params))
     rows = rows[rows["case"].isin(["case1", "case2"])].assign(
         flips=[10.0, 31.0], blind=0.0, own_hint_auc=[0.97, 0.68], same_hint_auc=[0.90, 0.97]
     )

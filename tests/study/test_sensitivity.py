@@ -7,7 +7,7 @@ from hal.outputs import families, study_names
 from hal.params import load
 from hal.present import tables
 from hal.study import sensitivity
-from hal.study.grid import load_grid
+from hal.study.grid import load_cells
 from tests.tiny import ROOT
 
 OVERLAY = """
@@ -51,7 +51,7 @@ def test_changes_are_from_the_same_case_unvaried_and_gains_from_the_variants_own
     write(params, "digits", "case1", [3.0, 3.0])
     write(params, "digits-slow", "baseline", [8.0, 8.0])
     write(params, "digits-slow", "case1", [2.0, None])
-    table = sensitivity.sensitivity(params, load_grid(params)).set_index(["variant", "case"])
+    table = sensitivity.sensitivity(params, load_cells(params)).set_index(["variant", "case"])
 
     unvaried, slow = table.loc["as set"], table.loc["a tenth of the rate"]
     assert unvaried.loc["baseline", "mean"] == 5.0

@@ -4,7 +4,7 @@ import pytest
 
 from hal.errors import UserError
 from hal.study import separability
-from hal.study.grid import load_grid
+from hal.study.grid import load_cells
 from tests.made_up import change_record, made_up_params, make_up_cell, make_up_grid
 
 RANDOM = np.random.default_rng(0)
@@ -101,11 +101,7 @@ def test_a_cells_faults_cost_its_own_entry_only_and_are_said(params):
     replace_scores(params, "mnist/case3/seed0", lambda score: score * np.nan)
     params.path("results/mnist/case4/seed0/scores.npz").unlink()
     make_up_cell(params, params.cell("mnist", "case1", 1), "missing")
-    table = (
-        separability.separability(params, load_grid(params))
-        .query("level == 'all'")
-        .set_index(["case", "seed"])
-    )
+    table = separability.separability(load_cells(params)).query("level == 'all'").set_index(["case", "seed"])
     said = {
         ("case1", 0): "all scores are equal",
         ("case1", 1): "missing",
@@ -124,9 +120,9 @@ def test_pairs_hold_the_mean_over_seeds_and_the_share_of_the_baselines_error(par
     for seed, (baseline, case1) in enumerate([(2.0, 1.0), (4.0, 2.0)]):
         change_record(params, f"mnist/baseline/seed{seed}", test_error=baseline)
         change_record(params, f"mnist/case1/seed{seed}", test_error=case1)
-    results = load_grid(params)
-    scores = separability.separability(params, results)
-    pairs = separability.pairs(params, results, scores).set_index("case")
+    cells = load_cells(params)
+    scores = separability.separability(cells)
+    pairs = separability.pairs(params, cells, scores).set_index("case")
     assert len(pairs) == 4
     assert pairs.loc["case1", "points"] == pytest.approx(1.5)
     assert pairs.loc["case1", "percent"] == pytest.approx(50)

@@ -7,7 +7,7 @@ from hal.departures import describe
 from hal.errors import UserError
 from hal.present import latex, markdown, tables, write_tables
 from hal.study import run, table2
-from hal.study.grid import load_grid
+from hal.study.grid import load_cells
 from tests.made_up import ROOT, change_record, made_up_params, make_up_cell, make_up_grid
 
 SMALL = "grid: {datasets: [mnist], seeds: [0, 1, 2]}\ntrain: {epochs: 2}"
@@ -26,14 +26,14 @@ def params(tmp_path):
 
 def row(params, case):
     """The table's row of that case."""
-    table = table2.table2(params, load_grid(params))
+    table = table2.table2(params, load_cells(params))
     return table[table["case"] == case].iloc[0]
 
 
 def block(params, overlays=()):
     """The table as it is shown."""
     run = describe(params, overlays, ROOT / "params.yaml")
-    return tables.errors(params, table2.table2(params, load_grid(params)), run)
+    return tables.errors(params, table2.table2(params, load_cells(params)), run)
 
 
 def printed(params):
@@ -96,7 +96,7 @@ def test_without_any_cell_there_is_no_mean_and_no_difference(params):
 
 def test_an_empty_grid_still_lists_every_row(tmp_path):
     params = made_up_params(tmp_path)
-    table = table2.table2(params, load_grid(params))
+    table = table2.table2(params, load_cells(params))
     assert len(table) == 15
     assert table["n"].sum() == 0
     assert table["mean"].isna().all()
@@ -106,7 +106,7 @@ def test_an_empty_grid_still_lists_every_row(tmp_path):
 def test_a_grouping_of_the_papers_name_but_not_its_classes_gets_no_value_of_the_paper(tmp_path):
     changed = "datasets: {mnist: {cases: {case1: {superclasses: [[5, 6, 7, 8], [0, 1, 2, 3, 4, 9]]}}}}"
     params = made_up_params(tmp_path, changed)
-    table = table2.table2(params, load_grid(params)).set_index(["dataset", "case"])
+    table = table2.table2(params, load_cells(params)).set_index(["dataset", "case"])
     assert math.isnan(table.loc[("mnist", "case1"), "paper_mean"])
     assert table.loc[("mnist", "case2"), "paper_mean"] == 0.73
     assert table.loc[("svhn", "case1"), "paper_mean"] == 2.53
@@ -114,7 +114,7 @@ def test_a_grouping_of_the_papers_name_but_not_its_classes_gets_no_value_of_the_
 
 def test_a_data_set_of_the_papers_name_but_another_source_gets_no_value_of_the_paper(tmp_path):
     params = made_up_params(tmp_path, "datasets: {mnist: {source: digits}}")
-    table = table2.table2(params, load_grid(params))
+    table = table2.table2(params, load_cells(params))
     assert table[table["dataset"] == "mnist"]["paper_mean"].isna().all()
 
 
@@ -162,9 +162,9 @@ def test_a_damaged_table_is_refused_by_whatever_would_show_it(params):
 
 
 def test_of_cells_that_all_count_there_is_nothing_to_say_and_of_others_once(params):
-    table = table2.table2(params, load_grid(params))
+    table = table2.table2(params, load_cells(params))
     assert tables.missing(params, table) == []
     for case in ("case2", "case3"):
         make_up_cell(params, params.cell("mnist", case, 1), "missing")
-    said = tables.missing(params, table2.table2(params, load_grid(params)))
+    said = tables.missing(params, table2.table2(params, load_cells(params)))
     assert said == ["MNIST case2, case3: seed 1 missing."]

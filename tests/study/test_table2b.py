@@ -9,7 +9,7 @@ from hal.outputs import printed_files, study_files
 from hal.present import findings, latex, markdown, tables, write_tables
 from hal.study import controls, run, table2b
 from hal.study.comparisons import comparisons
-from hal.study.grid import load_grid
+from hal.study.grid import load_cells
 from tests.made_up import ROOT, change_record, made_up_params, make_up_cell, make_up_grid
 
 
@@ -27,7 +27,7 @@ def set_errors(params, case, errors):
 
 def masked(params, errors):
     """Controls by hand: the masked baseline has these errors under every grouping."""
-    table = controls.read(params, load_grid(params))
+    table = controls.read(params, load_cells(params))
     for seed, error in enumerate(errors):
         of_mask = (table["control"] == "oracle_mask") & (table["seed"] == seed)
         table.loc[of_mask, ["error", "superclass_accuracy", "missing"]] = [error, 100.0, ""]
@@ -35,7 +35,7 @@ def masked(params, errors):
 
 
 def compared(params, table):
-    return comparisons(params, load_grid(params), table).set_index(["against", "case"])
+    return comparisons(params, load_cells(params), table).set_index(["against", "case"])
 
 
 def test_differences_and_their_family_of_tests(params):
@@ -69,7 +69,7 @@ def test_one_seed_has_means_and_no_interval(tmp_path):
     params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}\ntrain: {epochs: 2}")
     make_up_grid(params, images=500)
     controls.write(params, "mnist")
-    found = run.study(params, load_grid(params))
+    found = run.study(params, load_cells(params))
     row = found["statistics"].set_index(["against", "case"]).loc[("baseline", "case1")]
     assert not math.isnan(row["difference"])
     assert row[["low", "high", "welch_low", "welch_high", "p", "p_holm", "detectable"]].isna().all()
@@ -88,8 +88,8 @@ def test_one_seed_has_means_and_no_interval(tmp_path):
 def test_the_finding_is_chosen_by_the_numbers(params, mask, said):
     for case in ("case1", "case2", "case3", "case4"):
         set_errors(params, case, [0.95, 1.0, 1.05])
-    results, table = load_grid(params), masked(params, mask)
-    found = table2b.table2b(params, results, table, comparisons(params, results, table))
+    cells, table = load_cells(params), masked(params, mask)
+    found = table2b.table2b(cells, table, comparisons(params, cells, table))
     assert said in findings.masked(params, found)[0]
 
 
@@ -104,8 +104,8 @@ def test_more_cases_than_anybody_reads_are_counted():
 def test_the_finding_tells_cases_apart(params):
     for case, error in zip(("case1", "case2", "case3", "case4"), (0.2, 1.0, 1.0, 2.0), strict=True):
         set_errors(params, case, [error - 0.05, error, error + 0.05])
-    results, table = load_grid(params), masked(params, [0.95, 1.0, 1.05])
-    found = table2b.table2b(params, results, table, comparisons(params, results, table))
+    cells, table = load_cells(params), masked(params, [0.95, 1.0, 1.05])
+    found = table2b.table2b(cells, table, comparisons(params, cells, table))
     said = "HAL is better than the mask in case1; worse than the mask in case4; not distinguishable from it in case2, case3"
     assert said in findings.masked(params, found)[0]
     assert findings.summary(found).endswith(
@@ -115,8 +115,8 @@ def test_the_finding_tells_cases_apart(params):
 
 def test_a_row_is_the_mean_of_its_cells_controls(params):
     controls.write(params, "mnist")
-    stored = controls.read(params, load_grid(params))
-    row = run.study(params, load_grid(params))["table2b"].set_index("case").loc["case4"]
+    stored = controls.read(params, load_cells(params))
+    row = run.study(params, load_cells(params))["table2b"].set_index("case").loc["case4"]
     mine = stored[(stored["case"] == "case4") & (stored["control"] == "no_oracle")]
     assert row["no_hint"] == pytest.approx(mine["error"].mean())
     assert row["no_hint_sd"] == pytest.approx(mine["error"].std(ddof=1))
@@ -141,7 +141,7 @@ def test_a_lost_baseline_costs_what_needs_it_and_nothing_else(params):
     for seed in range(3):
         make_up_cell(params, params.cell("mnist", "baseline", seed), "missing")
     controls.write(params, "mnist")
-    row = run.study(params, load_grid(params))["table2b"].set_index("case").loc["case1"]
+    row = run.study(params, load_cells(params))["table2b"].set_index("case").loc["case1"]
     assert np.isnan(row[["baseline", "masked", "difference"]].astype(float)).all()
     assert row["no_hint"] > 0
 
@@ -177,7 +177,7 @@ datasets: {mnist: {title: '<b>&_%|$#', cases: {case1: {title: 'a|b \frac{ ~^"`'}
     params = made_up_params(tmp_path, overlay + "\ntrain: {epochs: 2}")
     make_up_grid(params, images=400)
     controls.write(params, "mnist")
-    table = run.study(params, load_grid(params))["table2b"]
+    table = run.study(params, load_cells(params))["table2b"]
     errors, accuracies = tables.controls(params, table, describe(params, path=ROOT / "params.yaml"))
     for block in (errors, accuracies):
         rows = [line for line in markdown.table(block).splitlines() if line.startswith("|")]

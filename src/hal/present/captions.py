@@ -1,8 +1,7 @@
 """What stands under a figure, and what a reader who cannot see it is told instead."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from hal.outputs import Drawing, figure_names
@@ -10,7 +9,7 @@ from hal.paper import load_paper
 from hal.params import Params
 from hal.present.numbers import widths
 from hal.settings import BASELINE
-from hal.study.grid import CellResult, select
+from hal.study.grid import select
 from hal.titles import case_title, dataset_title, superclass_names
 
 # The computed tables that a figure is drawn from, where it is not drawn from its data set's cells alone.
@@ -96,18 +95,17 @@ def _of_dataset(params: Params, kind: str, dataset: str) -> str:
     )
 
 
-def alternative(
-    params: Params, drawing: Drawing, results: Sequence[CellResult], separability: pd.DataFrame
-) -> str:
+def alternative(params: Params, drawing: Drawing, cells: pd.DataFrame, separability: pd.DataFrame) -> str:
     """The figure of a data set in words, with its main numbers."""
     kind, dataset = drawing.kind, drawing.dataset
     if kind == "sensitivity":
         return f"Test errors of every variant of {dataset_title(params, dataset)}; the table of variants has the numbers."
     if kind == "loss":
-        said = [_final_losses(case, select(results, dataset, case)) for case in (BASELINE, *drawing.cases)]
+        cases = (BASELINE, *drawing.cases)
+        said = [_final_losses(case, select(cells, dataset=dataset, case=case)) for case in cases]
         return f"Line chart of losses, a panel for each case. {' '.join(said)}"
-    of_mine = (separability["dataset"] == dataset) & separability["case"].isin(drawing.cases)
-    whole = separability[of_mine & (separability["level"] == "all")]
+    whole = select(separability, dataset=dataset, level="all")
+    whole = whole[whole["case"].isin(drawing.cases)]
     said = [
         f"{case_title(params, dataset, case)}, n = {len(rows)}: AUC {rows['auc'].mean():.2f}, overlap {rows['overlap'].mean():.2f}."
         for case, rows in whole.dropna(subset=["auc"]).groupby("case", sort=False)
@@ -117,11 +115,11 @@ def alternative(
     )
 
 
-def _final_losses(case: str, cells: Sequence[CellResult]) -> str:
-    counted = [cell.record for cell in cells if cell.ok]
-    if not counted:
+def _final_losses(case: str, cells: pd.DataFrame) -> str:
+    counted = select(cells, state="ok")
+    if counted.empty:
         return f"{case}: no finished cell."
-    train, test = (np.mean([record[key] for record in counted]) for key in ("train_loss", "test_loss"))
+    train, test = counted["train_loss"].mean(), counted["test_loss"].mean()
     return f"{case}, n = {len(counted)}: final training loss {train:.3g}, final test loss {test:.3g}."
 
 

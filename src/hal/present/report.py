@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from hal.present.blocks import (
 from hal.present.numbers import interval, number
 from hal.present.results import read_results
 from hal.settings import BASELINE
-from hal.study.grid import CellResult, load_grid, select
+from hal.study.grid import CellResult, load_cells, select
 from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title, superclass_names
 
@@ -100,11 +100,11 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
     Raises:
         UserError: a table of results/ is missing or damaged, or a figure is.
     """
-    cells, run, paper = load_grid(params), describe(params, overlays, path), load_paper()
+    cells, run, paper = load_cells(params), describe(params, overlays, path), load_paper()
     r = dict(zip(STUDY, read_results(params, *STUDY), strict=True))
     figures = _figures(params, run, cells, r["pairs"], r["separability"])
     blocks: list[Block] = [
-        Prose(_state(run, sum(c.ok for c in cells), len(cells)), lead=True),
+        Prose(_state(run, (cells["state"] == "ok").sum(), len(cells)), lead=True),
         Items(tuple(_results(params, r["table2"], r["statistics"], r["table2b"])), lead=True),
         figures.pop("overview"),
         Prose(INTRODUCTION),
@@ -288,7 +288,7 @@ def _reasons(verdicts: pd.DataFrame, claims: dict[str, Claim]) -> Table:
 
 
 def _figures(
-    params: Params, run: Run, cells: Sequence[CellResult], pairs: pd.DataFrame, separability: pd.DataFrame
+    params: Params, run: Run, cells: pd.DataFrame, pairs: pd.DataFrame, separability: pd.DataFrame
 ) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     numbers = captions.numbers(params)
@@ -303,7 +303,7 @@ def _figures(
                     f"{file}: not what was drawn, or damaged since; `hal figure {name}` draws it again"
                 ) from None
         if dataset:
-            alternative = captions.alternative(params, drawing, select(cells, dataset), separability)
+            alternative = captions.alternative(params, drawing, cells, separability)
         else:
             alternative = captions.alternative_of_all(params, kind, pairs)
         figures[name] = Figure(
@@ -388,10 +388,11 @@ def _assumptions(assumptions: Sequence[Assumption], rates: str) -> list[Block]:
     ]
 
 
-def _made(params: Params, run: Run, cells: Sequence[CellResult]) -> list[Block]:
-    machines = _machines(cells)
-    seconds = sum(c.record["time"].get("wall_s") or 0 for c in cells if c.ok)
-    days = sorted(c.record["time"]["started"][:10] for c in cells if c.ok)
+def _made(params: Params, run: Run, cells: pd.DataFrame) -> list[Block]:
+    machines = _machines(cells["result"])
+    times = [result.record["time"] for result in select(cells, state="ok")["result"]]
+    seconds = sum(time["wall_s"] for time in times)
+    days = sorted(time["started"][:10] for time in times)
     facts = [
         ("Written below", f"`{params.root}`" + (" (the repository)" if params.root == "." else "")),
         ("Settings", "`params.yaml`" + "".join(f" with `{overlay}`" for overlay in run.overlays)),
@@ -405,7 +406,7 @@ def _made(params: Params, run: Run, cells: Sequence[CellResult]) -> list[Block]:
         *([("Trained", days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}")] if days else []),
         *((f"Environment {letter}", text) for text, letter in machines.items()),
     ]
-    data = [_dataset(params, dataset, cells) for dataset in params.grid.datasets]
+    data = [_dataset(params, dataset, select(cells, dataset=dataset)) for dataset in params.grid.datasets]
     described = (
         *(Column("Data set", "name", 0.8), Column("Images", "text", 1.4), Column("From", "text", 1.0)),
         Column("SHA-256 of the arrays", "code", 2.2),
@@ -427,7 +428,7 @@ def _made(params: Params, run: Run, cells: Sequence[CellResult]) -> list[Block]:
         *(Column("Data", "code", 0.8), Column("On", "text", 0.4)),
     )
     caption = "Every planned network. Time is training and evaluation, added up over interruptions; memory is the peak; on: the environment above."
-    rows = [_cell_row(c, machines) for c in cells]
+    rows = [_cell_row(result, machines) for result in cells["result"]]
     blocks: list[Block] = [
         Heading("made", "How each number was made"),
         Facts(tuple(facts)),
@@ -462,11 +463,11 @@ def _made(params: Params, run: Run, cells: Sequence[CellResult]) -> list[Block]:
     return blocks
 
 
-def _progress(params: Params, cells: Sequence[CellResult]) -> list[str]:
+def _progress(params: Params, cells: pd.DataFrame) -> list[str]:
     """A line for every data set: how many cells count, and what became of the others."""
     lines = []
-    for dataset in params.grid.datasets:
-        states = Counter(c.state for c in select(cells, dataset))
+    for dataset, mine in cells.groupby("dataset", sort=False):
+        states = Counter(mine["state"])
         others = [f"{n} {state}" for state, n in states.items() if state != "ok"]
         lines.append(
             f"{dataset_title(params, dataset)}: {states['ok']} of {states.total()} networks count"
@@ -475,8 +476,8 @@ def _progress(params: Params, cells: Sequence[CellResult]) -> list[str]:
     return lines
 
 
-def _dataset(params: Params, dataset: str, cells: Sequence[CellResult]) -> tuple[str, ...]:
-    """What the data set's description says, and the data that the counted cells were trained on."""
+def _dataset(params: Params, dataset: str, cells: pd.DataFrame) -> tuple[str, ...]:
+    """What the data set's description says, and the data that its cells that count were trained on."""
     path = params.path("data", f"{dataset}.json")
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
@@ -485,7 +486,8 @@ def _dataset(params: Params, dataset: str, cells: Sequence[CellResult]) -> tuple
         origins = sorted({file["from"] for file in description.get("files", {}).values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         images, present, origins = "", "", []
-    used = sorted({str(c.record["provenance"].get("data_sha256")) for c in select(cells, dataset) if c.ok})
+    counted = select(cells, state="ok")["result"]
+    used = sorted({str(result.record["provenance"].get("data_sha256")) for result in counted})
     return (
         dataset_title(params, dataset),
         images or f"`{path}` is not here or cannot be read",
@@ -494,12 +496,12 @@ def _dataset(params: Params, dataset: str, cells: Sequence[CellResult]) -> tuple
     )
 
 
-def _machines(cells: Sequence[CellResult]) -> dict[str, str]:
+def _machines(results: Iterable[CellResult]) -> dict[str, str]:
     """Each distinct environment that cells were made in, in words, and the letter that stands for it."""
     machines: dict[str, str] = {}
-    for c in cells:
-        if c.record:
-            machines.setdefault(_machine(c.record["provenance"]), _letter(len(machines)))
+    for result in results:
+        if result.record:
+            machines.setdefault(_machine(result.record["provenance"]), _letter(len(machines)))
     return machines
 
 
@@ -527,7 +529,7 @@ def _cell_row(result: CellResult, machines: dict[str, str]) -> tuple[str, ...]:
     href = f"../results/{result.cell.name}/cell.json" if record else ""
     return (
         Text(result.cell.name, href=href),
-        Text(f"{result.state} {result.reason}".rstrip(), "" if result.state == "ok" else "partial"),
+        Text(result.said, "" if result.ok else "partial"),
         f"{record['test_error']:.2f}" if result.ok else "",
         Text(str(record["epochs"]), href=href.replace("cell.json", "curves.csv")) if record else "",
         result.cell.hash,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from hal.params import Params
 from hal.settings import BASELINE
-from hal.study.grid import CellResult, select
+from hal.study.grid import select
 from hal.study.resampling import (
     NO_INTERVAL,
     bootstrap,
@@ -22,9 +22,9 @@ from hal.study.resampling import (
 AGAINST = (BASELINE, "oracle_mask")
 
 
-def errors(results: Sequence[CellResult], dataset: str, case: str, measure: str = "test_error") -> np.ndarray:
-    """A final measure of cell.json for the cells of one case that count, one value a seed."""
-    return np.array([r.record[measure] for r in select(results, dataset, case) if r.ok], dtype=float)
+def errors(cells: pd.DataFrame, dataset: str, case: str, measure: str = "test_error") -> np.ndarray:
+    """A final measure of the cells of one case that count, one value a seed."""
+    return select(cells, dataset=dataset, case=case)[measure].dropna().to_numpy()
 
 
 def control(
@@ -36,11 +36,11 @@ def control(
     column: str = "error",
 ) -> np.ndarray:
     """A control of one case and grouping, for the cells that have it, one value a seed."""
-    rows = controls[(controls["dataset"] == dataset) & (controls["case"] == case)]
-    return rows[(rows["grouping"] == grouping) & (rows["control"] == name)][column].dropna().to_numpy()
+    rows = select(controls, dataset=dataset, case=case, grouping=grouping, control=name)
+    return rows[column].dropna().to_numpy()
 
 
-def comparisons(params: Params, results: Sequence[CellResult], controls: pd.DataFrame) -> pd.DataFrame:
+def comparisons(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
     """One row for every mean and for every difference from a reference. Errors in percent, differences in points.
 
     Columns: dataset, case, against (empty for the baseline's own row; else `baseline`, or `oracle_mask`: the baseline's
@@ -52,23 +52,16 @@ def comparisons(params: Params, results: Sequence[CellResult], controls: pd.Data
     planned = sum(len(params.groupings(dataset)) for dataset in params.grid.datasets)
     rows = []
     for dataset in params.grid.datasets:
-        baseline = errors(results, dataset, BASELINE)
+        baseline = errors(cells, dataset, BASELINE)
+        samples = {case: errors(cells, dataset, case) for case in params.groupings(dataset)}
         rows.append(_row(dataset, BASELINE, "", baseline))
-        cases = params.groupings(dataset)
-        for against in AGAINST:
-            samples, references = [], []
-            for case in cases:
-                samples.append(errors(results, dataset, case))
-                references.append(
-                    baseline
-                    if against == BASELINE
-                    else control(controls, dataset, BASELINE, case, "oracle_mask")
-                )
-                rows.append(
-                    _row(dataset, case, against, samples[-1], references[-1]) | {"comparisons": planned}
-                )
-            if against == BASELINE and len(cases) > 1:
-                rows.append(_pooled(dataset, samples, baseline))
+        for case, sample in samples.items():
+            rows.append(_row(dataset, case, BASELINE, sample, baseline) | {"comparisons": planned})
+        if len(samples) > 1:
+            rows.append(_pooled(dataset, list(samples.values()), baseline))
+        for case, sample in samples.items():
+            masked = control(controls, dataset, BASELINE, case, "oracle_mask")
+            rows.append(_row(dataset, case, "oracle_mask", sample, masked) | {"comparisons": planned})
     table = pd.DataFrame(rows)
     table["p_holm"] = math.nan
     for against in AGAINST:

@@ -43,7 +43,7 @@ from hal.cell_files import read_auxiliary, read_predictions
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.settings import BASELINE, superclass_of
-from hal.study.grid import CellResult, load_grid, scores, select
+from hal.study.grid import CellResult, load_cells, scores, select
 from hal.study.separability import auc
 
 Superclasses = Sequence[Sequence[int]]
@@ -228,9 +228,9 @@ def write(params: Params, dataset: str) -> Path:
         raise UserError(f"data set {dataset!r}: the grid has {', '.join(params.grid.datasets)}")
     stored = _stored(params, dataset)
     rows: list[dict[str, Any]] = []
-    results = select(load_grid(params), dataset)
-    baselines = {r.cell.seed: r for r in results if r.ok and r.cell.case == BASELINE}
-    for result in results:
+    cells = select(load_cells(params), dataset=dataset)
+    baselines = select(cells, case=BASELINE, state="ok").set_index("seed")["result"]
+    for result in cells["result"]:
         path = params.cell_paths(result.cell).checkpoints / "predictions.npz"
         if not result.ok:
             rows += _unfinished(params, result)
@@ -248,17 +248,17 @@ def write(params: Params, dataset: str) -> Path:
     return path
 
 
-def read(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
-    """The controls of all cells of the grid, from results/controls/: columns `COLUMNS` and `DERIVED`.
+def read(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
+    """The controls of all cells of the grid (`load_cells`), from results/controls/: columns `COLUMNS` and `DERIVED`.
 
     Every entry that should be there is: one that is not of the cell as it is now, or is not computed yet, has NaN for
     its numbers and says so under `missing`.
     """
     rows: list[dict[str, Any]] = []
-    for dataset in params.grid.datasets:
+    for dataset, mine in cells.groupby("dataset", sort=False):
         stored = _stored(params, dataset)
         absent = f"not in {controls_path(params, dataset)}; `hal controls {dataset}` computes it"
-        for result in select(results, dataset):
+        for result in mine["result"]:
             rows += _kept(params, result, stored, absent) if result.ok else _unfinished(params, result)
     frame = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(_NUMBERS, float))
     share = frame[["count", "right_superclass"]].div(frame["images"], axis=0) * 100
@@ -378,8 +378,7 @@ def _kept(
 
 def _unfinished(params: Params, result: CellResult) -> list[dict[str, Any]]:
     """The rows of a cell that is not ok: no numbers, and no hash, for there is no network that they are of."""
-    said = f"{result.state} {result.reason}".rstrip()
-    return [row | {"hash": "", "missing": said} for row in _entries(params, result)]
+    return [row | {"hash": "", "missing": result.said} for row in _entries(params, result)]
 
 
 def _of_another(result: CellResult, row: dict[str, Any]) -> bool:

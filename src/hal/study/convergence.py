@@ -10,13 +10,11 @@ Per network, for the training and for the test loss:
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from hal.errors import UserError
-from hal.params import Params
 from hal.settings import BASELINE
 from hal.study.grid import CellResult, curves, select
 from hal.study.resampling import NO_INTERVAL, bootstrap, moments, welch_interval
@@ -30,33 +28,28 @@ def first_reached(loss: np.ndarray, target: float) -> float:
     return float(at[0] + 1) if len(at) else math.nan
 
 
-def per_cell(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
-    """One row for each cell and loss: dataset, case, seed, loss, target, epoch, log_loss, note.
+def per_cell(cells: pd.DataFrame) -> pd.DataFrame:
+    """One row for each cell of `load_cells` and each loss: dataset, case, seed, loss, target, epoch, log_loss, note.
 
     A cell that does not count, or whose curves are broken or not positive, has NaN and says why under `note`.
     """
-    rows = []
-    for dataset in params.grid.datasets:
-        read = {r.cell.name: _losses(r) for r in select(results, dataset)}
+    tables = []
+    for _, mine in cells.groupby("dataset", sort=False):
+        curves_of, notes = zip(*map(_losses, mine["result"]), strict=True)
         for loss in LOSSES:
-            finals = [
-                values[loss].iloc[-1]
-                for r in select(results, dataset, BASELINE)
-                if (values := read[r.cell.name][0]) is not None
-            ]
-            target = float(np.mean(finals)) if finals else math.nan
-            for r in select(results, dataset):
-                values, note = read[r.cell.name]
-                row = {"dataset": dataset, "case": r.cell.case, "seed": r.cell.seed, "loss": loss}
-                row |= {"target": target, "epoch": math.nan, "log_loss": math.nan, "note": note}
-                if values is not None:
-                    row["epoch"] = first_reached(values[loss].to_numpy(), target)
-                    row["log_loss"] = float(np.log(values[loss]).mean())
-                rows.append(row)
-    return pd.DataFrame(rows)
+            losses = [None if table is None else table[loss].to_numpy() for table in curves_of]
+            final = pd.Series([math.nan if values is None else values[-1] for values in losses], mine.index)
+            target = final[mine["case"] == BASELINE].mean()
+            measured = {
+                "target": target,
+                "epoch": [math.nan if values is None else first_reached(values, target) for values in losses],
+                "log_loss": [math.nan if values is None else np.log(values).mean() for values in losses],
+            }
+            tables.append(mine[["dataset", "case", "seed"]].assign(loss=loss, **measured, note=notes))
+    return pd.concat(tables, ignore_index=True)
 
 
-def convergence(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
+def convergence(cells: pd.DataFrame) -> pd.DataFrame:
     """One row for each data set, case and loss, from `per_cell`.
 
     Columns: dataset, case, loss, n, target; reached (of n), epochs (mean over those that reached it), epochs_low,
@@ -65,9 +58,8 @@ def convergence(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (dataset, loss), table in cells.groupby(["dataset", "loss"], sort=False):
-        baseline = table[table["case"] == BASELINE]["log_loss"].dropna().to_numpy()
-        for case in params.cases(dataset):
-            mine = table[table["case"] == case]
+        baseline = select(table, case=BASELINE)["log_loss"].dropna().to_numpy()
+        for case, mine in table.groupby("case", sort=False):
             counted = mine.dropna(subset=["log_loss"])
             values, reached = counted["log_loss"].to_numpy(), counted["epoch"].dropna().to_numpy()
             epochs = bootstrap([reached], [1]) if len(reached) == len(counted) else NO_INTERVAL
@@ -95,7 +87,7 @@ def convergence(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
 def _losses(result: CellResult) -> tuple[pd.DataFrame | None, str]:
     """A cell's curves, or None and why."""
     if not result.ok:
-        return None, f"{result.state} {result.reason}".rstrip()
+        return None, result.said
     try:
         table = curves(result)
     except UserError as error:

@@ -27,7 +27,7 @@ from hal.errors import UserError
 from hal.params import Params
 from hal.settings import BASELINE
 from hal.study.controls import as_tested, oracle_mask, owners, predictions
-from hal.study.grid import CellResult, load_grid, select
+from hal.study.grid import load_cells, select
 from hal.study.resampling import LEVEL, NO_INTERVAL, RESAMPLES, Interval
 
 COLUMNS = (
@@ -97,15 +97,15 @@ def write(params: Params, dataset: str) -> Path:
     Where a network's predictions are not here (a clone without checkpoints), what the file already says of the very same
     networks stays.
     """
-    results = select(load_grid(params), dataset)
+    cells = select(load_cells(params), dataset=dataset)
     stored = _stored(params, dataset)
     samples: dict[Sample, np.ndarray] = {}
     rows, computed = [], []
-    for entry, quantity in _entries(params, dataset, results):
+    for entry, quantity in _entries(params, dataset, cells):
         try:
             for case, grouping, what in quantity:
                 if (case, grouping, what) not in samples:
-                    samples |= _samples(params, results, case, grouping)
+                    samples |= _samples(params, cells, case, grouping)
         except UserError as error:
             rows.append(_kept(entry, stored, str(error)))
             continue
@@ -128,16 +128,16 @@ def write(params: Params, dataset: str) -> Path:
     return path
 
 
-def read(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
+def read(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
     """The intervals of all data sets of the grid, from results/crossed/: columns `COLUMNS`.
 
     A row that is not of the networks as they are now, or is not computed yet, has no numbers and says so under `missing`.
     """
     rows = []
-    for dataset in params.grid.datasets:
+    for dataset, mine in cells.groupby("dataset", sort=False):
         stored = _stored(params, dataset)
         absent = f"not in {crossed_path(params, dataset)}; `hal controls {dataset}` computes it"
-        entries = _entries(params, dataset, select(results, dataset))
+        entries = _entries(params, dataset, mine)
         rows += [_kept(entry, stored, absent) for entry, _ in entries]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -148,10 +148,10 @@ def crossed_path(params: Params, dataset: str) -> Path:
 
 
 def _entries(
-    params: Params, dataset: str, results: Sequence[CellResult]
+    params: Params, dataset: str, cells: pd.DataFrame
 ) -> Iterator[tuple[dict[str, Any], dict[Sample, int]]]:
     """The rows of a data set without numbers, each with its samples; none of a quantity of which there is no network."""
-    networks = {case: [r for r in select(results, dataset, case) if r.ok] for case in params.cases(dataset)}
+    networks = {case: select(mine, state="ok")["result"] for case, mine in cells.groupby("case")}
     for case in params.cases(dataset):
         of_baseline = case == BASELINE
         for name, parts in QUANTITIES.items():
@@ -176,16 +176,14 @@ def _entries(
             )
 
 
-def _samples(
-    params: Params, results: Sequence[CellResult], case: str, grouping: str
-) -> dict[Sample, np.ndarray]:
+def _samples(params: Params, cells: pd.DataFrame, case: str, grouping: str) -> dict[Sample, np.ndarray]:
     """All that is counted of each network of a case on each test image (n, N), from one look at its predictions.
 
     Raises:
         UserError: the predictions of one of them are missing or damaged.
     """
     counted: dict[str, list[np.ndarray]] = {}
-    for result in (r for r in results if r.ok and r.cell.case == case):
+    for result in select(cells, case=case, state="ok")["result"]:
         cell = result.cell
         logits, label, told = predictions(params, result)
         if case == BASELINE == grouping:

@@ -1,18 +1,21 @@
-"""What became of every planned cell, and the numbers of those that are whole and current."""
+"""What became of every planned cell, and the numbers of those that are whole and current: one frame, a row a cell."""
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+from pandas.api.typing import DataFrameGroupBy
 
-from hal.cell_files import faults, read_curves, read_record, read_scores
+from hal.cell_files import FINAL, faults, read_curves, read_record, read_scores
 from hal.errors import first_line
 from hal.params import Cell, Params
 
 State = Literal["ok", "diverged", "missing", "unfinished", "stale", "broken"]
+FINISHED = ("ok", "diverged")  # trained to the end under the settings in force
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,30 +45,65 @@ class CellResult:
     @property
     def finished(self) -> bool:
         """Whether it is trained to its end, diverged or not, under the settings in force."""
-        return self.state in ("ok", "diverged")
+        return self.state in FINISHED
+
+    @property
+    def said(self) -> str:
+        """Its state, and what a reader should know of it."""
+        return f"{self.state} {self.reason}".rstrip()
 
 
-def load_grid(params: Params) -> list[CellResult]:
-    """Look at every cell of the grid, in the order of `params.cells()`; never at what merely lies around."""
-    data = {dataset: data_identity(params, dataset) for dataset in params.grid.datasets}
-    results = [_look(params, cell, *data[cell.dataset]) for cell in params.cells()]
-    for dataset in [dataset for dataset, (sha256, _) in data.items() if sha256 is None]:
+def load_cells(params: Params, cells: Sequence[Cell] | None = None) -> pd.DataFrame:
+    """`load_grid`'s results as a frame that studies group and join, one row a cell.
+
+    Columns: dataset, case, seed; state; `cell_files.FINAL`, NaN where the cell does not count; result (its `CellResult`).
+    """
+    rows = [
+        (
+            r.cell.dataset,
+            r.cell.case,
+            r.cell.seed,
+            r.state,
+            *(r.record[k] if r.ok else math.nan for k in FINAL),
+            r,
+        )
+        for r in load_grid(params, cells)
+    ]
+    return pd.DataFrame(rows, columns=["dataset", "case", "seed", "state", *FINAL, "result"])
+
+
+def select(table: pd.DataFrame, **wanted: object) -> pd.DataFrame:
+    """The rows of a table whose columns hold these values, as in `select(cells, dataset="mnist", case="case1")`."""
+    for column, value in wanted.items():
+        table = table[table[column] == value]
+    return table
+
+
+def by_case(table: pd.DataFrame) -> DataFrameGroupBy:
+    """The rows of each data set and case, in the order in which they stand."""
+    return table.groupby(["dataset", "case"], sort=False)
+
+
+def load_grid(params: Params, cells: Sequence[Cell] | None = None) -> list[CellResult]:
+    """Look at every cell of the grid, in the order of `params.cells()`; never at what merely lies around.
+
+    With `cells`, what is to be said of these alone; no others are looked at where their data sets' descriptions are there.
+    """
+    wanted = params.cells() if cells is None else cells
+    data = {name: data_identity(params, name) for name in dict.fromkeys(cell.dataset for cell in wanted)}
+    undescribed = [name for name, (sha256, _) in data.items() if sha256 is None]
+    if cells is not None and undescribed:
+        names = {cell.name for cell in cells}
+        return [result for result in load_grid(params) if result.cell.name in names]
+    results = [_look(params, cell, *data[cell.dataset]) for cell in wanted]
+    for dataset in undescribed:
         results = _of_one_data_set(params, dataset, results)
     return results
 
 
-def load_cells(params: Params, cells: Sequence[Cell]) -> list[CellResult]:
-    """What `load_grid` says of these cells, looking at no others where their data sets' descriptions are there."""
-    data = {cell.dataset: data_identity(params, cell.dataset) for cell in cells}
-    if all(sha256 is not None for sha256, _ in data.values()):
-        return [_look(params, cell, *data[cell.dataset]) for cell in cells]
-    wanted = {cell.name for cell in cells}
-    return [result for result in load_grid(params) if result.cell.name in wanted]
-
-
 def _of_one_data_set(params: Params, dataset: str, results: list[CellResult]) -> list[CellResult]:
     """Where nothing says what the data are, cells that were trained on different ones do not enter one mean."""
-    finished = [r for r in select(results, dataset) if r.finished]
+    finished = [r for r in results if r.finished and r.cell.dataset == dataset]
     used = {str(r.record["provenance"].get("data_sha256")) for r in finished}
     if len(used) < 2:
         return results
@@ -77,16 +115,11 @@ def _of_one_data_set(params: Params, dataset: str, results: list[CellResult]) ->
     ]
 
 
-def select(results: Iterable[CellResult], dataset: str, case: str | None = None) -> list[CellResult]:
-    """The results of one data set, or of one case of it."""
-    return [r for r in results if r.cell.dataset == dataset and case in (None, r.cell.case)]
-
-
-def summary(results: Sequence[CellResult]) -> str:
+def summary(results: Iterable[CellResult]) -> str:
     """The cells of which there is something to say, such as `seeds 1, 2 missing; seed 3 diverged at step 812`."""
     said: dict[str, list[int]] = {}
     for r in results:
-        text = r.reason if r.ok else f"{r.state} {r.reason}".rstrip()
+        text = r.reason if r.ok else r.said
         if text:
             said.setdefault(text, []).append(r.cell.seed)
     return "; ".join(

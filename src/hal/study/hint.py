@@ -9,7 +9,6 @@ The first is what a mask still mends in HAL's own logits: a part of the hint tha
 negative. The second compares two networks that both make all of the hint: what training with superclasses did to the features.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from hal.paper import load_paper
 from hal.params import Params
 from hal.settings import BASELINE
 from hal.study.comparisons import control, errors
-from hal.study.grid import CellResult, select
+from hal.study.grid import by_case, select
 from hal.study.resampling import Interval, mean_interval, moments, welch_interval
 
 SHARES = ("flips", "blind", "best_hint", "worst_hint")
@@ -27,7 +26,7 @@ VALUES = ("score_change", "own_hint_auc", "same_hint_auc")
 NO_HINT = ("no_oracle", "no_oracle_mixture", "no_oracle_baseline")
 
 
-def hint(params: Params, results: Sequence[CellResult], controls: pd.DataFrame) -> pd.DataFrame:
+def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     """One row for every data set and case that is told a superclass; errors and shares in percent, differences in points.
 
     Columns: dataset, case, control (whether the case is a control), planned, n (cells with all numbers of the row); mean
@@ -36,41 +35,39 @@ def hint(params: Params, results: Sequence[CellResult], controls: pd.DataFrame) 
     (Student's) over the seeds; the means of `VALUES`; the mean errors of `NO_HINT`.
     """
     rows = []
-    for dataset in params.grid.datasets:
-        for case, grouping in params.datasets[dataset].cases.items():
-            planned = len(select(results, dataset, case))
+    for (dataset, case), mine in by_case(controls[controls["case"] == controls["grouping"]]):
 
-            def of(name: str, column: str = "error", dataset: str = dataset, case: str = case) -> np.ndarray:
-                return control(controls, dataset, case, case, name, column)
+        def of(name: str, column: str = "error", mine: pd.DataFrame = mine) -> np.ndarray:
+            return select(mine, control=name)[column].dropna().to_numpy()
 
-            hal, hal_masked = of("as_tested"), of("oracle_mask")
-            masked = control(controls, dataset, BASELINE, case, "oracle_mask")
-            row: dict[str, Any] = {
-                "dataset": dataset,
-                "case": case,
-                "control": grouping.control,
-                "planned": planned,
-                "n": len(hal),
-            }
-            row |= {
-                "hal": moments(hal).mean,
-                "hal_masked": moments(hal_masked).mean,
-                "masked": moments(masked).mean,
-            }
-            unused = moments(hal - hal_masked if len(hal) == len(hal_masked) else [])
-            row |= _with_interval("unused", unused.mean, mean_interval(unused))
-            features = welch_interval(moments(hal_masked), moments(masked))
-            row |= _with_interval("features", row["hal_masked"] - row["masked"], features)
-            for name in SHARES:
-                share = moments(of(name))
-                row |= _with_interval(name, share.mean, mean_interval(share))
-            row |= {name: moments(of(name, "value")).mean for name in VALUES}
-            row |= {name: moments(of(name)).mean for name in NO_HINT}
-            rows.append(row)
+        hal, hal_masked = of("as_tested"), of("oracle_mask")
+        masked = control(controls, dataset, BASELINE, case, "oracle_mask")
+        row: dict[str, Any] = {
+            "dataset": dataset,
+            "case": case,
+            "control": params.datasets[dataset].cases[case].control,
+            "planned": mine["seed"].nunique(),
+            "n": len(hal),
+        }
+        row |= {
+            "hal": moments(hal).mean,
+            "hal_masked": moments(hal_masked).mean,
+            "masked": moments(masked).mean,
+        }
+        unused = moments(hal - hal_masked if len(hal) == len(hal_masked) else [])
+        row |= _with_interval("unused", unused.mean, mean_interval(unused))
+        features = welch_interval(moments(hal_masked), moments(masked))
+        row |= _with_interval("features", row["hal_masked"] - row["masked"], features)
+        for name in SHARES:
+            share = moments(of(name))
+            row |= _with_interval(name, share.mean, mean_interval(share))
+        row |= {name: moments(of(name, "value")).mean for name in VALUES}
+        row |= {name: moments(of(name)).mean for name in NO_HINT}
+        rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def borders(params: Params, results: Sequence[CellResult], controls: pd.DataFrame) -> pd.DataFrame:
+def borders(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
     """How much a perfect use of the hint could remove, and what was removed, as shares of the baseline's error in percent.
 
     Columns: dataset, case, whose (`ours`, or `paper`: the paper's gain beside our baseline's errors), n; borders (the
@@ -78,26 +75,21 @@ def borders(params: Params, results: Sequence[CellResult], controls: pd.DataFram
     row for each grouping of the grid that is no control and of no variant, where the numbers are there.
     """
     rows = []
-    for dataset in params.grid.datasets:
-        entry = params.datasets[dataset]
-        if entry.variant_of is not None:
+    tested = select(controls, case=BASELINE, control="as_tested")
+    for (dataset, case), mine in tested.groupby(["dataset", "grouping"], sort=False):
+        mine = mine.dropna(subset="error")
+        entry, wrong = params.datasets[dataset], mine["error"].to_numpy()
+        if entry.variant_of is not None or entry.cases[case].control or not wrong.sum() > 0:
             continue
-        baseline = errors(results, dataset, BASELINE)
-        for case, grouping in entry.cases.items():
-            crossing = 100 - control(controls, dataset, BASELINE, case, "as_tested", "superclass_accuracy")
-            wrong = control(controls, dataset, BASELINE, case, "as_tested")
-            if grouping.control or not wrong.sum() > 0:
-                continue
-            share = 100 * crossing.sum() / wrong.sum()
-            sample = errors(results, dataset, case)
-            if len(sample):
-                gain = 100 * (1 - sample.mean() / baseline.mean())
-                rows.append((dataset, case, "ours", len(sample), share, gain))
-            printed = load_paper().error(params, dataset, case)
-            of_baseline = load_paper().error(params, dataset, BASELINE)
-            if printed and of_baseline:
-                gain = 100 * (1 - printed.mean / of_baseline.mean)
-                rows.append((dataset, case, "paper", load_paper().runs, share, gain))
+        share = 100 * (100 - mine["superclass_accuracy"].to_numpy()).sum() / wrong.sum()
+        baseline, sample = (errors(cells, dataset, which) for which in (BASELINE, case))
+        if len(sample):
+            gain = 100 * (1 - sample.mean() / baseline.mean())
+            rows.append((dataset, case, "ours", len(sample), share, gain))
+        printed, of_baseline = (load_paper().error(params, dataset, which) for which in (case, BASELINE))
+        if printed and of_baseline:
+            gain = 100 * (1 - printed.mean / of_baseline.mean)
+            rows.append((dataset, case, "paper", load_paper().runs, share, gain))
     return pd.DataFrame(rows, columns=["dataset", "case", "whose", "n", "borders", "gain"])
 
 

@@ -1,7 +1,6 @@
 """All that is computed from the cells, and the files that hold it."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,43 +13,43 @@ from hal.study import controls, convergence, crossed, dvc_metrics, hint, separab
 from hal.study.claims import verdicts
 from hal.study.claims.power import power
 from hal.study.comparisons import comparisons
-from hal.study.grid import CellResult, load_grid
+from hal.study.grid import load_cells
 from hal.study.sensitivity import sensitivity
 
 
-def study(params: Params, results: Sequence[CellResult]) -> dict[str, pd.DataFrame]:
-    """Every table by its name (see docs/files.md), from the cells `results`, results/controls/ and results/crossed/."""
-    controlled = controls.read(params, results)
-    compared = comparisons(params, results, controlled)
-    scores = separability.separability(params, results)
-    pairs = separability.pairs(params, results, scores)
-    curves = convergence.per_cell(params, results)
-    crossing = hint.borders(params, results, controlled)
+def study(params: Params, cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Every table by its name (see docs/files.md), from `load_cells`, results/controls/ and results/crossed/."""
+    controlled = controls.read(params, cells)
+    compared = comparisons(params, cells, controlled)
+    scores = separability.separability(cells)
+    pairs = separability.pairs(params, cells, scores)
+    curves = convergence.per_cell(cells)
+    crossing = hint.borders(params, cells, controlled)
     powers = power(len(params.grid.seeds))
     return {
-        "table2": table2.table2(params, results),
-        "table2b": table2b.table2b(params, results, controlled, compared),
+        "table2": table2.table2(params, cells),
+        "table2b": table2b.table2b(cells, controlled, compared),
         "statistics": compared,
-        "crossed": crossed.read(params, results),
+        "crossed": crossed.read(params, cells),
         "separability": scores,
         "pairs": pairs,
         "correlation": separability.predicts(pairs, crossing),
-        "convergence": convergence.convergence(params, curves),
-        "hint": hint.hint(params, results, controlled),
+        "convergence": convergence.convergence(curves),
+        "hint": hint.hint(params, controlled),
         "borders": crossing,
-        "verdicts": verdicts.table(verdicts.verdicts(params, results, scores, curves), powers),
+        "verdicts": verdicts.table(verdicts.verdicts(params, cells, scores, curves), powers),
         "power": powers,
-    } | ({"sensitivity": sensitivity(params, results)} if families(params) else {})
+    } | ({"sensitivity": sensitivity(params, cells)} if families(params) else {})
 
 
 def write(params: Params) -> list[Path]:
     """Compute everything and write it into results/; return the files' paths."""
-    results = load_grid(params)
-    tables = study(params, results)
+    cells = load_cells(params)
+    tables = study(params, cells)
     texts = {params.path("results", f"{name}.csv"): _csv(table) for name, table in tables.items()}
     for_dvc = {
-        "metrics.json": json.dumps(dvc_metrics.metrics(params, results), indent=2) + "\n",
-        "loss.csv": dvc_metrics.losses(params, results).to_csv(index=False, float_format="%.5g"),
+        "metrics.json": json.dumps(dvc_metrics.metrics(cells), indent=2) + "\n",
+        "loss.csv": dvc_metrics.losses(cells).to_csv(index=False, float_format="%.5g"),
     }
     for name, text in for_dvc.items():
         write_text(params.path("results", name), text)

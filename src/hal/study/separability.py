@@ -21,7 +21,7 @@ from hal.errors import UserError
 from hal.params import Params
 from hal.settings import BASELINE
 from hal.study.comparisons import errors
-from hal.study.grid import CellResult, scores
+from hal.study.grid import by_case, scores, select
 from hal.study.resampling import spearman
 
 COLUMNS = ("dataset", "case", "seed", "level", "first", "second", "auc", "overlap", "note")
@@ -79,20 +79,20 @@ def measure(score: np.ndarray, label: np.ndarray, superclasses: Sequence[Sequenc
     return pd.DataFrame(rows, columns=["level", "first", "second", "auc", "overlap"])
 
 
-def separability(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
-    """Separability of every cell with an auxiliary block: columns `COLUMNS`, one row for each level and set.
+def separability(cells: pd.DataFrame) -> pd.DataFrame:
+    """Separability of every cell of `load_cells` with an auxiliary block: columns `COLUMNS`, one row for each level and set.
 
     `first` and `second` are numbers of superclasses or classes as in `measure`, -1 where there is none. A cell that does
     not count, or whose scores tell nothing, has one row with NaN and says why under `note`.
     """
     frames = []
-    for result in results:
+    for row in cells.itertuples():
+        result, note = row.result, ""
         if not result.cell.scored:
             continue
-        note = ""
         try:
             if not result.ok:
-                raise UserError(f"{result.state} {result.reason}".rstrip())
+                raise UserError(result.said)
             table = scores(result)
             finite = table[np.isfinite(table["score"])]
             if len(finite) < len(table):
@@ -105,12 +105,11 @@ def separability(params: Params, results: Sequence[CellResult]) -> pd.DataFrame:
         except UserError as error:
             found = pd.DataFrame([("all", -1, -1, math.nan, math.nan)], columns=COLUMNS[3:-1])
             note = "; ".join(filter(None, [note, str(error)]))
-        cell = {"dataset": result.cell.dataset, "case": result.cell.case, "seed": result.cell.seed}
-        frames.append(found.assign(**cell, note=note))
+        frames.append(found.assign(dataset=row.dataset, case=row.case, seed=row.seed, note=note))
     return pd.concat(frames)[list(COLUMNS)] if frames else pd.DataFrame(columns=COLUMNS)
 
 
-def pairs(params: Params, results: Sequence[CellResult], table: pd.DataFrame) -> pd.DataFrame:
+def pairs(params: Params, cells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """One row for each (data set, case): auc and overlap (means over seeds) and what the case takes off the error.
 
     Columns: dataset, case, n, auc, overlap, points (the baseline's mean error minus the case's), percent (the same as a
@@ -118,27 +117,23 @@ def pairs(params: Params, results: Sequence[CellResult], table: pd.DataFrame) ->
     another run of the same pair.
     """
     rows = []
-    whole = table[table["level"] == "all"].dropna(subset=["auc"])
-    for dataset in params.grid.datasets:
-        if params.datasets[dataset].variant_of is not None:
+    for (dataset, case), found in by_case(select(table, level="all").dropna(subset="auc")):
+        if params.datasets[dataset].variant_of is not None or case not in params.groupings(dataset):
             continue
-        baseline = errors(results, dataset, BASELINE)
-        for case in params.groupings(dataset):
-            found = whole[(whole["dataset"] == dataset) & (whole["case"] == case)]
-            sample = errors(results, dataset, case)
-            if len(found) and len(sample) and len(baseline) and baseline.mean() > 0:
-                points = baseline.mean() - sample.mean()
-                rows.append(
-                    {
-                        "dataset": dataset,
-                        "case": case,
-                        "n": len(found),
-                        "auc": found["auc"].mean(),
-                        "overlap": found["overlap"].mean(),
-                        "points": points,
-                        "percent": 100 * points / baseline.mean(),
-                    }
-                )
+        baseline, sample = (errors(cells, dataset, which) for which in (BASELINE, case))
+        if len(sample) and len(baseline) and baseline.mean() > 0:
+            points = baseline.mean() - sample.mean()
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "case": case,
+                    "n": len(found),
+                    "auc": found["auc"].mean(),
+                    "overlap": found["overlap"].mean(),
+                    "points": points,
+                    "percent": 100 * points / baseline.mean(),
+                }
+            )
     return pd.DataFrame(rows, columns=["dataset", "case", "n", "auc", "overlap", "points", "percent"])
 
 
@@ -159,7 +154,7 @@ def predicts(table: pd.DataFrame, borders: pd.DataFrame | None = None) -> pd.Dat
             rho, interval = spearman(values.to_numpy(), table[reduction].to_numpy())
             rows.append((name, reduction, len(table), rho, interval.low, interval.high, ""))
     if borders is not None:
-        ours = borders[borders["whose"] == "ours"][["dataset", "case", "borders"]]
+        ours = select(borders, whose="ours")[["dataset", "case", "borders"]]
         both = table.merge(ours, on=["dataset", "case"])
         for name, values in (("auc", both["auc"]), ("split", 1 - both["overlap"])):
             rho = partial_spearman(values, both["percent"], both["borders"])

@@ -1,13 +1,10 @@
 """Table 2b: beside each error of Table 2, what the hint alone is worth, and what is left without it."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 
-from hal.params import Params
 from hal.settings import BASELINE
 from hal.study.comparisons import control, errors
-from hal.study.grid import CellResult, select
+from hal.study.grid import select
 from hal.study.resampling import moments
 
 # column of the table: whose control it is, and which
@@ -21,9 +18,7 @@ _CONTROLS = {
 }
 
 
-def table2b(
-    params: Params, results: Sequence[CellResult], controls: pd.DataFrame, comparisons: pd.DataFrame
-) -> pd.DataFrame:
+def table2b(cells: pd.DataFrame, controls: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
     """One row for every data set and grouping. Errors and accuracies in percent, differences in points.
 
     Columns: dataset, case, planned, n (cells that have every number of the row); for each of baseline, masked (the
@@ -32,30 +27,21 @@ def table2b(
     high (Welch), p_holm; notes (what is missing). The errors of baseline and hal are those of cell.json.
     """
     rows = []
-    of_mask = comparisons[comparisons["against"] == "oracle_mask"].set_index(["dataset", "case"])
-    for dataset in params.grid.datasets:
-        for case in params.groupings(dataset):
-            row = {"dataset": dataset, "case": case, "planned": len(select(results, dataset, case))}
-            sizes = []
-            for name, (owner, which) in _CONTROLS.items():
-                owner = owner or case
-                sample = control(controls, dataset, owner, case, which)
-                sizes.append(len(sample))
-                found = moments(errors(results, dataset, owner) if which == "as_tested" else sample)
-                accuracy = control(controls, dataset, owner, case, which, "superclass_accuracy")
-                row |= {
-                    name: found.mean,
-                    f"{name}_sd": found.sd,
-                    f"{name}_superclass": moments(accuracy).mean,
-                }
-            compared = of_mask.loc[(dataset, case)]
-            row |= {"n": min(sizes), "difference": compared["difference"]}
-            row |= {
-                "low": compared["welch_low"],
-                "high": compared["welch_high"],
-                "p_holm": compared["p_holm"],
-            }
-            rows.append(row | {"notes": _missing(controls, dataset, case)})
+    for compared in select(comparisons, against="oracle_mask").itertuples():
+        dataset, case = compared.dataset, compared.case
+        row = {"dataset": dataset, "case": case, "planned": len(select(cells, dataset=dataset, case=case))}
+        sizes = []
+        for name, (owner, which) in _CONTROLS.items():
+            owner = owner or case
+            sample = control(controls, dataset, owner, case, which)
+            sizes.append(len(sample))
+            found = moments(errors(cells, dataset, owner) if which == "as_tested" else sample)
+            accuracy = control(controls, dataset, owner, case, which, "superclass_accuracy")
+            row |= {name: found.mean, f"{name}_sd": found.sd}
+            row |= {f"{name}_superclass": moments(accuracy).mean}
+        row |= {"n": min(sizes), "difference": compared.difference}
+        row |= {"low": compared.welch_low, "high": compared.welch_high, "p_holm": compared.p_holm}
+        rows.append(row | {"notes": _missing(controls, dataset, case)})
     columns = ["dataset", "case", "planned", "n"]
     columns += [f"{name}{suffix}" for name in _CONTROLS for suffix in ("", "_sd", "_superclass")]
     return pd.DataFrame(rows, columns=[*columns, "difference", "low", "high", "p_holm", "notes"])
@@ -63,7 +49,7 @@ def table2b(
 
 def _missing(controls: pd.DataFrame, dataset: str, case: str) -> str:
     """What the entries of a grouping lack, cell by cell."""
-    rows = controls[(controls["dataset"] == dataset) & (controls["grouping"] == case)]
+    rows = select(controls, dataset=dataset, grouping=case)
     said = rows[rows["missing"] != ""].groupby("missing", sort=False)
     return "; ".join(
         f"{', '.join(dict.fromkeys(f'{r.case} seed {r.seed}' for r in alike.itertuples()))}: {text}"

@@ -11,7 +11,7 @@ from hal.errors import UserError
 from hal.outputs import FORMATS, Drawing, drawn_cells, figure_files, figure_names
 from hal.params import Params
 from hal.present.results import read_results
-from hal.study.grid import load_cells, load_grid
+from hal.study.grid import load_cells
 
 
 def draw(params: Params, name: str) -> list[Path]:
@@ -44,7 +44,7 @@ def _figure(params: Params, drawing: Drawing) -> Callable[..., Figure]:
     match drawing.kind:
         case "overview":
             of_tables = read_results(params, "table2", "table2b")
-            return partial(overview.draw, params, overview.panels(params, load_grid(params), *of_tables))
+            return partial(overview.draw, params, overview.panels(params, load_cells(params), *of_tables))
         case "listens":
             return partial(listens.draw, params, drawing, *read_results(params, "hint"))
         case "borders":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -17,7 +18,7 @@ from hal.outputs import Drawing
 from hal.params import Params
 from hal.present.figures import style
 from hal.settings import BASELINE
-from hal.study.grid import CellResult, curves, select
+from hal.study.grid import curves, select
 from hal.titles import case_title, dataset_title
 
 _LOSSES: dict[str, tuple[Any, str]] = {"train_loss": ((0, (1, 1)), "training"), "test_loss": ("-", "test")}
@@ -29,7 +30,7 @@ class _Case:
     """Losses (n, epochs, 2) of the n cells drawn, all planned cells, and what is wrong with files that are not drawn."""
 
     losses: np.ndarray
-    cells: Sequence[CellResult]
+    cells: pd.DataFrame
     faults: list[str]
 
     @property
@@ -41,22 +42,22 @@ class _Case:
     def count(self) -> str:
         """How many cells are drawn, and why no more."""
         n, planned = len(self.losses), len(self.cells)
-        states = Counter(cell.state for cell in self.cells if not cell.ok)
+        states = Counter(state for state in self.cells["state"] if state != "ok")
         why = ", ".join(f"{k} {state}" for state, k in states.items()) or "curves broken"
         return f"n = {n} of {planned} ({why})"
 
 
-def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], columns: int) -> Figure:
+def draw(params: Params, drawing: Drawing, cells: pd.DataFrame, columns: int) -> Figure:
     """A panel for every case of the drawing: the mean over its seeds as a line, from lowest to highest seed as a band.
 
     Args:
         params: the experiment.
         drawing: the data set, and which of its cases.
-        results: the cells of those cases and of the baseline; those that are not ok are counted, not drawn.
+        cells: those of these cases and of the baseline; those that are not ok are counted, not drawn.
         columns: of panels.
     """
     dataset = drawing.dataset
-    cases = {case: _read(select(results, dataset, case)) for case in (BASELINE, *drawing.cases)}
+    cases = {case: _read(mine) for case, mine in cells.groupby("case", sort=False)}
     baseline = cases[BASELINE]
     names = drawing.cases or (BASELINE,)
     figure, axes = style.panels(len(names), height=1.75, share=True, columns=columns)
@@ -100,14 +101,13 @@ def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], column
     return figure
 
 
-def _read(cells: Sequence[CellResult]) -> _Case:
+def _read(cells: pd.DataFrame) -> _Case:
     losses, faults = [], []
-    for cell in cells:
-        if cell.ok:
-            try:
-                losses.append(curves(cell)[list(_LOSSES)].to_numpy())
-            except UserError as error:
-                faults.append(str(error))
+    for result in select(cells, state="ok")["result"]:
+        try:
+            losses.append(curves(result)[list(_LOSSES)].to_numpy())
+        except UserError as error:
+            faults.append(str(error))
     return _Case(np.stack(losses) if losses else np.empty((0, 0, len(_LOSSES))), cells, faults)
 
 

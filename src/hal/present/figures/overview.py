@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from hal.params import Params
 from hal.present.figures import style
 from hal.present.numbers import interval, number, with_deviation
 from hal.settings import BASELINE
-from hal.study.grid import CellResult, select
+from hal.study.comparisons import errors
+from hal.study.grid import select
 from hal.study.resampling import Interval, mean_interval, moments
 from hal.titles import case_title, dataset_title
 
@@ -48,7 +48,7 @@ class Row:
 
 
 def panels(
-    params: Params, results: Sequence[CellResult], table2: pd.DataFrame, table2b: pd.DataFrame
+    params: Params, cells: pd.DataFrame, table2: pd.DataFrame, table2b: pd.DataFrame
 ) -> dict[str, list[Row]]:
     """The rows of each data set's panel, by its title; variants and controls have figures of their own."""
     masked = table2b.set_index(["dataset", "case"])["masked"].to_dict()
@@ -56,9 +56,9 @@ def panels(
     for dataset in params.grid.datasets:
         if params.datasets[dataset].variant_of is not None:
             continue
-        rows = table2[table2["dataset"] == dataset].set_index("case")
+        rows = select(table2, dataset=dataset).set_index("case")
         for case in [BASELINE, *params.groupings(dataset)]:
-            seeds = [r.record["test_error"] for r in select(results, dataset, case) if r.ok]
+            seeds = errors(cells, dataset, case)
             found = mean_interval(moments(seeds))
             shown.setdefault(dataset_title(params, dataset), []).append(
                 Row(

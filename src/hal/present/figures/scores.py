@@ -1,6 +1,5 @@
 """Figures 3, 5 and 7: auxiliary scores of all training images by superclass, every class apart."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,13 +25,13 @@ _HIGHEST = 9.0  # inches a panel may take
 _TOP = 3  # rows that the superclasses' densities take
 
 
-def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], columns: int) -> Figure:
+def draw(params: Params, drawing: Drawing, cells: pd.DataFrame, columns: int) -> Figure:
     """A panel for every case that has scores: on top those of each superclass as a density, below them those of each class.
 
     Args:
         params: the experiment.
         drawing: the data set, and which of its cases.
-        results: the cells of those cases; of each the first that is ok is shown.
+        cells: those of these cases; of each case the first that is ok is shown.
         columns: of panels.
     """
     dataset = drawing.dataset
@@ -40,10 +39,10 @@ def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], column
     drawn: dict[str, tuple[CellResult, pd.DataFrame]] = {}
     images = 0
     for name in drawing.cases:
-        cells = select(results, dataset, name)
-        shown = next((cell for cell in cells if cell.ok), None)
+        mine = select(cells, case=name)["result"]
+        shown = next((result for result in mine if result.ok), None)
         if shown is None:
-            remarks.append(f"{name}: no finished cell: {summary(cells)}")
+            remarks.append(f"{name}: no finished cell: {summary(mine)}")
             continue
         try:
             table = scores(shown)

@@ -1,9 +1,9 @@
 """What each assumption is worth: the test errors of every variant, seed by seed."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
@@ -12,18 +12,18 @@ from hal.outputs import Drawing, families
 from hal.params import Params
 from hal.present.figures import style
 from hal.settings import BASELINE
-from hal.study.grid import CellResult, select
+from hal.study.grid import select
 from hal.study.sensitivity import variant_title
 from hal.titles import case_title, dataset_title
 
 
-def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], columns: int) -> Figure:
+def draw(params: Params, drawing: Drawing, cells: pd.DataFrame, columns: int) -> Figure:
     """A panel a case: a row a variant, a dot a seed, a bar at the mean; the baseline in black in every panel.
 
     Args:
         params: the experiment.
         drawing: the data set whose variants are shown, and which of its cases.
-        results: the cells of those cases and of the baseline, under every variant.
+        cells: those of these cases and of the baseline, under every variant.
         columns: of panels.
     """
     dataset = drawing.dataset
@@ -31,17 +31,17 @@ def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], column
     cases = drawing.cases or (BASELINE,)
     figure, axes = style.panels(len(cases), 0.45 + 0.26 * len(members), share=True, columns=columns)
     rows = np.arange(len(members))[::-1]
-    errors = [r.record["test_error"] for r in results if r.ok]
+    errors = cells["test_error"].dropna()
     # The right quarter of the axis is left to the seeds that have no error.
     limits = (0.8 * max(min(errors, default=1), 0.01), 2.5 * max(max(errors, default=100), 0.1))
     for ax, case in zip(axes, cases, strict=True):
         ax.set_title(style.panel_title(case_title(params, dataset, case)))
         for row, member in zip(rows, members, strict=True):
             for name, colour, offset in ((BASELINE, style.INK, 0.17), (case, style.COLOURS[0], -0.17)):
-                cells = select(results, member, name)
-                errors = [r.record["test_error"] for r in cells if r.ok]
+                mine = select(cells, dataset=member, case=name)
+                errors = mine["test_error"].dropna()
                 y = row + offset
-                if errors:
+                if len(errors):
                     ax.plot(
                         errors,
                         [y] * len(errors),
@@ -53,7 +53,7 @@ def draw(params: Params, drawing: Drawing, results: Sequence[CellResult], column
                     )
                     tip = f"{name}: {np.mean(errors):.2f} % (n = {len(errors)})"
                     ax.plot(np.mean(errors), y, "|", color=colour, markersize=7, markeredgewidth=1.4, gid=tip)
-                for k, state in enumerate(r.state for r in cells if not r.ok):
+                for k, state in enumerate(mine[mine["state"] != "ok"]["state"]):
                     sign = "×" if state == "diverged" else "?"
                     where: dict[str, Any] = {
                         "transform": ax.get_yaxis_transform(),

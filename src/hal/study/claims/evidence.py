@@ -15,7 +15,7 @@ from hal.params import Params
 from hal.settings import BASELINE
 from hal.study import separability
 from hal.study.comparisons import errors
-from hal.study.grid import CellResult, select
+from hal.study.grid import FINISHED, select
 from hal.study.resampling import Interval, Moments, mean_interval, moments, welch_interval
 from hal.titles import dataset_title
 
@@ -52,6 +52,12 @@ class Quantity:
 def number(value: float) -> str:
     """Two decimals, with a true minus."""
     return f"{value:.2f}".replace("-", "−")
+
+
+def pending(states: pd.Series) -> str:
+    """How many of the cells in these states are still to be trained, in words; empty if none is."""
+    n = (~states.isin(FINISHED)).sum()
+    return f"{n} of {len(states)} networks are still to be trained" if n else ""
 
 
 class Source(Protocol):
@@ -133,19 +139,17 @@ class Measured(Errors):
 
     Args:
         params: the experiment.
-        results: its cells.
+        cells: its cells, as `load_cells` gives them.
         scores: what `separability.separability` says of them.
         curves: what `convergence.per_cell` says of them.
     """
 
-    def __init__(
-        self, params: Params, results: Sequence[CellResult], scores: pd.DataFrame, curves: pd.DataFrame
-    ):
-        self.params, self.results, self.scores, self.curves = params, results, scores, curves
+    def __init__(self, params: Params, cells: pd.DataFrame, scores: pd.DataFrame, curves: pd.DataFrame):
+        self.params, self.cells, self.scores, self.curves = params, cells, scores, curves
 
     def sample(self, dataset: str, case: str, measure: str = "test_error") -> np.ndarray:
         """Of the cells that count."""
-        found = errors(self.results, dataset, case, measure)
+        found = errors(self.cells, dataset, case, measure)
         if not len(found):
             raise Untestable(f"no finished network of {dataset_title(self.params, dataset)} {case}")
         return found
@@ -163,19 +167,18 @@ class Measured(Errors):
 
     def overlaps(self, dataset: str, case: str, pair: Sequence[int] = (), worst: bool = False) -> np.ndarray:
         """Of the cells that count."""
-        rows = self.scores[(self.scores["dataset"] == dataset) & (self.scores["case"] == case)]
-        values = self._whole(dataset, case, rows[rows["level"] == "all"], "overlap")
-        of_pairs = rows[rows["level"] == "pair"]
+        rows = select(self.scores, dataset=dataset, case=case)
+        values = self._whole(dataset, case, select(rows, level="all"), "overlap")
+        of_pairs = select(rows, level="pair")
         if pair:
-            chosen = (of_pairs["first"] == pair[0]) & (of_pairs["second"] == pair[1])
-            return of_pairs[chosen]["overlap"].to_numpy(dtype=float)
+            return select(of_pairs, first=pair[0], second=pair[1])["overlap"].to_numpy(dtype=float)
         if worst:
             return of_pairs.groupby("seed")["overlap"].max().to_numpy(dtype=float)
         return values
 
     def correlation(self, datasets: Sequence[str]) -> tuple[Quantity, str]:
         """Of the AUC with the error reduction in percent of the baseline's, over Table 1's groupings."""
-        table = separability.pairs(self.params, self.results, self.scores)
+        table = separability.pairs(self.params, self.cells, self.scores)
         printed = [
             dataset in datasets and load_paper().error(self.params, dataset, case) is not None
             for dataset, case in zip(table["dataset"], table["case"], strict=True)
@@ -210,10 +213,11 @@ class Measured(Errors):
             if departed := departures(self.params, name)[:-1]:  # but for not being the paper's data set
                 raise NotYet(f"{dataset_title(self.params, name)}: {departed[0]}")
             cases = [case for case, grouping in dataset.cases.items() if not grouping.control]
-            cells = [r for r in select(self.results, name) if r.cell.case in (BASELINE, *cases)]
-            if pending := [r for r in cells if not r.finished]:
-                raise NotYet(f"{len(pending)} of {len(cells)} networks are still to be trained")
-            if any(r.state == "diverged" for r in cells):
+            mine = select(self.cells, dataset=name)
+            states = mine[mine["case"].isin([BASELINE, *cases])]["state"]
+            if text := pending(states):
+                raise NotYet(text)
+            if (states == "diverged").any():
                 raise Untestable("some networks diverged, and the others alone would be a selection")
             found += [(name, case) for case in cases]
         if not found:
@@ -221,12 +225,12 @@ class Measured(Errors):
         return found
 
     def _curves(self, dataset: str, case: str, loss: str) -> pd.DataFrame:
-        rows = self.curves[(self.curves["dataset"] == dataset) & (self.curves["case"] == case)]
-        return rows[rows["loss"] == loss]
+        return select(self.curves, dataset=dataset, case=case, loss=loss)
 
     def _whole(self, dataset: str, case: str, rows: pd.DataFrame, column: str) -> np.ndarray:
         """A column's values, one for each cell that counts."""
-        counted = rows[rows["seed"].isin([r.cell.seed for r in select(self.results, dataset, case) if r.ok])]
+        seeds = select(self.cells, dataset=dataset, case=case, state="ok")["seed"]
+        counted = rows[rows["seed"].isin(seeds)]
         lacking = counted[counted[column].isna()]
         if len(lacking):
             seed, note = lacking.iloc[0][["seed", "note"]]

@@ -15,7 +15,7 @@ from hal.departures import departures
 from hal.paper import Claim, load_paper
 from hal.params import Params
 from hal.settings import BASELINE
-from hal.study.claims.evidence import Measured, NotYet, Printed, Untestable
+from hal.study.claims.evidence import Measured, NotYet, Printed, Untestable, pending
 from hal.study.claims.judges import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
@@ -24,7 +24,7 @@ from hal.study.claims.judges import (
     Outcome,
     cases_of,
 )
-from hal.study.grid import CellResult, select
+from hal.study.grid import select
 
 NOT_RUN = "not yet run"
 _TABLE = {REPRODUCED: "agrees", NOT_REPRODUCED: "contradicts", INCONCLUSIVE: "does not follow"}
@@ -57,32 +57,33 @@ class Verdict:
 
 
 def verdicts(
-    params: Params, results: Sequence[CellResult], scores: pd.DataFrame, curves: pd.DataFrame
+    params: Params, cells: pd.DataFrame, scores: pd.DataFrame, curves: pd.DataFrame
 ) -> list[Verdict]:
     """The verdicts on all claims of paper.yaml, in its order; see `Measured` for the arguments."""
-    measured = Measured(params, results, scores, curves)
+    measured = Measured(params, cells, scores, curves)
     return [verdict(claim, measured) for claim in load_paper().claims]
 
 
 def verdict(claim: Claim, measured: Measured) -> Verdict:
     """The verdict on one claim."""
     outcome: Outcome | None = None
-    lacking, hindrance = "", _hindrance(claim, measured.params, measured.results)
+    cells = _cells(claim, measured.cells)
+    lacking, hindrance = "", _hindrance(claim, measured.params, cells)
     try:
         outcome = RULES[claim.test].judge(_in_run(claim, measured.params), measured)
     except NotYet as error:
         hindrance = hindrance or str(error)
     except Untestable as error:
         lacking = str(error)
-    diverged = [r for r in _cells(claim, measured.results) if r.state == "diverged"]
+    diverged = select(cells, state="diverged")
     found, why, indication = INCONCLUSIVE, _sentence(lacking), ""
     if hindrance:
         found, why = NOT_RUN, _sentence(hindrance)
         if outcome:
             why, indication = f"{why} Here: {outcome.why}", _INDICATION[outcome.verdict]
-    elif outcome and diverged:
+    elif outcome and len(diverged):
         networks = f"{len(diverged)} networks" if len(diverged) > 1 else "1 network"
-        named = diverged[0].cell.name + (", …" if len(diverged) > 1 else "")
+        named = diverged["result"].iloc[0].cell.name + (", …" if len(diverged) > 1 else "")
         why = f"{networks} diverged ({named}), and the others alone would be a selection. {outcome.why}"
     elif outcome:
         found, why = outcome.verdict, outcome.why
@@ -123,32 +124,31 @@ def _is_papers(params: Params, dataset: str) -> bool:
     return dataset in params.grid.datasets and load_paper().dataset(params, dataset) is not None
 
 
-def _hindrance(claim: Claim, params: Params, results: Sequence[CellResult]) -> str:
-    """Why there can be no verdict yet, or nothing."""
+def _hindrance(claim: Claim, params: Params, cells: pd.DataFrame) -> str:
+    """Why there can be no verdict from the claim's cells yet, or nothing."""
     absent = [name for name in claim.datasets if not _is_papers(params, name)]
     if absent:
         titles = [load_paper().datasets[name].title for name in absent]
         return f"{' and '.join(titles)} {'is' if len(absent) == 1 else 'are'} not in this run"
-    cells = _cells(claim, results)
-    if not cells:
+    if cells.empty:
         return ""
     found = dict.fromkeys(text for name in claim.datasets for text in departures(params, name))
     if found:
         more = ", and more" if len(found) > 1 else ""
         return f"this run is not the paper's experiment ({next(iter(found))}{more})"
-    pending = [r for r in cells if not r.finished]
-    return f"{len(pending)} of {len(cells)} networks are still to be trained" if pending else ""
+    return pending(cells["state"])
 
 
-def _cells(claim: Claim, results: Sequence[CellResult]) -> list[CellResult]:
+def _cells(claim: Claim, cells: pd.DataFrame) -> pd.DataFrame:
     """The cells that a claim is about."""
-    of, found = RULES[claim.test], []
+    of, found = RULES[claim.test], [cells[:0]]
     for dataset in claim.datasets if of.networks else ():
         cases = [*cases_of(claim, dataset), claim.against, BASELINE if of.baseline else ""]
         if of.beside:
             cases += load_paper().datasets[dataset].cases
-        found += [r for r in select(results, dataset) if r.cell.case in cases]
-    return found
+        mine = select(cells, dataset=dataset)
+        found.append(mine[mine["case"].isin(cases)])
+    return pd.concat(found)
 
 
 def _of_table(claim: Claim) -> tuple[str, str]:
