@@ -100,7 +100,7 @@ def test_a_file_system_without_locks_is_noted(tmp_path, monkeypatch):
 def test_a_gpu_that_pytorch_does_not_find_is_wrong(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     monkeypatch.setattr(
-        doctor, "_output", lambda *command: "NVIDIA H100" if command[0] == "nvidia-smi" else None
+        doctor, "output", lambda *command: "NVIDIA H100" if command[0] == "nvidia-smi" else None
     )
     check = said(params_of(tmp_path), "GPU")
     assert check.state == "wrong"
@@ -111,7 +111,7 @@ def test_training_that_would_be_refused_for_its_length_on_a_cpu_is_wrong(tmp_pat
     """The paper's run has 250 epochs of 468 steps on MNIST; told to use a CPU, that is no fault."""
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr(doctor, "_output", lambda *command: None)
+    monkeypatch.setattr(doctor, "output", lambda *command: None)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     check = said(params_of(tmp_path, "mnist"), "GPU")
     assert check.state == "wrong"
@@ -137,7 +137,7 @@ def test_nothing_is_made_where_a_run_has_no_folder_yet(tmp_path):
 
 def test_a_slurm_without_a_controller_is_noted(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(doctor, "_output", lambda *command: None)
+    monkeypatch.setattr(doctor, "output", lambda *command: None)
     assert said(params_of(tmp_path), "Slurm").state == "note"
-    monkeypatch.setattr(doctor, "_output", lambda *command: "Slurmctld(primary) at here is UP")
+    monkeypatch.setattr(doctor, "output", lambda *command: "Slurmctld(primary) at here is UP")
     assert said(params_of(tmp_path), "Slurm").state == "ok"

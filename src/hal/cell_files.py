@@ -40,18 +40,23 @@ def read_record(path: Path) -> dict[str, Any]:
     """The content of a cell.json.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no JSON mapping, or its content is not what was sealed.
+        OSError: it is not there, or the system does not let it be read.
+        UserError: it is no JSON mapping, its content is not what was sealed, or not what a cell.json has to say.
     """
-    record = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(record, dict):
-        raise ValueError("not a mapping")
-    if record.get("sha256") != _seal(record):
-        raise ValueError("its content is not what was written: the sum that it carries is another's")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("not a mapping")
+        if record.get("sha256") != _seal(record):
+            raise ValueError("its content is not what was written: the sum that it carries is another's")
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read: {first_line(error)}") from None
+    if wrong := _faults(record):
+        raise UserError(f"{path}: {wrong}")
     return record
 
 
-def faults(record: dict[str, Any]) -> str:
+def _faults(record: dict[str, Any]) -> str:
     """What is wrong with the content of a cell.json, or nothing."""
     kinds = {"hash": str, "settings": dict, "status": str, "provenance": dict, "time": dict, "epochs": int}
     for key, kind in kinds.items():

@@ -67,8 +67,6 @@ def _record(params: Params, cell: Cell) -> dict[str, Any]:
         raise UserError(
             f"{file}: no such file; a crate is of a whole run, so train this cell first"
         ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read ({error})") from None
     if record["hash"] != cell.hash:
         raise UserError(f"{file}: is of other settings than those in force; run snakemake first")
     return record

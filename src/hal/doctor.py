@@ -5,12 +5,12 @@ import importlib.metadata
 import platform
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from hal import locks
+from hal.commands import output
 from hal.data.fetch import VARIABLE, answering
 from hal.data.sources import SOURCES
 from hal.errors import UserError
@@ -90,7 +90,7 @@ def _devices(params: Params) -> Iterator[Check]:
     built = f"PyTorch {torch.__version__}"
     gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     for i, gpu in enumerate(gpus):
-        driver = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "-i", str(i))
+        driver = output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "-i", str(i))
         yield Check(
             "ok",
             "GPU",
@@ -98,7 +98,7 @@ def _devices(params: Params) -> Iterator[Check]:
         )
     if gpus:
         return
-    seen = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    seen = output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     if seen:
         yield Check(
             "wrong",
@@ -203,7 +203,7 @@ def _tex() -> Check:
 
 
 def _dvc() -> Check:
-    said = _output("dvc", "remote", "list")
+    said = output("dvc", "remote", "list")
     if said is None:
         return Check("note", "DVC", "no dvc, or no DVC repository here; only `dvc` commands need it")
     name, _, where = " ".join(said.split()[:2]).partition(" ")
@@ -214,7 +214,7 @@ def _dvc() -> Check:
 
 def _slurm() -> Check:
     if shutil.which("sbatch"):
-        answer = _output("scontrol", "ping")
+        answer = output("scontrol", "ping")
         if answer and "UP" in answer:
             return Check("ok", "Slurm", answer)
         return Check(
@@ -243,11 +243,3 @@ def _data(params: Params, dataset: str) -> Check:
             f"no mirror and no official server answers; put its files into FOLDER/{source.name}/ and set {VARIABLE}=FOLDER",
         )
     return Check("ok", dataset, f"to be had from {mirror}")
-
-
-def _output(*command: str) -> str | None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip().split("\n")[0] or None

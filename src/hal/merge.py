@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from hal import locks
-from hal.cell_files import check_sum, faults, read_record
-from hal.errors import UserError, first_line
+from hal.cell_files import check_sum, read_record
+from hal.errors import UserError
 from hal.files import replace_together
 from hal.params import Cell, Params
 from hal.study.grid import CellResult, data_identity, differences, load_grid
@@ -76,16 +76,12 @@ def _check_run(params: Params, other: Path) -> None:
 
 def _record(root: Path, cell: Cell) -> dict[str, Any] | None:
     """The other run's finished cell of that name, under whatever settings."""
-    path = root / "results" / cell.name / "cell.json"
     try:
-        record = read_record(path)
+        return read_record(root / "results" / cell.name / "cell.json")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({first_line(error)}); nothing was copied") from None
-    if wrong := faults(record):
-        raise UserError(f"{path}: {wrong}; nothing was copied")
-    return record
+    except UserError as error:
+        raise UserError(f"{error}; nothing was copied") from None
 
 
 def _sources(cell: Cell, root: Path, record: dict[str, Any]) -> list[tuple[str, Path]]:

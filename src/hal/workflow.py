@@ -252,7 +252,7 @@ def is_stale(params: Params, cell: Cell) -> bool:
         if weights.exists():
             with safe_open(weights, "numpy") as opened:
                 return opened.metadata()["cell"] != cell.hash
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+    except (OSError, UserError, KeyError, TypeError, SafetensorError):
         return True
     return False
 

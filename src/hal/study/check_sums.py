@@ -33,7 +33,7 @@ def verify(params: Params) -> int:
             }
         except FileNotFoundError:
             continue  # not finished: the table and `hal status` say so
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, UserError, KeyError, AttributeError):
             wrong.append(str(path))
             continue
         compared += 1

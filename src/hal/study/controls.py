@@ -28,7 +28,6 @@ Beside each error stands how many predicted classes are of the true superclass.
 """
 
 import functools
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -38,12 +37,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
 
-from hal import sums
 from hal.cell_files import read_auxiliary, read_predictions
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.settings import BASELINE, superclass_of
 from hal.study.grid import CellResult, load_cells, scores, select
+from hal.study.kept import KeptTable, Rows
 from hal.study.separability import auc
 
 Superclasses = Sequence[Sequence[int]]
@@ -61,8 +60,13 @@ TOLD = (
 )
 SCORED = ("blind", "score_change", "own_hint_auc", "same_hint_auc")
 
-_NUMBERS = ("count", "images", "right_superclass", "value")
-_KEY = ["case", "seed", "hash", "grouping", "superclasses", "control"]
+TABLE = KeptTable(
+    folder="controls",
+    columns=COLUMNS,
+    key=("case", "seed", "hash", "grouping", "superclasses", "control"),
+    numbers=("count", "images", "right_superclass", "value"),
+    whole=("count", "images", "right_superclass"),
+)
 _AGREES = 0.1  # percentage points by which arithmetic on another machine may move an error
 _BLIND = 1e-3
 
@@ -226,7 +230,7 @@ def write(params: Params, dataset: str) -> Path:
     """
     if dataset not in params.grid.datasets:
         raise UserError(f"data set {dataset!r}: the grid has {', '.join(params.grid.datasets)}")
-    stored = _stored(params, dataset)
+    stored = TABLE.read(params, dataset)
     rows: list[dict[str, Any]] = []
     cells = select(load_cells(params), dataset=dataset)
     baselines = select(cells, case=BASELINE, state="ok").set_index("seed")["result"]
@@ -238,14 +242,7 @@ def write(params: Params, dataset: str) -> Path:
             rows += _computed(params, result, baselines.get(result.cell.seed))
         else:
             rows += _kept(params, result, stored, f"{path}: no such file")
-    frame = pd.DataFrame(rows, columns=COLUMNS).astype(
-        dict.fromkeys(("count", "images", "right_superclass"), "Int64")
-    )
-    text = io.StringIO()
-    frame.to_csv(text, index=False, lineterminator="\n")
-    path = controls_path(params, dataset)
-    sums.write({path: text.getvalue()}, path.with_suffix(".sha256"))
-    return path
+    return TABLE.write(params, dataset, rows)
 
 
 def read(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
@@ -256,20 +253,14 @@ def read(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for dataset, mine in cells.groupby("dataset", sort=False):
-        stored = _stored(params, dataset)
-        absent = f"not in {controls_path(params, dataset)}; `hal controls {dataset}` computes it"
+        stored, absent = TABLE.read(params, dataset), TABLE.absent(params, dataset)
         for result in mine["result"]:
             rows += _kept(params, result, stored, absent) if result.ok else _unfinished(params, result)
-    frame = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(_NUMBERS, float))
+    frame = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(TABLE.numbers, float))
     share = frame[["count", "right_superclass"]].div(frame["images"], axis=0) * 100
     frame = frame.assign(error=share["count"], superclass_accuracy=share["right_superclass"])
     # Asked for by these again and again: categories are compared a hundred times as fast as texts.
     return frame.astype(dict.fromkeys(("dataset", "case", "grouping", "control"), "category"))
-
-
-def controls_path(params: Params, dataset: str) -> Path:
-    """Where a data set's controls lie."""
-    return params.path("results", "controls", f"{dataset}.csv")
 
 
 def predictions(params: Params, result: CellResult) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -362,18 +353,12 @@ def _filled(row: dict[str, Any], measured: Mapping[str, Measured], result: CellR
     return row | {"missing": baseline if row["control"] == "no_oracle_baseline" else "scores are not finite"}
 
 
-def _kept(
-    params: Params, result: CellResult, stored: dict[tuple, dict[str, Any]], absent: str
-) -> list[dict[str, Any]]:
+def _kept(params: Params, result: CellResult, stored: Rows, absent: str) -> list[dict[str, Any]]:
     """The rows of a cell that is ok as the file has them; `absent` is said of those that it has not."""
-    rows = list(_entries(params, result))
-    before = [stored.get(tuple(str(row[key]) for key in _KEY)) for row in rows]
-    if any(_of_another(result, row) for row in before if row is not None):
-        before = [None] * len(rows)
-    return [
-        row | ({"missing": absent} if old is None else {key: old[key] for key in (*_NUMBERS, "missing")})
-        for row, old in zip(rows, before, strict=True)
-    ]
+    rows = [TABLE.kept(row, stored, absent) for row in _entries(params, result)]
+    if any(_of_another(result, row) for row in rows):
+        return [row | {"missing": absent} for row in _entries(params, result)]
+    return rows
 
 
 def _unfinished(params: Params, result: CellResult) -> list[dict[str, Any]]:
@@ -386,19 +371,3 @@ def _of_another(result: CellResult, row: dict[str, Any]) -> bool:
     if row["control"] != "as_tested" or not row["images"] > 0:
         return False
     return abs(100 * row["count"] / row["images"] - result.record["test_error"]) > _AGREES
-
-
-def _stored(params: Params, dataset: str) -> dict[tuple, dict[str, Any]]:
-    """The rows of results/controls/<dataset>.csv by `_KEY`; a file that is not there, damaged or of another form has none."""
-    path = controls_path(params, dataset)
-    try:
-        frame = pd.read_csv(
-            io.StringIO(sums.read(path, path.with_suffix(".sha256"))),
-            dtype={name: str for name in COLUMNS} | dict.fromkeys(_NUMBERS, float),
-            keep_default_na=False,
-            na_values={name: [""] for name in _NUMBERS},
-            usecols=list(COLUMNS),
-        )
-    except (FileNotFoundError, ValueError):
-        return {}
-    return {tuple(row[key] for key in _KEY): row for row in frame.to_dict("records")}

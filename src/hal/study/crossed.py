@@ -14,7 +14,6 @@ The quantities of a case, of which the errors are in percent and the differences
 """
 
 import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hal import sums
 from hal.errors import UserError
 from hal.params import Params
 from hal.settings import BASELINE
 from hal.study.controls import as_tested, oracle_mask, owners, predictions
 from hal.study.grid import load_cells, select
+from hal.study.kept import KeptTable
 from hal.study.resampling import LEVEL, NO_INTERVAL, RESAMPLES, Interval
 
 COLUMNS = (
@@ -53,7 +52,14 @@ Sample = tuple[str, str, str]  # a case, the grouping by which it is looked at, 
 
 _SEED = 0  # the same networks always give the same intervals
 _CHUNK = 909  # of the 9,999 resamples at a time: their weights fit in memory
-_WORDS = ("dataset", "case", "quantity", "networks", "missing")
+
+TABLE = KeptTable(
+    folder="crossed",
+    columns=COLUMNS,
+    key=("case", "quantity", "networks"),
+    numbers=("images", "value", "low", "high"),
+    whole=("images",),
+)
 
 
 def crossed(
@@ -98,7 +104,7 @@ def write(params: Params, dataset: str) -> Path:
     networks stays.
     """
     cells = select(load_cells(params), dataset=dataset)
-    stored = _stored(params, dataset)
+    stored = TABLE.read(params, dataset)
     samples: dict[Sample, np.ndarray] = {}
     rows, computed = [], []
     for entry, quantity in _entries(params, dataset, cells):
@@ -107,7 +113,7 @@ def write(params: Params, dataset: str) -> Path:
                 if (case, grouping, what) not in samples:
                     samples |= _samples(params, cells, case, grouping)
         except UserError as error:
-            rows.append(_kept(entry, stored, str(error)))
+            rows.append(TABLE.kept(entry, stored, str(error)))
             continue
         means = {name: 100 * float(samples[name].mean()) for name in quantity}
         value = sum(weight * means[name] for name, weight in quantity.items())
@@ -121,11 +127,7 @@ def write(params: Params, dataset: str) -> Path:
         )
         for (row, _), interval in zip(computed, intervals, strict=True):
             row |= {"low": interval.low, "high": interval.high}
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    text = frame.astype({"images": "Int64"}).to_csv(index=False, lineterminator="\n")
-    path = crossed_path(params, dataset)
-    sums.write({path: text}, path.with_suffix(".sha256"))
-    return path
+    return TABLE.write(params, dataset, rows)
 
 
 def read(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
@@ -135,16 +137,10 @@ def read(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for dataset, mine in cells.groupby("dataset", sort=False):
-        stored = _stored(params, dataset)
-        absent = f"not in {crossed_path(params, dataset)}; `hal controls {dataset}` computes it"
-        entries = _entries(params, dataset, mine)
-        rows += [_kept(entry, stored, absent) for entry, _ in entries]
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def crossed_path(params: Params, dataset: str) -> Path:
-    """Where a data set's intervals lie."""
-    return params.path("results", "crossed", f"{dataset}.csv")
+        stored, absent = TABLE.read(params, dataset), TABLE.absent(params, dataset)
+        rows += [TABLE.kept(entry, stored, absent) for entry, _ in _entries(params, dataset, mine)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table if table["images"].isna().any() else table.astype({"images": int})
 
 
 def _entries(
@@ -169,11 +165,8 @@ def _entries(
             ]
             identity = hashlib.sha256("\n".join([name, *sums_of]).encode()).hexdigest()[:16]
             row = {"dataset": dataset, "case": case, "quantity": name, "n": sizes[0]}
-            row |= {"reference_n": sizes[1] if len(sizes) > 1 else 0, "images": pd.NA}
-            yield (
-                row | dict.fromkeys(("value", "low", "high"), np.nan) | {"networks": identity, "missing": ""},
-                quantity,
-            )
+            row |= {"reference_n": sizes[1] if len(sizes) > 1 else 0, "networks": identity, "missing": ""}
+            yield row | dict.fromkeys(TABLE.numbers, np.nan), quantity
 
 
 def _samples(params: Params, cells: pd.DataFrame, case: str, grouping: str) -> dict[Sample, np.ndarray]:
@@ -211,29 +204,3 @@ def _image_weights(random: np.random.Generator, images: int, resamples: int) -> 
     """How often each image is drawn in each resample (resamples, N)."""
     drawn = random.integers(images, size=(resamples, images))
     return np.stack([np.bincount(row, minlength=images) for row in drawn]).astype(np.float32)
-
-
-def _kept(
-    entry: dict[str, Any], stored: Mapping[tuple[str, str, str], dict[str, Any]], absent: str
-) -> dict[str, Any]:
-    """The row as the file has it, if that is of the same networks; else without numbers, and `absent` is said of it."""
-    old = stored.get((entry["case"], entry["quantity"], entry["networks"]))
-    if old is None:
-        return entry | {"missing": absent}
-    return entry | {key: old[key] for key in ("images", "value", "low", "high", "missing")}
-
-
-def _stored(params: Params, dataset: str) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """The rows of results/crossed/<dataset>.csv; none of a file that is not there, damaged or of another form."""
-    path = crossed_path(params, dataset)
-    try:
-        frame = pd.read_csv(
-            io.StringIO(sums.read(path, path.with_suffix(".sha256"))),
-            dtype=dict.fromkeys(_WORDS, str) | {"images": "Int64"},
-            keep_default_na=False,
-            na_values={name: [""] for name in ("images", "value", "low", "high")},
-            usecols=list(COLUMNS),
-        )
-    except (FileNotFoundError, ValueError):
-        return {}
-    return {(row["case"], row["quantity"], row["networks"]): row for row in frame.to_dict("records")}

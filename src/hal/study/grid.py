@@ -10,8 +10,8 @@ from typing import Any, Literal
 import pandas as pd
 from pandas.api.typing import DataFrameGroupBy
 
-from hal.cell_files import FINAL, faults, read_curves, read_record, read_scores
-from hal.errors import first_line
+from hal.cell_files import FINAL, read_curves, read_record, read_scores
+from hal.errors import UserError, first_line
 from hal.params import Cell, Params
 
 State = Literal["ok", "diverged", "missing", "unfinished", "stale", "broken"]
@@ -160,17 +160,15 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
         reason = f"{epochs} {reason}".strip()
         return CellResult(cell, "unfinished", reason, record or {}, paths.results, progress)
 
-    path = paths.results / "cell.json"
     try:
-        record = read_record(path)
+        record = read_record(paths.results / "cell.json")
     except FileNotFoundError:
         progress = _progress(paths.resume)
         return result("missing") if progress is None else unfinished(progress)
-    except (OSError, ValueError) as error:
-        return result("broken", f"({path} cannot be read: {first_line(error)})")
-    wrong = faults(record)
-    if wrong:
-        return result("broken", f"({path}: {wrong})")
+    except UserError as error:
+        return result("broken", f"({error})")
+    except OSError as error:
+        return result("broken", f"({paths.results / 'cell.json'} cannot be read: {first_line(error)})")
     if record["hash"] != cell.hash:
         changed = differences(record["settings"], cell.settings) or ["its hash is another"]
         progress = _progress(paths.resume)

@@ -147,16 +147,14 @@ def _whole(paths: CellPaths, cell: Cell) -> dict[str, Any] | None:
     if not all(file.exists() for file in files):
         return None
     try:
-        record = read_record(paths.results / "cell.json")
-    except (FileNotFoundError, ValueError):
+        return read_record(paths.results / "cell.json")
+    except (FileNotFoundError, UserError):
         return None
-    return record if "hash" in record else None
 
 
-def _identity(record: dict[str, Any]) -> tuple[Any, Any]:
+def _identity(record: dict[str, Any]) -> tuple[str, Any]:
     """The settings and the data that a finished cell was made from."""
-    made = record.get("provenance")
-    return record["hash"], made.get("data_sha256") if isinstance(made, dict) else None
+    return record["hash"], record["provenance"].get("data_sha256")
 
 
 def _check_data(cell: Cell, images: store.Images) -> None:

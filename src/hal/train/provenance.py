@@ -3,10 +3,11 @@
 import contextlib
 import platform
 import resource
-import subprocess
 from pathlib import Path
 
 import torch
+
+from hal.commands import output
 
 
 def describe(device: torch.device) -> dict[str, str | None]:
@@ -17,7 +18,7 @@ def describe(device: torch.device) -> dict[str, str | None]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda if cuda else None,
-        "driver": _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+        "driver": output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
         if cuda
         else None,
         "device": device_name(device),
@@ -36,10 +37,10 @@ def code_version() -> str:
     """
     package = Path(__file__).parents[1]
     git = ("git", "-c", "status.showUntrackedFiles=normal", "-C", str(package))
-    top = _output(*git, "rev-parse", "--show-toplevel")
-    tracked = _output(*git, "ls-files", "--error-unmatch", "cli.py")
-    commit = _output(*git, "rev-parse", "HEAD")
-    changes = _output(*git, "status", "--porcelain", "--", str(package))
+    top = output(*git, "rev-parse", "--show-toplevel")
+    tracked = output(*git, "ls-files", "--error-unmatch", "cli.py")
+    commit = output(*git, "rev-parse", "HEAD")
+    changes = output(*git, "status", "--porcelain", "--", str(package))
     if top is None or tracked is None or commit is None or changes is None:
         return "unknown"
     if Path(top) != package.parents[1]:
@@ -61,14 +62,6 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _output(*command: str) -> str | None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip().split("\n")[0]
 
 
 def _processor() -> str:

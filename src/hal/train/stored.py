@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from safetensors.torch import load
 
-from hal.cell_files import check_sum, faults, read_record
+from hal.cell_files import check_sum, read_record
 from hal.data import store
-from hal.errors import UserError, first_line
+from hal.errors import UserError
 from hal.files import write_atomically
 from hal.params import Cell, Params
 from hal.settings import BASELINE
@@ -120,10 +120,6 @@ def _finished(params: Params, cell: Cell) -> dict[str, Any]:
         raise UserError(
             f"{path}: no such file; `hal train {cell.dataset} {cell.case} {cell.seed}` trains the cell"
         ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: {first_line(error)}") from None
-    if wrong := faults(record):
-        raise UserError(f"{path}: {wrong}")
     if record["hash"] != cell.hash:
         raise UserError(
             f"{path}: of other settings (hash {record['hash']}, not {cell.hash}); `hal status` says which"
