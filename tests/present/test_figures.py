@@ -13,7 +13,7 @@ from hal.outputs import Drawing, figure_names
 from hal.params import load
 from hal.present import captions, figures
 from hal.present.figures import loss, scores, style, svg
-from hal.present.numbers import cut
+from hal.present.numbers import cut, number
 from hal.study import controls, run
 from hal.study.grid import curves, load_cells, select
 from tests.made_up import ROOT, made_up_params, make_up_grid
@@ -408,3 +408,33 @@ def test_nobodys_own_matplotlibrc_has_a_part_in_a_figure(tmp_path, monkeypatch):
     plain = [path.read_bytes() for path in figures.draw(params, name)]
     with matplotlib.rc_context({"lines.linewidth": 9, "savefig.facecolor": "red", "axes.titlesize": 30}):
         assert [path.read_bytes() for path in figures.draw(params, name)] == plain
+
+
+def test_points_and_distributions_tell_their_values(tmp_path):
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0, 1]}\ntrain: {epochs: 2}")
+    make_up_grid(params, images=200)
+    controls.write(params, "mnist")
+    tables = run.study(params, load_cells(params))
+    run.write(params)
+
+    def tips(name):
+        root = ElementTree.fromstring(figures.draw(params, name)[0].read_bytes())
+        return [element.get("data-tip") for element in root.iter() if element.get("data-tip")]
+
+    ours = tables["borders"].set_index(["case", "whose"]).loc[("case2", "ours")]
+    said = f"MNIST, case2, ours: {ours['borders']:.0f} % cross a border, {ours['gain']:.0f} % removed"
+    assert said.replace("-", "−") in [tip.replace("-", "−") for tip in tips("borders")]
+    assert len(tips("borders")) == 8  # ours and the paper's of four cases
+    pair = tables["pairs"].set_index("case").loc["case3"]
+    said = (
+        f"MNIST, case3: AUC {pair['auc']:.2f}, overlap {pair['overlap']:.2f}, {number(pair['percent'], 0)} %"
+    )
+    assert sum(tip.startswith(said) for tip in tips("separability")) == 2  # in either panel
+    row = tables["hint"].set_index("case").loc["case1"]
+    assert any(f"told the truth (HAL): {row['hal']:.2f} %" in tip for tip in tips("listens"))
+    assert any(f": {row['flips']:.2f} [" in tip and tip.endswith("% flip") for tip in tips("listens"))
+    of_scores = tips("fig3_mnist_scores")
+    assert len(of_scores) == sum(
+        10 + len(case.superclasses) for case in params.datasets["mnist"].cases.values()
+    )
+    assert sum(tip.endswith(", 20 images") for tip in of_scores) == 4 * 10

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from hal.departures import note
 from hal.params import Params
 from hal.present.figures import style
-from hal.present.numbers import cut
+from hal.present.numbers import cut, number
 from hal.titles import dataset_title
 
 _MARKERS = "os^Dv"
@@ -31,14 +31,20 @@ def draw(params: Params, table: pd.DataFrame, columns: int) -> Figure:
             i = list(params.grid.datasets).index(dataset)
             ours = whose == "ours"
             colour = style.HAL if ours else style.PAPER
-            ax.plot(
+            title, who = dataset_title(params, dataset), "ours" if ours else "the paper"
+            style.points(
+                ax,
                 rows["borders"],
                 rows["gain"],
                 _MARKERS[i % len(_MARKERS)],
+                [
+                    f"{title}, {row.case}, {who}: {row.borders:.0f} % cross a border, {number(row.gain, 0)} % removed"
+                    for row in rows.itertuples()
+                ],
+                f"{cut(title, 24)}, {who}",
                 color=colour,
                 markerfacecolor=colour if ours else "none",
                 markersize=5,
-                label=f"{cut(dataset_title(params, dataset), 24)}, {'ours' if ours else 'the paper'}",
             )
         ax.axhline(0, color=style.FAINT, linewidth=0.6, zorder=0)
         ax.set_xlabel("baseline's errors that cross a superclass border (%)")

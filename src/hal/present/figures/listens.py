@@ -12,7 +12,8 @@ from hal.departures import note
 from hal.outputs import ROWS, Drawing
 from hal.params import Params
 from hal.present.figures import style
-from hal.present.numbers import cut
+from hal.present.numbers import cut, number, with_interval
+from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title
 
 _ERRORS = (
@@ -45,17 +46,27 @@ def draw(params: Params, drawing: Drawing, table: pd.DataFrame, columns: int) ->
         for y, row in zip(rows, shown.itertuples(), strict=True):
             if not math.isnan(row.flips_low):
                 left.plot([max(row.flips_low, 0), row.flips_high], [y, y], color=style.HAL, linewidth=1.4)
-        left.plot(shown["flips"], rows, "o", color=style.HAL, markersize=4.5, clip_on=False)
+        plain = [name.replace("\n", " ") for name in names]
+        tips = [
+            f"{name}: {with_interval(number(row.flips), Interval(row.flips_low, row.flips_high))} % flip"
+            for name, row in zip(plain, shown.itertuples(), strict=True)
+        ]
+        style.points(
+            left, shown["flips"], rows, "o", tips, "_", color=style.HAL, markersize=4.5, clip_on=False
+        )
         for name, marker, face, edge, label in _ERRORS:
             size = 9 if marker == "|" else 4.5
-            right.plot(
+            tips = [f"{who}, {label}: {number(x)} %" for who, x in zip(plain, shown[name], strict=True)]
+            style.points(
+                right,
                 shown[name],
                 rows,
                 marker,
+                tips,
+                label,
                 color=edge,
                 markerfacecolor=face,
                 markersize=size,
-                label=label,
                 clip_on=False,
             )
         _frame(left, "predictions that flip (%)", names)

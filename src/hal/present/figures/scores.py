@@ -88,7 +88,7 @@ def _draw_case(
     y, ticks = float(_TOP), {}
     for j, classes in enumerate(cell.cell.superclasses):
         colour = style.COLOURS[j % len(style.COLOURS)]
-        _draw_density(ax, edges, scale * densities[j], _TOP, colour)
+        _draw_density(ax, edges, scale * densities[j], _TOP, colour, _tip(names[j], groups[j]))
         ax.plot([0, 0], [y + 0.15, y + 1 + len(classes)], color=colour, lw=4, solid_capstyle="butt", **beside)
         ax.text(
             0.02,
@@ -101,9 +101,9 @@ def _draw_case(
         )
         for middle, label in enumerate(classes, start=1):
             ticks[y + middle + 0.5] = labels[label]
-            _draw_violin(
-                ax, edges, table["score"][table["label"] == label].to_numpy(), y + middle + 0.5, colour
-            )
+            values = table["score"][table["label"] == label].to_numpy()
+            tip = _tip(params.datasets[dataset].classes[label], values)
+            _draw_violin(ax, edges, values, y + middle + 0.5, colour, tip)
         y += 1 + len(classes)
     left_out = f"; {outside:,} outside" if outside else ""
     ax.set(xlim=(low, high), ylim=(y + 0.2, 0), xlabel=f"auxiliary score (seed {seed}{left_out})")
@@ -113,19 +113,28 @@ def _draw_case(
     ax.grid(axis="x")
 
 
-def _draw_density(ax: Axes, edges: np.ndarray, height: np.ndarray, base: float, colour: str) -> None:
+def _tip(name: str, values: np.ndarray) -> str:
+    """What a page shows of a set of scores."""
+    return f"{name}: median {np.median(values):.3g}, {len(values):,} images" if len(values) else name
+
+
+def _draw_density(
+    ax: Axes, edges: np.ndarray, height: np.ndarray, base: float, colour: str, tip: str
+) -> None:
     x, height = _seen(edges, height)
-    ax.fill_between(x, base, base - height, color=colour, alpha=0.35, linewidth=0)
+    ax.fill_between(x, base, base - height, color=colour, alpha=0.35, linewidth=0, gid=tip)
     ax.plot(x, base - height, color=colour, linewidth=0.9)
 
 
-def _draw_violin(ax: Axes, edges: np.ndarray, values: np.ndarray, middle: float, colour: str) -> None:
+def _draw_violin(
+    ax: Axes, edges: np.ndarray, values: np.ndarray, middle: float, colour: str, tip: str
+) -> None:
     """The scores of one class, at most 0.9 rows thick, with a line at their median."""
     if not len(values):
         return
     density = _density(values, edges)
     x, half = _seen(edges, 0.45 * density / max(density.max(), 1))
-    ax.fill_between(x, middle - half, middle + half, color=colour, linewidth=0)
+    ax.fill_between(x, middle - half, middle + half, color=colour, linewidth=0, gid=tip)
     ax.plot([np.median(values)] * 2, [middle - 0.45, middle + 0.45], color=style.INK, linewidth=0.9)
 
 

@@ -58,14 +58,20 @@ def _draw_points(
         mine = table["dataset"] == dataset
         if not mine.any():  # a name in the legend promises a point
             continue
-        ax.plot(
+        title = dataset_title(params, dataset)
+        style.points(
+            ax,
             x[mine],
             table["percent"][mine],
             _MARKERS[i % len(_MARKERS)],
+            [
+                f"{title}, {row.case}: AUC {row.auc:.2f}, overlap {row.overlap:.2f}, {number(row.percent, 0)} % of the error taken off"
+                for row in table[mine].itertuples()
+            ],
+            cut(title, 24),
             color=style.HAL,
             markerfacecolor=style.HAL if i % 2 == 0 else "none",
             markersize=5,
-            label=cut(dataset_title(params, dataset), 24),
         )
     ax.axhline(0, color=style.FAINT, linewidth=0.6, zorder=0)
     ax.margins(x=0.2, y=0.12)

@@ -251,6 +251,20 @@ def name_points(
     return [f"{left_out} of {len(points)} points have no room for their name"] if left_out else []
 
 
+def points(
+    ax: Axes,
+    xs: Iterable[float],
+    ys: Iterable[float],
+    marker: str,
+    tips: Iterable[str],
+    label: str,
+    **how: Any,
+) -> None:
+    """Points, each with the text that a page shows where the pointer is on it; `how` is `plot`'s."""
+    for i, (x, y, tip) in enumerate(zip(xs, ys, tips, strict=True)):
+        ax.plot(x, y, marker, gid=tip, label="_" if i else label, **how)
+
+
 def say(ax: Axes, text: str) -> None:
     """A panel that has nothing to draw says why."""
     wrapped = "\n".join(textwrap.wrap(text, 38, max_lines=6, placeholder=" …"))
