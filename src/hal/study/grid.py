@@ -81,7 +81,7 @@ def select(table: pd.DataFrame, **wanted: object) -> pd.DataFrame:
 
 def by_case(table: pd.DataFrame) -> DataFrameGroupBy:
     """The rows of each data set and case, in the order in which they stand."""
-    return table.groupby(["dataset", "case"], sort=False)
+    return table.groupby(["dataset", "case"], sort=False, observed=True)
 
 
 def load_grid(params: Params, cells: Sequence[Cell] | None = None) -> list[CellResult]:

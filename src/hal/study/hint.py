@@ -35,7 +35,8 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     (Student's) over the seeds; the means of `VALUES`; the mean errors of `NO_HINT`.
     """
     rows = []
-    for (dataset, case), mine in by_case(controls[controls["case"] == controls["grouping"]]):
+    own = controls[controls["case"].astype(str) == controls["grouping"].astype(str)]
+    for (dataset, case), mine in by_case(own):
 
         def of(name: str, column: str = "error", mine: pd.DataFrame = mine) -> np.ndarray:
             return select(mine, control=name)[column].dropna().to_numpy()
@@ -76,7 +77,7 @@ def borders(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.D
     """
     rows = []
     tested = select(controls, case=BASELINE, control="as_tested")
-    for (dataset, case), mine in tested.groupby(["dataset", "grouping"], sort=False):
+    for (dataset, case), mine in tested.groupby(["dataset", "grouping"], sort=False, observed=True):
         mine = mine.dropna(subset="error")
         entry, wrong = params.datasets[dataset], mine["error"].to_numpy()
         if entry.variant_of is not None or entry.cases[case].control or not wrong.sum() > 0:
