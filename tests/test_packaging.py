@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import tomllib
+from types import ModuleType
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 import hal
 from hal.paper import load_paper
+from hal.params import load
 from hal.settings import TrainSettings
 from tests.tiny import ROOT
 
@@ -155,10 +157,24 @@ def test_the_public_ci_and_the_other_one_say_nothing_that_make_does_not():
     )
 
 
+def module_of_docs(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/budget.md"])
+def test_a_pages_measured_tables_are_those_of_the_results_in_git(page):
+    params = load(ROOT / "params.yaml", [ROOT / "configs/cpu-mnist.yaml"])
+    object.__setattr__(params, "root", str(ROOT / params.root))
+    text = read(page)
+    assert text.count("<!-- measured: ") == text.count("<!-- end -->") > 0
+    assert module_of_docs("measured").written(page=text, params=params) == text, "python docs/measured.py"
+
+
 def test_the_site_has_a_page_for_every_command_and_every_setting():
-    spec = importlib.util.spec_from_file_location("pages", ROOT / "docs/pages.py")
-    pages = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pages)
+    pages = module_of_docs("pages")
     commands = re.findall(r"^## hal (\w+)$", pages.command_line(), re.MULTILINE)
     assert {"data", "train", "status", "report", "crate"} <= set(commands)
     rows = dict(re.findall(r"^\| `(\S+)` \| .* \| (.*) \| .* \|$", pages.settings(), re.MULTILINE))
