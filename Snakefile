@@ -69,6 +69,7 @@ onsuccess:
 
 onerror:
     LINE.stop()
+    dag.say_full_disk(P)
     dag.stop_mps(P)
     dag.forget_states(workflow, P)
     if INTERRUPTION.happened:

@@ -53,6 +53,7 @@ FAULTS = [
     ("a disk that is full from any new file or folder of those commands on, or in the middle of it", "file and reason are named; every file is the old one or the new one, and none is left over; the same command ends with the same bytes", "tests/test_faults.py::test_no_fault_leaves_half_a_file_and_the_same_command_mends_it"),
     ("a full disk while a cell is trained again", "the finished cell stays as it was", "tests/train/test_cell.py::test_a_full_disk_leaves_the_finished_cell_as_it_was"),
     ("a full disk in the middle of a download", "is said; the same command goes on where it stopped", "tests/data/test_fetch.py::test_a_disk_that_is_full_in_the_middle_of_a_download_is_said_and_the_download_goes_on_later"),
+    ("a full disk on which a job's log has no room to say so", "Snakemake says it at its end", "tests/test_workflow.py::test_a_disk_without_room_for_a_log_is_said_by_snakemake"),
     ("a full disk behind the output", "is said in a line", "tests/test_cli.py::test_a_full_disk_behind_the_output_is_one_line"),
     ("a folder that cannot be written to", "is said before anything is trained", "tests/train/test_cell.py::test_a_folder_that_cannot_be_written_is_noticed_before_anything_is_trained"),
     ("a training state that is damaged in any file", "is set aside and said; the cell starts again", "tests/train/test_cell.py::test_a_broken_state_is_set_aside_and_the_cell_starts_again"),

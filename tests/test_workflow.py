@@ -26,6 +26,7 @@ from hal.workflow import (
     minutes,
     overlays,
     prefix,
+    say_full_disk,
     say_limit,
 )
 from tests.checkout import make_checkout, snakemake
@@ -165,6 +166,13 @@ def test_a_cluster_that_the_default_profile_holds_to_one_gpu_is_told_so(capsys, 
     given = SimpleNamespace(local_exec=local, global_resources={"gpu": SimpleNamespace(value=limit)})
     say_limit(given, load(ROOT / "params.yaml"))
     assert ("--resources gpu=N" in capsys.readouterr().out) is said
+
+
+@pytest.mark.parametrize(("free", "said"), [(0, True), (2**19, True), (2**30, False)])
+def test_a_disk_without_room_for_a_log_is_said_by_snakemake(monkeypatch, capsys, free, said):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    say_full_disk(load(ROOT / "params.yaml"))
+    assert ("No space left on device; make room" in capsys.readouterr().out) is said
 
 
 def test_settings_on_the_command_line_are_refused_with_the_way_to_go(project):

@@ -87,6 +87,12 @@ def forget_states(workflow: Any, params: Params) -> None:
             shutil.rmtree(params.cell_paths(cell).resume, ignore_errors=True)
 
 
+def say_full_disk(params: Params) -> None:
+    """Say that the disk is full, where not even a job's log has room to say so."""
+    if shutil.disk_usage(params.path()).free < 2**20:
+        print(f"{params.path()}: No space left on device; make room and run the same command again")
+
+
 def same_command() -> str:
     """The command that this Snakemake was started with, ready to be pasted."""
     return shlex.join(["snakemake", *sys.argv[1:]])
