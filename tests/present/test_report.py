@@ -215,6 +215,40 @@ def test_no_error_stands_without_its_n(paper):
         assert re.fullmatch(r"\d+\.\d\d ± \d+\.\d\d", row["This run (%)"])
 
 
+def test_many_remarks_are_folded_under_their_number_and_few_stand_open(paper):
+    def below_table_2(states):
+        make_up_grid(paper, states, images=50)
+        return build(paper)[0].text.split("Table 2. ")[1].split("What the hint alone is worth")[0]
+
+    few = below_table_2({f"svhn/case{i}/seed0": "missing" for i in (1, 2, 3)})
+    assert "SVHN case1, case2, case3: seed 0 missing." in few
+    assert "remarks on what is missing" not in few  # one: of the same fate, said together
+    many = below_table_2({f"svhn/case{i}/seed{i}": "missing" for i in (1, 2, 3, 4)})
+    assert "4 remarks on what is missing or left out" in many
+    assert "SVHN case4: seed 4 missing." in many
+
+
+def test_no_table_of_the_pdf_is_set_smaller_than_7_points(paper):
+    states = {"mnist/case1/seed0": "broken", "svhn/baseline/seed1": "diverged", "svhn/case2/seed0": "stale"}
+    make_up_grid(paper, states, images=50)
+    for dataset in paper.grid.datasets:
+        controls.write(paper, dataset)
+        crossed.write(paper, dataset)
+    tex = build(paper)[1]
+    sizes = re.findall(r"\\fontsize\{([\d.]+)\}[^\n]*\\begin\{longtable\}", tex)
+    assert len(sizes) > 12
+    assert min(map(float, sizes)) >= 7
+    assert re.search(
+        r"mnist/\\allowbreak\{\}case1/\\allowbreak\{\}seed0/", tex
+    )  # the broken cell's long path
+
+
+def test_a_phone_folds_long_tables_but_for_the_papers_own(paper):
+    folded = {name for name, table in blocks(paper, Table).items() if table.folded}
+    assert {"statistics-table", "convergence-table", "commands"} <= folded
+    assert not {"errors-table", "controls-errors", "groupings", "verdicts-table", "cells"} & folded
+
+
 def test_the_hint_is_said_in_plain_words(paper):
     page, tex = build(paper)
     assert "every test image is fed its true superclass too" in page.text

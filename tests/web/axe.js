@@ -1,5 +1,5 @@
 // axe.js CHROMIUM PAGE: prints, as JSON, what axe finds wrong with the page and by how much it is wider than its window,
-// and what stands at the pointer in the middle of a panel of curves, light and dark, at a desktop's width and a phone's, with every fold open.
+// how many tables begin folded, and what stands at the pointer in the middle of a panel of curves, light and dark, at a desktop's width and a phone's, with every fold open.
 const fs = require("node:fs");
 const path = require("node:path");
 const puppeteer = require("puppeteer-core");
@@ -16,6 +16,7 @@ const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
       await tab.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
       await tab.setViewport({ width, height: 900 });
       await tab.goto(`file://${path.resolve(page)}`);
+      const folded = await tab.evaluate(() => document.querySelectorAll("details.rows:not([open])").length);
       await tab.evaluate(() => document.querySelectorAll("details").forEach((fold) => { fold.open = true; }));
       await tab.evaluate(axe);
       const violations = await tab.evaluate(async () =>
@@ -29,7 +30,7 @@ const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
       });
       await tab.mouse.move(panel.x, panel.y);
       const tip = await tab.evaluate(() => document.querySelector(".tip:not([hidden])")?.textContent);
-      found.push({ scheme, width, violations, tooWide, tip });
+      found.push({ scheme, width, folded, violations, tooWide, tip });
       await tab.close();
     }
   }

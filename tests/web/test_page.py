@@ -72,5 +72,6 @@ def test_axe_finds_nothing_the_page_fits_a_phone_and_curves_tell_their_values(pa
     for view in seen:
         assert view["violations"] == [], view
         assert view["tooWide"] <= 0, view
+        assert (view["folded"] > 0) == (view["width"] == 360), view  # long tables, on a phone alone
         # Three epochs: in the middle is the second, with both losses of the baseline and of the case.
         assert re.fullmatch(r"epoch 2: training, test loss(\n[\w-]+.*: [\d.]+, [\d.]+){2}", view["tip"])

@@ -25,6 +25,9 @@ class Text(str):
         return made
 
 
+MANY_ROWS = 10
+
+
 @dataclasses.dataclass(frozen=True)
 class Column:
     """A column: its heading (with the unit), what is in it, and its share of the width where text wraps."""
@@ -50,6 +53,7 @@ class Table:
         notes: remarks below it.
         wide: many columns: set small.
         long: many rows: they scroll, and can be sorted and filtered.
+        main: what a reader came for: never folded.
     """
 
     id: str
@@ -60,11 +64,22 @@ class Table:
     notes: tuple[str, ...] = ()
     wide: bool = False
     long: bool = False
+    main: bool = False
 
     @property
     def headings(self) -> tuple[str, ...]:
         """Of all columns."""
         return tuple(column.heading for column in self.columns)
+
+    @property
+    def size(self) -> int:
+        """How many rows it has."""
+        return sum(len(rows) for _, rows in self.groups)
+
+    @property
+    def folded(self) -> bool:
+        """Whether a phone shows it folded at first."""
+        return self.size > MANY_ROWS and not (self.main or self.long)
 
 
 def columns(name: str, *numbers: str) -> tuple[Column, ...]:

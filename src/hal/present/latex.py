@@ -7,6 +7,7 @@ from hal.present.blocks import Column, Table
 
 CODE = re.compile(r"`([^`]*)`")
 TOGETHER = re.compile(r" (?=[±†])|(?<=±) |(?<=[\d.],) (?=[+−\d])| (?=of \d)|(?<=of) (?=\d)")
+_STEP = re.compile(r"(?<=\w[/_])(?=\w)")
 _PHRASE = re.compile(r"\[[^\[\]]{4,20}\]|\bn = \d|\b(?:Section|Table|Figure) \d|\d (?=%|points)|\d ± \d")
 _COLOURS = {"good": "good", "bad": "warning", "partial": "warning", "quiet": "quiet"}
 _LINE = 470  # points
@@ -89,8 +90,18 @@ class Tex(str):
 
 
 def prose(text: str) -> Tex:
-    """Text whose parts in backticks are code."""
-    return Tex("".join(code(p) if i % 2 else escape(p) for i, p in enumerate(CODE.split(unbroken(text)))))
+    """Text whose parts in backticks are code, and whose long paths may break behind a slash."""
+    parts = (code(p) if i % 2 else _breaking(p) for i, p in enumerate(CODE.split(unbroken(text))))
+    return Tex("".join(parts))
+
+
+def _breaking(text: str) -> str:
+    return " ".join(r"\allowbreak{}".join(map(escape, _steps(word))) for word in text.split(" "))
+
+
+def _steps(word: str) -> list[str]:
+    """The parts of a word that may stand on lines of their own: those of a long path."""
+    return _STEP.split(word) if len(word) > 24 else [word]
 
 
 def code(text: str) -> Tex:
@@ -150,7 +161,8 @@ def _pieces(column: Column, texts: list[str]) -> list[str]:
     return [
         piece
         for text in [column.heading, *texts]
-        for piece in TOGETHER.sub("\u00a0", text.replace("`", "")).split(" ")
+        for word in TOGETHER.sub("\u00a0", text.replace("`", "")).split(" ")
+        for piece in _steps(word)
     ]
 
 

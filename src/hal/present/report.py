@@ -260,7 +260,7 @@ def _verdict_table(name: str, caption: str, verdicts: pd.DataFrame) -> Table:
         )
         for v in verdicts.itertuples()
     ]
-    return Table(name, "", caption, columns, plain(rows))
+    return Table(name, "", caption, columns, plain(rows), main=True)
 
 
 def _verdict(row: Any) -> Text:
@@ -339,7 +339,7 @@ def _groupings(params: Params) -> Table:
         Column("Source", "text", 0.8),
     )
     caption = "The groupings of classes into superclasses, superclass 0 first."
-    return Table("groupings", "Table 1", caption, columns, grouped(rows))
+    return Table("groupings", "Table 1", caption, columns, grouped(rows), main=True)
 
 
 def _rates(params: Params) -> str:

@@ -51,9 +51,8 @@ def errors(params: Params, table: pd.DataFrame, run: Run) -> Table:
         "Case", "n", "This run (%)", "Paper (%)", "Expected", "Ours − paper", "Change", "Paper's change"
     )
     notes = tuple(missing(params, table))
-    return Table(
-        "errors-table", "Table 2", f"{run.statement} {caption}".strip(), headings, grouped(rows), notes
-    )
+    text = f"{run.statement} {caption}".strip()
+    return Table("errors-table", "Table 2", text, headings, grouped(rows), notes, main=True)
 
 
 def controls(params: Params, table: pd.DataFrame, run: Run) -> list[Table]:
@@ -93,6 +92,7 @@ def controls(params: Params, table: pd.DataFrame, run: Run) -> list[Table]:
             grouped(rows),
             tuple(missing(params, table)),
             wide=True,
+            main=True,
         ),
         Table(
             "controls-accuracies",
@@ -158,28 +158,24 @@ def crossed(params: Params, table: pd.DataFrame, table2: pd.DataFrame) -> Table:
         )
     ]
     for dataset in params.grid.datasets:
-        for case in params.cases(dataset)[1:]:
-            of = [
-                (dataset, BASELINE, "baseline"),
-                *((dataset, case, name) for name in ("masked", "hal", "hal_masked", "flips")),
-                *((dataset, case, name) for name in ("hal - baseline", "hal - masked")),
-            ]
-            cells = [_crossed(values, key, sign="-" in key[2]) for key in of]
-            n = int(values.loc[of[2], "n"]) if of[2] in values.index else 0
-            paper = [printed.loc[(dataset, who)] for who in (BASELINE, case)]
-            title = case_title(params, dataset, case)
-            errors = [with_deviation(r["paper_mean"], r["paper_sd"]) for r in paper]
-            count = _count(n, len(params.grid.seeds))
-            rows.append((dataset_title(params, dataset), (title, count, *cells, *errors)))
+        for case in params.cases(dataset):
+            own = "baseline" if case == BASELINE else "hal"
+            names = (own, "hal_masked", "masked", "flips", "hal - baseline", "hal - masked")
+            cells = [_crossed(values, (dataset, case, name), sign="-" in name) for name in names]
+            n = int(values.loc[(dataset, case, own), "n"]) if (dataset, case, own) in values.index else 0
+            paper = printed.loc[(dataset, case)]
+            title, count = case_title(params, dataset, case), _count(n, len(params.grid.seeds))
+            error = with_deviation(paper["paper_mean"], paper["paper_sd"])
+            rows.append((dataset_title(params, dataset), (title, count, *cells, error)))
     caption = (
         "Test error in percent, and differences in points, with 95 % intervals over networks and test images: both are drawn "
-        "anew, 9,999 times, the same images for all networks. Masked: the logits without the classes outside the true "
-        "superclass, which is the same hint with no auxiliary block. Flips: the share of predictions that change with the "
-        "superclass told. A single network gives no interval."
+        "anew, 9,999 times, the same images for all networks. Masked: the network's logits without the classes outside the true "
+        "superclass; baseline masked: the baseline's, which is the same hint with no auxiliary block. Flips: the share of "
+        "predictions that change with the superclass told. A single network gives no interval."
     )
     headings = columns(
-        *("Case", "n", "Baseline", "Baseline masked", "HAL", "HAL masked", "Flips"),
-        *("HAL − baseline", "HAL − masked", "Paper's baseline", "Paper's HAL"),
+        *("Case", "n", "Error", "Masked", "Baseline masked", "Flips"),
+        *("Error − baseline", "Error − baseline masked", "Paper"),
     )
     return Table(
         "crossed-table",

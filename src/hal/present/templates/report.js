@@ -18,6 +18,12 @@
   addEventListener("toggle", reachable, true);
   reachable();
 
+  // On a phone long tables, whose rows are cards there, begin folded.
+  const phone = matchMedia("(max-width: 40rem)");
+  const fold = () => { for (const rows of all("details.rows")) rows.open = !phone.matches; };
+  phone.addEventListener("change", fold);
+  fold();
+
   // Copy buttons on commands.
   for (const block of all("[data-copy]")) {
     const button = document.createElement("button");
