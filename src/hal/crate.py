@@ -60,7 +60,7 @@ def write(params: Params, overlays: Sequence[str], params_path: Path) -> Path:
 
 
 def _record(params: Params, cell: Cell) -> dict[str, Any]:
-    file = params.cell_paths(cell).results / "cell.json"
+    file = params.cell_paths(cell).record
     try:
         record = read_record(file)
     except FileNotFoundError:

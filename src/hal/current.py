@@ -53,7 +53,7 @@ def _basis(params: Params) -> dict[str, Any]:
     digest = hashlib.sha256()
     for path in sorted(path for kind in _SOURCES for path in here.rglob(kind)):
         digest.update(f"{path.relative_to(here)} {sha256_of(path)}\n".encode())
-    cells = {cell.name: _sum(params.cell_paths(cell).results / "cell.json") for cell in params.cells()}
+    cells = {cell.name: _sum(params.cell_paths(cell).record) for cell in params.cells()}
     return {"settings": settings_sum(params), "sources": digest.hexdigest()[:16], "cells": cells}
 
 

@@ -137,7 +137,7 @@ def _copy(
         folders = {"results": paths.results, "checkpoints": paths.checkpoints}
         sources = _sources(cell, root, record)
         files = {folders[folder] / path.name: path.read_bytes() for folder, path in sources}
-        files[paths.results / "cell.json"] = (root / "results" / cell.name / "cell.json").read_bytes()
+        files[paths.record] = (root / "results" / cell.name / "cell.json").read_bytes()
         replace_together(files)
     finally:
         lock.release()

@@ -97,6 +97,36 @@ class CellPaths:
     checkpoints: Path
     resume: Path
 
+    @property
+    def record(self) -> Path:
+        """What the cell is, and the sums of its other files."""
+        return self.results / "cell.json"
+
+    @property
+    def curves(self) -> Path:
+        """Losses and errors after every epoch."""
+        return self.results / "curves.csv"
+
+    @property
+    def scores(self) -> Path:
+        """Auxiliary scores of the training images, of a cell that has them."""
+        return self.results / "scores.npz"
+
+    @property
+    def weights(self) -> Path:
+        """The trained network."""
+        return self.checkpoints / "weights.safetensors"
+
+    @property
+    def predictions(self) -> Path:
+        """Logits of the test images."""
+        return self.checkpoints / "predictions.npz"
+
+    @property
+    def auxiliary(self) -> Path:
+        """What the scores are computed from, of a cell that has them."""
+        return self.checkpoints / "auxiliary.npz"
+
 
 @dataclasses.dataclass(frozen=True)
 class Params:

@@ -251,7 +251,7 @@ def _drawn(params: Params) -> dict[str, list[str]]:
 def is_stale(params: Params, cell: Cell) -> bool:
     """Whether the cell's record or its weights say other settings, or cannot be read; a missing file is not stale."""
     paths = params.cell_paths(cell)
-    record, weights = paths.results / "cell.json", paths.checkpoints / "weights.safetensors"
+    record, weights = paths.record, paths.weights
     try:
         if record.exists() and read_record(record)["hash"] != cell.hash:
             return True

@@ -19,7 +19,7 @@ LOG_EVERY = 30.0  # seconds between progress lines where there is no terminal
 CHUNK = 1 << 16
 
 
-class NotHadError(Exception):
+class FileRefusedError(Exception):
     """A mirror does not give this file; says why."""
 
 
@@ -43,7 +43,7 @@ def download(url: str, part: Path, size: int) -> None:
     after an interrupted transfer it need not be right.
 
     Raises:
-        NotHadError: the server refuses the file or has one of another size, or the transfer keeps stopping at the same
+        FileRefusedError: the server refuses the file or has one of another size, or the transfer keeps stopping at the same
             place.
         MirrorDownError: the server cannot be reached.
     """
@@ -65,7 +65,7 @@ def download(url: str, part: Path, size: int) -> None:
         failures = 1 if _size(part) > furthest else failures + 1
         furthest = max(furthest, _size(part))
         if failures > RETRIES:
-            raise NotHadError(f"{name}: {answer}, {failures} times in a row")
+            raise FileRefusedError(f"{name}: {answer}, {failures} times in a row")
         pause = PAUSE * 2 ** (failures - 1)
         say(f"{name}: {answer} after {_size(part):,} bytes; again in {pause:g} s")
         time.sleep(pause)
@@ -78,11 +78,11 @@ def _stream(url: str, part: Path, name: str, size: int) -> None:
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         status = response.status_code
         if status == 416 and have:
-            raise NotHadError(f"{name} has less than {size:,} bytes")
+            raise FileRefusedError(f"{name} has less than {size:,} bytes")
         if status == 429 or status >= 500:
             raise _CutError(f"{status} {response.reason}")
         if status not in (200, 206):
-            raise NotHadError(f"{name}: {status} {response.reason}")
+            raise FileRefusedError(f"{name}: {status} {response.reason}")
         if status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink(missing_ok=True)
             raise _CutError("another range than asked for")
@@ -90,7 +90,7 @@ def _stream(url: str, part: Path, name: str, size: int) -> None:
             have = 0  # the server ignores ranges
         length = response.raw.length_remaining
         if length is not None and have + length != size:
-            raise NotHadError(f"{name} has {have + length:,} bytes instead of {size:,}")
+            raise FileRefusedError(f"{name} has {have + length:,} bytes instead of {size:,}")
         say(f"{name}: from {url.removesuffix('/' + name)}" + (f", from byte {have:,} on" if have else ""))
         with (
             open(part, "ab" if have else "wb") as file,
@@ -101,7 +101,7 @@ def _stream(url: str, part: Path, name: str, size: int) -> None:
                 have += len(chunk)
                 if have > size:
                     part.unlink()
-                    raise NotHadError(f"{name} has more than {size:,} bytes")
+                    raise FileRefusedError(f"{name} has more than {size:,} bytes")
                 file.write(chunk)
                 advance(len(chunk))
 

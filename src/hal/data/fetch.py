@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 import requests
 
 from hal import locks
-from hal.data.download import MirrorDownError, NotHadError, download, say
+from hal.data.download import FileRefusedError, MirrorDownError, download, say
 from hal.data.sources import RawFile, Source
 from hal.errors import NO_ROOM, UserError, sentence, without_secrets
 from hal.files import sha256_of
@@ -61,10 +61,10 @@ def fetch(source: Source, folder: Path, mirrors: Sequence[str] = ()) -> dict[str
             return {file: origin[file] for file in form}
         with _locked(folder):
             origin = _in_place(source, folder)
-            answers = _draw(source, folder, _mirrors(source, mirrors), origin)
+            answers = _fetch_from(source, folder, _mirrors(source, mirrors), origin)
             if not _complete(source, origin):
                 servers, trouble = _official(source)
-                answers += trouble + _draw(source, folder, servers, origin)
+                answers += trouble + _fetch_from(source, folder, servers, origin)
     except OSError as error:
         named = OSError(
             error.errno, error.strerror, error.filename or str(folder)
@@ -162,7 +162,9 @@ def _official(source: Source) -> tuple[list[_Mirror], list[str]]:
         return [], [f"official servers: {error}"]
 
 
-def _draw(source: Source, folder: Path, mirrors: Sequence[_Mirror], origin: dict[str, str]) -> list[str]:
+def _fetch_from(
+    source: Source, folder: Path, mirrors: Sequence[_Mirror], origin: dict[str, str]
+) -> list[str]:
     """Take what is missing from one mirror after another, noted in `origin`, until a form is complete.
 
     Returns:
@@ -178,7 +180,7 @@ def _draw(source: Source, folder: Path, mirrors: Sequence[_Mirror], origin: dict
                     try:
                         _take(mirror.locations[file], folder / file, form[file])
                         origin[file] = mirror.name
-                    except NotHadError as error:
+                    except FileRefusedError as error:
                         answers.append(f"{mirror.name}: {error}")
         except MirrorDownError as error:
             answers.append(f"{mirror.name}: {error}")
@@ -205,7 +207,7 @@ def _take(location: str, target: Path, file: RawFile) -> None:
     if found != file.sha256:
         part.unlink()
         say(f"{target.name}: {location} has SHA-256 {found} instead of {file.sha256}; not used")
-        raise NotHadError(f"{target.name} has SHA-256 {found} instead of {file.sha256}")
+        raise FileRefusedError(f"{target.name} has SHA-256 {found} instead of {file.sha256}")
     os.replace(part, target)
     for left_over in target.parent.glob(f"{glob.escape(target.name)}.*.part"):
         left_over.unlink()
@@ -215,10 +217,10 @@ def _copy(path: Path, part: Path, size: int) -> None:
     if not path.parent.is_dir():
         raise MirrorDownError(f"no folder {path.parent}")
     if not path.is_file():
-        raise NotHadError(f"no {path.name}")
+        raise FileRefusedError(f"no {path.name}")
     if path.stat().st_size != size:
         say(f"{path}: has {path.stat().st_size:,} bytes instead of {size:,}; not used")
-        raise NotHadError(f"{path.name} has {path.stat().st_size:,} bytes instead of {size:,}")
+        raise FileRefusedError(f"{path.name} has {path.stat().st_size:,} bytes instead of {size:,}")
     say(f"{path.name}: from {path.parent}")
     try:
         shutil.copyfile(path, part)
@@ -226,7 +228,7 @@ def _copy(path: Path, part: Path, size: int) -> None:
         part.unlink(missing_ok=True)
         if error.errno in NO_ROOM:
             raise  # no mirror helps
-        raise NotHadError(f"{path.name}: {error.strerror}") from None
+        raise FileRefusedError(f"{path.name}: {error.strerror}") from None
 
 
 def _nothing_worked(

@@ -23,7 +23,7 @@ def verify(params: Params) -> int:
     wrong: list[str] = []
     for cell in params.cells():
         paths = params.cell_paths(cell)
-        path = paths.results / "cell.json"
+        path = paths.record
         try:
             files = read_record(path)["files"]
             wanted = {

@@ -235,13 +235,13 @@ def write(params: Params, dataset: str) -> Path:
     cells = select(load_cells(params), dataset=dataset)
     baselines = select(cells, case=BASELINE, state="ok").set_index("seed")["result"]
     for result in cells["result"]:
-        path = params.cell_paths(result.cell).checkpoints / "predictions.npz"
+        path = params.cell_paths(result.cell).predictions
         if not result.ok:
             rows += _unfinished(params, result)
         elif path.exists():
             rows += _computed(params, result, baselines.get(result.cell.seed))
         else:
-            rows += _kept(params, result, stored, f"{path}: no such file")
+            rows += _stored_rows(params, result, stored, f"{path}: no such file")
     return TABLE.write(params, dataset, rows)
 
 
@@ -255,7 +255,7 @@ def read(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
     for dataset, mine in cells.groupby("dataset", sort=False):
         stored, absent = TABLE.read(params, dataset), TABLE.absent(params, dataset)
         for result in mine["result"]:
-            rows += _kept(params, result, stored, absent) if result.ok else _unfinished(params, result)
+            rows += _stored_rows(params, result, stored, absent) if result.ok else _unfinished(params, result)
     frame = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(TABLE.numbers, float))
     share = frame[["count", "right_superclass"]].div(frame["images"], axis=0) * 100
     frame = frame.assign(error=share["count"], superclass_accuracy=share["right_superclass"])
@@ -265,7 +265,7 @@ def read(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
 
 def predictions(params: Params, result: CellResult) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """A cell's test logits, labels and what it was told; see `cell_files.read_predictions`."""
-    path = params.cell_paths(result.cell).checkpoints / "predictions.npz"
+    path = params.cell_paths(result.cell).predictions
     return read_predictions(path, result.cell, result.record)
 
 
@@ -301,13 +301,13 @@ def _entries(params: Params, result: CellResult) -> Iterator[dict[str, Any]]:
 def _computed(params: Params, result: CellResult, baseline: CellResult | None) -> list[dict[str, Any]]:
     """The rows of a cell that is ok from its files in checkpoints/, and from the baseline's of the same seed."""
     rows = list(_entries(params, result))
-    path = params.cell_paths(result.cell).checkpoints / "predictions.npz"
+    path = params.cell_paths(result.cell).predictions
     try:
         measured = {name: _measured(params, result, baseline, name) for name in _groupings(params, result)}
     except UserError as error:
         return [row | {"missing": str(error)} for row in rows]
     rows = [_filled(row, measured[row["grouping"]], result) for row in rows]
-    if any(map(functools.partial(_of_another, result), rows)):
+    if any(map(functools.partial(_contradicts_record, result), rows)):
         computed, recorded = 100 * rows[0]["count"] / rows[0]["images"], result.record["test_error"]
         said = f"{path}: its error is {computed:.2f} %, but cell.json's {recorded:.2f} %"
         return [row | {"missing": said} for row in _entries(params, result)]
@@ -353,10 +353,10 @@ def _filled(row: dict[str, Any], measured: Mapping[str, Measured], result: CellR
     return row | {"missing": baseline if row["control"] == "no_oracle_baseline" else "scores are not finite"}
 
 
-def _kept(params: Params, result: CellResult, stored: Rows, absent: str) -> list[dict[str, Any]]:
+def _stored_rows(params: Params, result: CellResult, stored: Rows, absent: str) -> list[dict[str, Any]]:
     """The rows of a cell that is ok as the file has them; `absent` is said of those that it has not."""
     rows = [TABLE.kept(row, stored, absent) for row in _entries(params, result)]
-    if any(_of_another(result, row) for row in rows):
+    if any(_contradicts_record(result, row) for row in rows):
         return [row | {"missing": absent} for row in _entries(params, result)]
     return rows
 
@@ -366,7 +366,7 @@ def _unfinished(params: Params, result: CellResult) -> list[dict[str, Any]]:
     return [row | {"hash": "", "missing": result.said} for row in _entries(params, result)]
 
 
-def _of_another(result: CellResult, row: dict[str, Any]) -> bool:
+def _contradicts_record(result: CellResult, row: dict[str, Any]) -> bool:
     """Whether a row cannot be of the network that cell.json describes."""
     if row["control"] != "as_tested" or not row["images"] > 0:
         return False

@@ -161,14 +161,14 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
         return CellResult(cell, "unfinished", reason, record or {}, paths.results, progress)
 
     try:
-        record = read_record(paths.results / "cell.json")
+        record = read_record(paths.record)
     except FileNotFoundError:
         progress = _progress(paths.resume)
         return result("missing") if progress is None else unfinished(progress)
     except UserError as error:
         return result("broken", f"({error})")
     except OSError as error:
-        return result("broken", f"({paths.results / 'cell.json'} cannot be read: {first_line(error)})")
+        return result("broken", f"({paths.record} cannot be read: {first_line(error)})")
     if record["hash"] != cell.hash:
         changed = differences(record["settings"], cell.settings) or ["its hash is another"]
         progress = _progress(paths.resume)

@@ -90,14 +90,14 @@ def _run(
         save_state(paths.resume, cell.hash, net, trainer.momentum_buffers, progress, settings.epochs)
     began = time.monotonic()
     contents = {
-        paths.checkpoints / "weights.safetensors": _weights(cell, net),
+        paths.weights: _weights(cell, net),
         **measured_files(cell, net, data, trainer.autocast, paths),
-        paths.results / "curves.csv": curves_bytes(progress.curves),
+        paths.curves: curves_bytes(progress.curves),
     }
     progress.wall_s += time.monotonic() - began
     record = _record(cell, net, data, progress, params, description)
     record["files"] = {path.name: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
-    contents[paths.results / "cell.json"] = record_bytes(record)
+    contents[paths.record] = record_bytes(record)
     replace_together(contents)
     return record
 
@@ -138,16 +138,16 @@ def _check_writable(folder: Path) -> None:
 def _whole(paths: CellPaths, cell: Cell) -> dict[str, Any] | None:
     """cell.json of a cell of that name, under whatever settings, all of whose files are there."""
     files = [
-        paths.results / "curves.csv",
-        paths.checkpoints / "weights.safetensors",
-        paths.checkpoints / "predictions.npz",
+        paths.curves,
+        paths.weights,
+        paths.predictions,
     ]
     if cell.scored:
-        files += [paths.results / "scores.npz", paths.checkpoints / "auxiliary.npz"]
+        files += [paths.scores, paths.auxiliary]
     if not all(file.exists() for file in files):
         return None
     try:
-        return read_record(paths.results / "cell.json")
+        return read_record(paths.record)
     except (FileNotFoundError, UserError):
         return None
 
@@ -177,15 +177,15 @@ def measured_files(
     predictions = {"logits": logits, "label": _uint8(data.test_labels)}
     if data.test_told is not None:
         predictions["told"] = _uint8(data.test_told)
-    arrays = {paths.checkpoints / "predictions.npz": predictions}
+    arrays = {paths.predictions: predictions}
     if cell.scored:
         u_test, _ = evaluate.auxiliary(net, data, "test", autocast)
         u_train, score = evaluate.auxiliary(net, data, "train", autocast)
-        arrays[paths.checkpoints / "auxiliary.npz"] = {
+        arrays[paths.auxiliary] = {
             "u_test": evaluate.round_mantissa(u_test),
             "u_train": evaluate.round_mantissa(u_train),
         }
-        arrays[paths.results / "scores.npz"] = {
+        arrays[paths.scores] = {
             "score": evaluate.round_mantissa(score),
             "label": _uint8(data.train_labels),
             "superclass": _uint8(data.superclass_of[data.train_labels]),

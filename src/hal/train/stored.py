@@ -66,9 +66,7 @@ def chosen(params: Params, dataset: str | None, case: str | None, seeds: Sequenc
     wanted = [
         cell for cell in params.cells() if dataset in (None, cell.dataset) and case in (None, cell.case)
     ]
-    with_weights = [
-        cell for cell in wanted if (params.cell_paths(cell).checkpoints / "weights.safetensors").exists()
-    ]
+    with_weights = [cell for cell in wanted if params.cell_paths(cell).weights.exists()]
     if not with_weights:
         raise UserError(
             "no cell among those named has its weights here; `hal status` shows which are finished"
@@ -86,7 +84,7 @@ def measure(params: Params, cell: Cell) -> Measured:
     """
     paths = params.cell_paths(cell)
     record = _finished(params, cell)
-    weights = paths.checkpoints / "weights.safetensors"
+    weights = paths.weights
     check_sum(weights, record)
     images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
     if record["provenance"].get("data_sha256") != description["arrays_sha256"]:
@@ -107,13 +105,13 @@ def measure(params: Params, cell: Cell) -> Measured:
     for path in restored:
         write_atomically(path, operator.methodcaller("write", contents[path]))
     other = [path for path in contents if path not in same]
-    with np.load(io.BytesIO(contents[paths.checkpoints / "predictions.npz"])) as arrays:
+    with np.load(io.BytesIO(contents[paths.predictions])) as arrays:
         predictions = dict(arrays)
     return Measured(error, record["test_error"], predictions, same, other, restored)
 
 
 def _finished(params: Params, cell: Cell) -> dict[str, Any]:
-    path = params.cell_paths(cell).results / "cell.json"
+    path = params.cell_paths(cell).record
     try:
         record = read_record(path)
     except FileNotFoundError:

@@ -68,17 +68,17 @@ def verdict(claim: Claim, measured: Measured) -> Verdict:
     """The verdict on one claim."""
     outcome: Outcome | None = None
     cells = _cells(claim, measured.cells)
-    lacking, hindrance = "", _hindrance(claim, measured.params, cells)
+    lacking, not_yet = "", _why_not_yet(claim, measured.params, cells)
     try:
         outcome = RULES[claim.test].judge(_in_run(claim, measured.params), measured)
     except NotYet as error:
-        hindrance = hindrance or str(error)
+        not_yet = not_yet or str(error)
     except Untestable as error:
         lacking = str(error)
     diverged = select(cells, state="diverged")
     found, why, indication = INCONCLUSIVE, _sentence(lacking), ""
-    if hindrance:
-        found, why = NOT_RUN, _sentence(hindrance)
+    if not_yet:
+        found, why = NOT_RUN, _sentence(not_yet)
         if outcome:
             why, indication = f"{why} Here: {outcome.why}", _INDICATION[outcome.verdict]
     elif outcome and len(diverged):
@@ -124,7 +124,7 @@ def _is_papers(params: Params, dataset: str) -> bool:
     return dataset in params.grid.datasets and load_paper().dataset(params, dataset) is not None
 
 
-def _hindrance(claim: Claim, params: Params, cells: pd.DataFrame) -> str:
+def _why_not_yet(claim: Claim, params: Params, cells: pd.DataFrame) -> str:
     """Why there can be no verdict from the claim's cells yet, or nothing."""
     absent = [name for name in claim.datasets if not _is_papers(params, name)]
     if absent:
