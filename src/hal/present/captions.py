@@ -7,7 +7,7 @@ import pandas as pd
 from hal.outputs import Drawing, figure_names
 from hal.paper import load_paper
 from hal.params import Params
-from hal.present.numbers import widths
+from hal.present.numbers import number, widths
 from hal.settings import BASELINE
 from hal.study.grid import select
 from hal.titles import case_title, dataset_title, superclass_names
@@ -107,7 +107,7 @@ def alternative(params: Params, drawing: Drawing, cells: pd.DataFrame, separabil
     whole = select(separability, dataset=dataset, level="all")
     whole = whole[whole["case"].isin(drawing.cases)]
     said = [
-        f"{case_title(params, dataset, case)}, n = {len(rows)}: AUC {rows['auc'].mean():.2f}, overlap {rows['overlap'].mean():.2f}."
+        f"{case_title(params, dataset, case)}, n = {len(rows)}: AUC {number(rows['auc'].mean())}, overlap {number(rows['overlap'].mean())}."
         for case, rows in whole.dropna(subset=["auc"]).groupby("case", sort=False)
     ]
     return (

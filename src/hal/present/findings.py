@@ -3,6 +3,7 @@
 import pandas as pd
 
 from hal.params import Params
+from hal.present.numbers import number
 from hal.study.resampling import LEVEL
 from hal.titles import dataset_title
 
@@ -142,7 +143,7 @@ def _finding(rows: pd.DataFrame) -> str:
         else:
             said += "That the auxiliary block makes more of the hint than masking does is not shown. "
     if rows["no_hint"].notna().any():
-        said += f"Without the hint HAL errs in {_extent(rows['no_hint'].dropna())} %, the baseline in {rows['baseline'].iloc[0]:.2f} %."
+        said += f"Without the hint HAL errs in {_extent(rows['no_hint'].dropna())} %, the baseline in {number(rows['baseline'].iloc[0])} %."
     return said.strip()
 
 
@@ -155,5 +156,5 @@ def _compared(tested: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
 
 
 def _extent(values: pd.Series) -> str:
-    low, high = f"{values.min():.2f}", f"{values.max():.2f}"
+    low, high = number(values.min()), number(values.max())
     return low if low == high else f"{low} to {high}"

@@ -3,6 +3,7 @@
 import math
 import unicodedata
 
+from hal.decimals import decimals
 from hal.study.resampling import Interval
 
 PARTIAL = "†"
@@ -16,17 +17,17 @@ def counted(n: int, planned: int) -> str:
 
 def number(value: float, digits: int = 2) -> str:
     """Such as 0.43, or a dash for NaN."""
-    return NONE if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+    return NONE if math.isnan(value) else decimals(value, digits)
 
 
 def with_deviation(mean: float, sd: float) -> str:
     """Such as `0.43 ± 0.03`; without the deviation where there is none."""
-    return number(mean) if math.isnan(mean) or math.isnan(sd) else f"{mean:.2f} ± {sd:.2f}"
+    return number(mean) if math.isnan(mean) or math.isnan(sd) else f"{decimals(mean)} ± {decimals(sd)}"
 
 
 def signed(value: float) -> str:
     """A difference, such as −0.50."""
-    return NONE if math.isnan(value) else f"{value:+.2f}".replace("-", "−")
+    return NONE if math.isnan(value) else decimals(value, sign=True)
 
 
 def interval(found: Interval, sign: bool = False) -> str:

@@ -178,8 +178,8 @@ def _results(
             case = rows["paper_difference"].idxmin()
             printed = rows["paper_mean"]
             parts.append(
-                f"in the paper the error falls by up to {-rows['paper_difference'][case]:.2f} points "
-                f"({printed[BASELINE]:.2f} to {printed[case]:.2f} %, {case})"
+                f"in the paper the error falls by up to {number(-rows['paper_difference'][case])} points "
+                f"({number(printed[BASELINE])} to {number(printed[case])} %, {case})"
             )
         ours = compared[compared["dataset"] == dataset].set_index("case").dropna(subset=["difference"])
         if len(ours):
@@ -187,7 +187,7 @@ def _results(
             row = ours.loc[case]
             found = Interval(-row["welch_high"], -row["welch_low"])
             known = f" {interval(found)}" if found.known else ""
-            fall = f"{abs(row['difference']):.2f}{known} points ({row['reference_mean']:.2f} to {row['mean']:.2f} %, {case}, n = {row['n']})"
+            fall = f"{number(abs(row['difference']))}{known} points ({number(row['reference_mean'])} to {number(row['mean'])} %, {case}, n = {row['n']})"
             parts.append(
                 f"here it {'falls by up to' if row['difference'] < 0 else 'rises by at least'} {fall}"
             )
@@ -195,7 +195,7 @@ def _results(
             if len(masked) and not math.isnan(masked.iloc[0]):
                 taken = row["reference_mean"] - masked.iloc[0]
                 parts.append(
-                    f"the same hint as a mask on the plain network, with no auxiliary block, takes off {taken:.2f} points ({number(masked.iloc[0])} %)"
+                    f"the same hint as a mask on the plain network, with no auxiliary block, takes off {number(taken)} points ({number(masked.iloc[0])} %)"
                 )
         else:
             parts.append("no network of this run can be compared yet")

@@ -280,7 +280,7 @@ def _count(n: int, planned: int) -> Text:
 
 def _entry(row: Any) -> str:
     """Such as `2.61 ± 0.85 (4), 1 diverged`."""
-    text = NONE if row.n == 0 else f"{row.mean:.2f}" + (f" ± {row.sd:.2f}" if row.n > 1 else "")
+    text = NONE if row.n == 0 else with_deviation(row.mean, row.sd)
     others = row.planned - row.n - row.diverged
     remarks = [f"{row.diverged} diverged"] * bool(row.diverged) + [f"{others} missing"] * bool(others)
     return ", ".join([f"{text} ({row.n})", *remarks])
@@ -299,7 +299,7 @@ def _most_mixed(overlaps: pd.Series, names: Sequence[str]) -> str:
         return NONE
     at = overlaps.idxmax()
     who = " / ".join(names[i] for i in at) if isinstance(at, tuple) else names[at]
-    return f"{who}: {overlaps.max():.2f}"
+    return f"{who}: {number(overlaps.max())}"
 
 
 def _epochs(row: pd.Series) -> str:

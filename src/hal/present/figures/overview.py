@@ -138,7 +138,7 @@ def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
             tip = f"{row.title}, the paper: {with_deviation(row.paper, row.paper_sd)} %"
             ax.plot([row.paper], [below], "D", color=style.PAPER, markersize=3.2, markeredgewidth=0, gid=tip)
         if not math.isnan(row.masked):
-            tip = f"{row.title}, baseline masked: {row.masked:.2f} %"
+            tip = f"{row.title}, baseline masked: {number(row.masked)} %"
             ax.plot([row.masked] * 2, [y - 0.42, y + 0.3], color=style.MASKED, linewidth=1.8, gid=tip)
     ax.set_title(style.short(title))
     ax.set_yticks(range(len(rows)), [style.short(row.title, 26) for row in rows], linespacing=1.05)

@@ -11,6 +11,7 @@ from hal.departures import note
 from hal.outputs import Drawing, families
 from hal.params import Params
 from hal.present.figures import style
+from hal.present.numbers import number
 from hal.settings import BASELINE
 from hal.study.grid import select
 from hal.study.sensitivity import variant_title
@@ -51,7 +52,7 @@ def draw(params: Params, drawing: Drawing, cells: pd.DataFrame, columns: int) ->
                         markersize=4,
                         markeredgewidth=0,
                     )
-                    tip = f"{name}: {np.mean(errors):.2f} % (n = {len(errors)})"
+                    tip = f"{name}: {number(float(np.mean(errors)))} % (n = {len(errors)})"
                     ax.plot(np.mean(errors), y, "|", color=colour, markersize=7, markeredgewidth=1.4, gid=tip)
                 for k, state in enumerate(mine[mine["state"] != "ok"]["state"]):
                     sign = "×" if state == "diverged" else "?"

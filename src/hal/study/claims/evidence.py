@@ -9,6 +9,7 @@ from typing import NoReturn, Protocol
 import numpy as np
 import pandas as pd
 
+from hal.decimals import decimals
 from hal.departures import departures
 from hal.paper import load_paper
 from hal.params import Params
@@ -42,16 +43,11 @@ class Quantity:
     interval: Interval
 
     def __str__(self) -> str:
-        value = f"{self.name} {number(self.value)}"
+        value = f"{self.name} {decimals(self.value)}"
         exact = self.interval.low == self.interval.high
         if exact or not self.interval.known:
             return value
-        return f"{value} [{number(self.interval.low)}, {number(self.interval.high)}]"
-
-
-def number(value: float) -> str:
-    """Two decimals, with a true minus."""
-    return f"{value:.2f}".replace("-", "−")
+        return f"{value} [{decimals(self.interval.low)}, {decimals(self.interval.high)}]"
 
 
 def pending(states: pd.Series) -> str:
@@ -188,7 +184,7 @@ class Measured(Errors):
             raise Untestable(f"only {len(table)} pairs of a data set and a case; a rank correlation needs 4")
         found = separability.predicts(table).set_index(["separability", "reduction"])
         rho = found.loc[("auc", "percent")]
-        remark = f"over {len(table)} pairs; {found.loc[('split', 'percent'), 'rho']:.2f} by the overlap"
+        remark = f"over {len(table)} pairs; {decimals(found.loc[('split', 'percent'), 'rho'])} by the overlap"
         return Quantity("ρ", rho["rho"], Interval(rho["low"], rho["high"])), remark
 
     def images(self, dataset: str) -> dict[str, int]:

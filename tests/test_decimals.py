@@ -1,0 +1,25 @@
+"""What is printed of a number does not hang on the order of a sum."""
+
+import pytest
+
+from hal.decimals import decimals
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        (0.595, "0.60"),
+        (0.5950000000000001, "0.60"),
+        (1.105, "1.10"),
+        (0.005, "0.00"),
+        (0.0151, "0.02"),
+        (-0.25, "−0.25"),
+    ],
+)
+def test_a_half_goes_to_the_even_digit_however_the_mean_was_summed(value, printed):
+    assert decimals(value) == printed
+
+
+def test_a_difference_has_its_sign():
+    assert decimals(0.5, sign=True) == "+0.50"
+    assert decimals(-36.777, 1, sign=True) == "−36.8"
