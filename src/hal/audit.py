@@ -140,8 +140,8 @@ def compared(params: Params, stored: CellResult, again: CellResult, results: Seq
             False,
             f"other {', '.join(differing)} on the same kind of machine; {errors}{part}; see {again.folder}",
         )
-    agrees, said = _where_expected(stored, again, results)
-    return Finding(name, agrees, f"another kind of machine ({others}); {errors}, {said}")
+    agrees, why = _where_expected(stored, again, results)
+    return Finding(name, agrees, f"another kind of machine ({others}); {errors}, {why}")
 
 
 def unnoticed(finished: int, drawn: int, wrong: int) -> float:
@@ -190,12 +190,12 @@ def _differing(stored: dict[str, Any], again: dict[str, Any]) -> list[str]:
 
 def _other_machine(stored: dict[str, Any], again: dict[str, Any]) -> str:
     """Why the same bytes are not to be expected; empty where they are."""
-    said = [
+    differences = [
         f"{key} {again.get(key)} in place of {stored.get(key)}"
         for key in SAME
         if again.get(key) != stored.get(key)
     ]
-    return ", ".join(said) or ("" if again.get("deterministic") else "runtime.deterministic is false")
+    return ", ".join(differences) or ("" if again.get("deterministic") else "runtime.deterministic is false")
 
 
 def _where_expected(stored: CellResult, again: CellResult, results: Sequence[CellResult]) -> tuple[bool, str]:

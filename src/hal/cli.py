@@ -291,15 +291,15 @@ def _merge(params: Params, arguments: argparse.Namespace) -> None:
     from hal.merge import lacking_data, merge
 
     taken, refused = merge(params, arguments.others)
-    said = [*taken, *(f"not taken: {line}" for line in refused)]
+    lines = [*taken, *(f"not taken: {line}" for line in refused)]
     count = "1 cell was" if len(taken) == 1 else f"{len(taken)} cells were"
-    said.append(f"{count} brought together with those here; `hal status` shows the grid")
+    lines.append(f"{count} brought together with those here; `hal status` shows the grid")
     if lacking := lacking_data(params):
         commands = ", ".join(f"`hal data {dataset}`" for dataset in lacking)
-        said.append(
+        lines.append(
             f"before Snakemake: {commands}; where data are missing it makes them and then trains every cell anew"
         )
-    print("\n".join(said))
+    print("\n".join(lines))
 
 
 def _controls(params: Params, arguments: argparse.Namespace) -> None:

@@ -21,10 +21,10 @@ def settings(params: Params) -> dict[str, Any]:
             node = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
         if not isinstance(node, dict):
             return {path: node}
-        found: dict[str, Any] = {}
+        flattened: dict[str, Any] = {}
         for key, value in node.items():
-            found |= flat(value, f"{path}.{key}" if path else str(key))
-        return found
+            flattened |= flat(value, f"{path}.{key}" if path else str(key))
+        return flattened
 
     return flat(params, "")
 
@@ -37,7 +37,7 @@ def changes(params: Params, base: Params) -> list[tuple[str, Any, Any]]:
     """
     ours, theirs = settings(params), settings(base)
     trained = {*params.grid.datasets, *base.grid.datasets}
-    found = []
+    changes = []
     for key in [*ours, *(key for key in theirs if key not in ours)]:
         top, name, *_ = [*key.split("."), ""]
         if top in ("root", "data", "runtime") or (
@@ -45,9 +45,9 @@ def changes(params: Params, base: Params) -> list[tuple[str, Any, Any]]:
         ):
             continue
         if theirs.get(key) != ours.get(key):
-            found.append((key, theirs.get(key), ours.get(key)))
+            changes.append((key, theirs.get(key), ours.get(key)))
     added = [name for name in params.grid.datasets if name not in base.datasets]
-    return found + [(f"datasets.{name}", None, "defined by the overlay") for name in added]
+    return changes + [(f"datasets.{name}", None, "defined by the overlay") for name in added]
 
 
 def departures(params: Params, dataset: str | None = None) -> list[str]:
@@ -57,25 +57,25 @@ def departures(params: Params, dataset: str | None = None) -> list[str]:
     """
     paper = load_paper()
     ours = settings(params)
-    found = [
+    phrases = [
         f"{key.split('.')[-1].replace('_', ' ')} {shown(ours[key])} (paper: {shown(stated)})"
         for key, stated in paper.settings.items()
         if ours[key] != stated
     ]
     seeds = len(params.grid.seeds)
     if seeds < paper.runs:
-        found.append(f"{seeds} seed{'s' if seeds > 1 else ''} (paper: {paper.runs} runs)")
+        phrases.append(f"{seeds} seed{'s' if seeds > 1 else ''} (paper: {paper.runs} runs)")
     if dataset is not None:
-        return found + _of_dataset(paper, params, dataset)
+        return phrases + _of_dataset(paper, params, dataset)
     absent = [name for name in paper.datasets if name not in params.grid.datasets]
     if len(absent) == len(paper.datasets):
-        return [*found, "none of the paper's data sets"]
+        return [*phrases, "none of the paper's data sets"]
     if absent:
-        found.append(f"without {' and '.join(dataset_title(params, name) for name in absent)}")
+        phrases.append(f"without {' and '.join(dataset_title(params, name) for name in absent)}")
     for name in params.grid.datasets:
         if name in paper.datasets:
-            found += _of_dataset(paper, params, name)
-    return found
+            phrases += _of_dataset(paper, params, name)
+    return phrases
 
 
 def label(params: Params) -> str:
@@ -130,10 +130,10 @@ def describe(params: Params, overlays: Sequence[Path | str] = (), path: Path = P
 
 def note(params: Params, dataset: str | None = None) -> str:
     """A line for a figure of that data set, or of all; empty for the base run of the paper's experiment."""
-    found = departures(params, dataset)
+    phrases = departures(params, dataset)
     run = f"Run “{label(params)}”" if label(params) else "This run"
-    if found:
-        return f"{run}, not the paper's experiment: {'; '.join(found)}"
+    if phrases:
+        return f"{run}, not the paper's experiment: {'; '.join(phrases)}"
     return run if label(params) else ""
 
 
@@ -142,23 +142,23 @@ def _of_dataset(paper: Paper, params: Params, name: str) -> list[str]:
     printed = paper.dataset(params, name)
     if printed is None:
         return [f"{title} is no data set of the paper"]
-    found = []
+    phrases = []
     for section in ("model", "train", "augment"):
         for key, value in getattr(entry, section).items():
             stated = paper.settings.get(f"{section}.{key}")
             common = getattr(getattr(params, section), key)
             if value != (common if stated is None else stated):
                 other = f"elsewhere: {shown(common)}" if stated is None else f"paper: {shown(stated)}"
-                found.append(f"{title} with {key.replace('_', ' ')} {shown(value)} ({other})")
+                phrases.append(f"{title} with {key.replace('_', ' ')} {shown(value)} ({other})")
     if entry.layers != printed.layers:
-        found.append(f"{title} with {entry.layers} layers (paper: {printed.layers})")
-    found += [f"{title} without {case}" for case in printed.cases if case not in entry.cases]
-    found += [
+        phrases.append(f"{title} with {entry.layers} layers (paper: {printed.layers})")
+    phrases += [f"{title} without {case}" for case in printed.cases if case not in entry.cases]
+    phrases += [
         f"{title} {case} is not Table 1's grouping"
         for case in printed.cases
         if case in entry.cases and not same_grouping(printed, entry, case)
     ]
-    return found
+    return phrases
 
 
 def shown(value: Any) -> str:

@@ -141,8 +141,8 @@ def _disk(params: Params) -> Check:
     need = sum(_bytes(params, cell, finished) for cell in to_come)
     raw = (SOURCES[params.datasets[name].source] for name in _unprepared(params))
     need += sum(2 * file.size for source in raw for form in source.forms[:1] for file in form.values())
-    said = f"{free / 2**30:.1f} GiB free in {root}, about {need / 2**30:.1f} GiB needed by data and {len(to_come)} cells to come"
-    return Check("wrong" if free < need else "ok", "disk", said)
+    space = f"{free / 2**30:.1f} GiB free in {root}, about {need / 2**30:.1f} GiB needed by data and {len(to_come)} cells to come"
+    return Check("wrong" if free < need else "ok", "disk", space)
 
 
 def _existing_root(params: Params) -> Path:
@@ -203,10 +203,10 @@ def _tex() -> Check:
 
 
 def _dvc() -> Check:
-    said = output("dvc", "remote", "list")
-    if said is None:
+    remotes = output("dvc", "remote", "list")
+    if remotes is None:
         return Check("note", "DVC", "no dvc, or no DVC repository here; only `dvc` commands need it")
-    name, _, where = " ".join(said.split()[:2]).partition(" ")
+    name, _, where = " ".join(remotes.split()[:2]).partition(" ")
     if where and "://" not in where and not Path(where).exists():
         return Check("note", "DVC", f"the remote {name} is {where}, which `dvc push` will make")
     return Check("ok", "DVC", f"remote {name or 'none'} {where}".rstrip())

@@ -78,17 +78,17 @@ def _schema(kind: Any, why: Mapping[str, str], path: str, part: bool) -> dict[st
 
 
 def _object(kind: Any, why: Mapping[str, str], path: str, part: bool) -> dict[str, Any]:
-    hints, said = typing.get_type_hints(kind, include_extras=True), _attributes(kind)
+    hints, descriptions = typing.get_type_hints(kind, include_extras=True), _attributes(kind)
     properties, required = {}, []
     for name, field in settable(kind).items():
         full = f"{path}.{name}" if path else name
         reason = f" Assumed: {why[full]}" if full in why else ""
-        description = said[name][:1].upper() + said[name][1:] + reason
+        description = descriptions[name][:1].upper() + descriptions[name][1:] + reason
         properties[name] = {"description": description} | _schema(hints[name], why, full, part)
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             required.append(name)
-    found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
-    return found if part or not required else found | {"required": required}
+    schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    return schema if part or not required else schema | {"required": required}
 
 
 def _attributes(kind: type) -> dict[str, str]:

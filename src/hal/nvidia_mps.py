@@ -60,7 +60,7 @@ def start(folder: Path) -> str | None:
 def stop(folder: Path) -> None:
     """End the service that `start` started in that folder, if it did."""
     if os.environ.get(PIPES) == str(folder):
-        _run(control_program() or CONTROL, said="quit\n")
+        _run(control_program() or CONTROL, typed="quit\n")
         del os.environ[PIPES], os.environ["CUDA_MPS_LOG_DIRECTORY"]
 
 
@@ -75,14 +75,14 @@ def _answers(control: str) -> bool:
     """Whether the service answers soon after its start."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
-        if _run(control, said="get_server_list\n"):
+        if _run(control, typed="get_server_list\n"):
             return True
         time.sleep(0.5)
     return False
 
 
-def _run(*command: str, said: str = "", environment: dict[str, str] | None = None) -> bool:
-    """Whether the command succeeds in time; `said` is its standard input.
+def _run(*command: str, typed: str = "", environment: dict[str, str] | None = None) -> bool:
+    """Whether the command succeeds in time; `typed` is its standard input.
 
     What it prints goes nowhere: a daemon would inherit a pipe, and whoever reads that waits for the daemon's end.
     """
@@ -90,7 +90,7 @@ def _run(*command: str, said: str = "", environment: dict[str, str] | None = Non
     try:
         done = subprocess.run(
             command,
-            input=said,
+            input=typed,
             text=True,
             stdout=nowhere,
             stderr=nowhere,

@@ -115,7 +115,7 @@ def epoch_times(params: Params, results: Sequence[CellResult]) -> dict[Network, 
         UserError: the size of a data set is not known.
     """
     device = device_name(torch.device("cuda" if _on_gpu(params) else "cpu"))
-    found: dict[Network, float] = {}
+    seconds: dict[Network, float] = {}
     by_shape: dict[str, float] = {}
     for network in dict.fromkeys(_network(r) for r in results if not r.finished):
         cells = [r for r in results if _network(r) == network]
@@ -127,14 +127,14 @@ def epoch_times(params: Params, results: Sequence[CellResult]) -> dict[Network, 
             and r.record["provenance"].get("cpu_threads") == params.runtime.cpu_threads
         ]
         if known:
-            found[network] = statistics.mean(known)
+            seconds[network] = statistics.mean(known)
             continue
         cell = cells[0].cell
         shape = _shape(cell)
         if shape not in by_shape:
             by_shape[shape] = measured(params, cell, size_of(params, cell.dataset))
-        found[network] = by_shape[shape]
-    return found
+        seconds[network] = by_shape[shape]
+    return seconds
 
 
 def _shape(cell: Cell) -> str:
@@ -197,13 +197,13 @@ def powers(params: Params, done: Iterable[Cell]) -> dict[str, float]:
         dataset: min(by_network.get((dataset, case), 0) for case in params.cases(dataset))
         for dataset in params.grid.datasets
     }
-    found = {}
+    shares = {}
     for claim in load_paper().claims:
         n = min((seeds.get(dataset, 0) for dataset in claim.datasets), default=0)
         share = float(_reproduced(n or 1)[claim.id])
         if not math.isnan(share):
-            found[claim.id] = share if n else 0.0
-    return found
+            shares[claim.id] = share if n else 0.0
+    return shares
 
 
 def _reproduced(n: int) -> dict[str, float]:
@@ -249,13 +249,13 @@ def lines(params: Params, results: Sequence[CellResult], hours: float | None) ->
 def _decided(params: Params, done: Sequence[Cell]) -> Iterator[str]:
     """The claims, those that are most surely decided first."""
     says = {claim.id: claim.says for claim in load_paper().claims}
-    found = sorted(powers(params, done).items(), key=lambda item: -item[1])
+    ranked = sorted(powers(params, done).items(), key=lambda item: -item[1])
     yield (
         f"then decidable, with the power of each claim's rule ({100 * DECIDABLE:.0f} % or more), if the paper's errors are the truth:"
     )
-    yes = [f"  {100 * share:3.0f} %  {claim}: {says[claim]}" for claim, share in found if share >= DECIDABLE]
+    yes = [f"  {100 * share:3.0f} %  {claim}: {says[claim]}" for claim, share in ranked if share >= DECIDABLE]
     yield from yes or ["  none"]
-    no = [f"{claim} ({100 * share:.0f} %)" for claim, share in found if share < DECIDABLE]
+    no = [f"{claim} ({100 * share:.0f} %)" for claim, share in ranked if share < DECIDABLE]
     yield f"not yet: {', '.join(no) or 'none'}"
 
 

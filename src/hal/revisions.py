@@ -32,9 +32,9 @@ def run_folder(name: str) -> Iterator[Path]:
             f"{name}: no such folder with results/, and git cannot be asked ({error.strerror})"
         ) from None
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
+        message = done.stderr.decode(errors="replace").strip().splitlines()
         raise UserError(
-            f"{name}: no folder with results/, and no git revision with {results} ({said[-1] if said else 'git failed'})"
+            f"{name}: no folder with results/, and no git revision with {results} ({message[-1] if message else 'git failed'})"
         )
     with tempfile.TemporaryDirectory() as temporary:
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:

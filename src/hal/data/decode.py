@@ -126,19 +126,19 @@ def _joined(batches: list[_Batch]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
 
 def _members(path: Path, names: Collection[str]) -> dict[str, bytes]:
     """The files of those names in a .tar.gz, whatever folder of it they lie in, in the order of `names`."""
-    found = {}
+    contents = {}
     try:
         with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 name = member.name.rpartition("/")[2]
                 if name in names and (file := archive.extractfile(member)):
-                    found[name] = file.read()
+                    contents[name] = file.read()
             stream.read()  # to the end, where gzip compares its own sum
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, MemoryError) as error:
         raise UserError(f"{path}: not whole, or no archive at all ({error!r}); {_AGAIN}") from None
-    if missing := [name for name in names if name not in found]:
+    if missing := [name for name in names if name not in contents]:
         raise UserError(f"{path}: holds no {', '.join(missing)}; {_AGAIN}")
-    return {name: found[name] for name in names}
+    return {name: contents[name] for name in names}
 
 
 def _pickled(content: bytes, where: str, *labels: bytes) -> _Batch:

@@ -114,13 +114,13 @@ def _progress(name: str, have: int, size: int) -> Iterator[Callable[[int], objec
             yield bar.update
         return
     n, started = have, time.monotonic()
-    said = started
+    logged = started
 
     def advance(more: int) -> None:
-        nonlocal n, said
+        nonlocal n, logged
         n, now = n + more, time.monotonic()
-        if now - said >= LOG_EVERY:
-            said = now
+        if now - logged >= LOG_EVERY:
+            logged = now
             line = "{desc}: {n_fmt}B of {total_fmt}B, {rate_fmt}, {remaining} left"
             meter = tqdm.format_meter(
                 n, size, now - started, prefix=name, unit="B", unit_scale=True, initial=have, bar_format=line

@@ -135,12 +135,12 @@ def _complete(source: Source, origin: Mapping[str, str]) -> Mapping[str, RawFile
 
 def _mirrors(source: Source, mirrors: Sequence[str]) -> list[_Mirror]:
     first = os.environ.get(VARIABLE)
-    found = []
+    places = []
     for mirror in [first, *mirrors] if first else mirrors:
         place = mirror.replace(" ", "%20") if "://" in mirror else mirror
         locations = {file: _location(source, place.rstrip("/"), file) for file in _files(source)}
-        found.append(_Mirror(without_secrets(place), locations))
-    return found
+        places.append(_Mirror(without_secrets(place), locations))
+    return places
 
 
 def _location(source: Source, mirror: str, file: str) -> str:
@@ -203,11 +203,11 @@ def _take(location: str, target: Path, file: RawFile) -> None:
             download(location, part, file.size)
     else:
         _copy(Path(location).expanduser(), part, file.size)
-    found = sha256_of(part)
-    if found != file.sha256:
+    actual = sha256_of(part)
+    if actual != file.sha256:
         part.unlink()
-        say(f"{target.name}: {location} has SHA-256 {found} instead of {file.sha256}; not used")
-        raise FileRefusedError(f"{target.name} has SHA-256 {found} instead of {file.sha256}")
+        say(f"{target.name}: {location} has SHA-256 {actual} instead of {file.sha256}; not used")
+        raise FileRefusedError(f"{target.name} has SHA-256 {actual} instead of {file.sha256}")
     os.replace(part, target)
     for left_over in target.parent.glob(f"{glob.escape(target.name)}.*.part"):
         left_over.unlink()

@@ -70,17 +70,17 @@ def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) 
 
 def _checked_file(name: str, path: str, sha256: str | None) -> dict[str, dict[str, str]]:
     try:
-        found = sha256_of(Path(path))
+        actual = sha256_of(Path(path))
     except OSError as error:
         raise UserError(
             f"{path}: {error.strerror}; correct datasets.{name}.path (from the working directory)"
         ) from None
-    if found != sha256:
+    if actual != sha256:
         raise UserError(
-            f"{path}: has SHA-256 {found}, but datasets.{name}.sha256 = {sha256}; "
+            f"{path}: has SHA-256 {actual}, but datasets.{name}.sha256 = {sha256}; "
             "if the file is the one you mean, correct the sum"
         )
-    return {Path(path).name: {"sha256": found, "from": path}}
+    return {Path(path).name: {"sha256": actual, "from": path}}
 
 
 def _fetched_files(source: Source, folder: Path, mirrors: tuple[str, ...]) -> dict[str, dict[str, str]]:
@@ -119,21 +119,21 @@ def _describe(
 def _is_right(path: Path, name: str, entry: Dataset, source: Source | None) -> bool:
     """Whether what is there is whole, and is what params.yaml asks for; says why not."""
     try:
-        images, found = store.load(path)
+        images, description = store.load(path)
         decode.check(images, len(entry.classes), str(path), entry.channels)
     except UserError as error:
         say(f"made anew: {error}")
         return False
-    files, text = found.get("files", {}), json.dumps(found)
+    files, text = description.get("files", {}), json.dumps(description)
     trouble: str | None
-    if found != _describe(name, entry, images, found["arrays_sha256"], files):
+    if description != _describe(name, entry, images, description["arrays_sha256"], files):
         trouble = f"{path.with_suffix('.json')} does not describe datasets.{name}"
     elif text != without_secrets(text):
         trouble = f"{path.with_suffix('.json')} holds the credentials of a mirror"
     elif not _same_files(files, entry, source):
         trouble = f"{path} was made from other files"
     else:
-        trouble = _not_as_pinned(name, entry, source, found["arrays_sha256"])
+        trouble = _not_as_pinned(name, entry, source, description["arrays_sha256"])
     if trouble:
         say(f"made anew: {trouble}")
     return not trouble

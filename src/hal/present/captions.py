@@ -45,21 +45,21 @@ OF_ALL = {
 
 def numbers(params: Params) -> dict[str, str]:
     """The number of each figure: the paper's, or A1, A2, ...; and which page it is."""
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     extra = 0
     for name, drawing in figure_names(params).items():
         printed = load_paper().dataset(params, drawing.dataset) if drawing.dataset else None
         of_paper = printed.figures.get(drawing.kind) if printed else None
         extra += of_paper is None and drawing.page == 1
-        found[name] = f"{of_paper or f'A{extra}'}{drawing.of_pages}"
-    return found
+        labels[name] = f"{of_paper or f'A{extra}'}{drawing.of_pages}"
+    return labels
 
 
 def caption(params: Params, drawing: Drawing) -> str:
     """What a figure shows, and in full the names that it may have shortened."""
-    said = _of_dataset(params, drawing.kind, drawing.dataset) if drawing.dataset else OF_ALL[drawing.kind]
+    text = _of_dataset(params, drawing.kind, drawing.dataset) if drawing.dataset else OF_ALL[drawing.kind]
     long = dict.fromkeys(name for name, room in _names(params, drawing) if widths(name) > room)
-    return f"{said} In full: {'; '.join(long)}." if long else said
+    return f"{text} In full: {'; '.join(long)}." if long else text
 
 
 def _names(params: Params, drawing: Drawing) -> Iterator[tuple[str, int]]:
@@ -102,17 +102,15 @@ def alternative(params: Params, drawing: Drawing, cells: pd.DataFrame, separabil
         return f"Test errors of every variant of {dataset_title(params, dataset)}; the table of variants has the numbers."
     if kind == "loss":
         cases = (BASELINE, *drawing.cases)
-        said = [_final_losses(case, select(cells, dataset=dataset, case=case)) for case in cases]
-        return f"Line chart of losses, a panel for each case. {' '.join(said)}"
+        losses = [_final_losses(case, select(cells, dataset=dataset, case=case)) for case in cases]
+        return f"Line chart of losses, a panel for each case. {' '.join(losses)}"
     whole = select(separability, dataset=dataset, level="all")
     whole = whole[whole["case"].isin(drawing.cases)]
-    said = [
+    distributions = [
         f"{case_title(params, dataset, case)}, n = {len(rows)}: AUC {number(rows['auc'].mean())}, overlap {number(rows['overlap'].mean())}."
         for case, rows in whole.dropna(subset=["auc"]).groupby("case", sort=False)
     ]
-    return (
-        f"Distributions of auxiliary scores, a panel for each case. {' '.join(said) or 'No finished cell.'}"
-    )
+    return f"Distributions of auxiliary scores, a panel for each case. {' '.join(distributions) or 'No finished cell.'}"
 
 
 def _final_losses(case: str, cells: pd.DataFrame) -> str:
@@ -132,8 +130,8 @@ def alternative_of_all(params: Params, kind: str, pairs: pd.DataFrame) -> str:
             "borders": "Scatter plot",
         }[kind]
         return f"{what}, a {'point' if kind == 'borders' else 'row'} for each data set and case; the tables have the numbers."
-    said = [
+    named = [
         f"{dataset_title(params, r.dataset)} {r.case}: AUC {r.auc:.2f}, overlap {r.overlap:.2f}, {r.percent:.0f} %."
         for r in pairs.itertuples()
     ]
-    return f"Scatter plot of separability against error reduction, {len(pairs)} points. {' '.join(said)}"
+    return f"Scatter plot of separability against error reduction, {len(pairs)} points. {' '.join(named)}"

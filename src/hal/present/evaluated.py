@@ -24,7 +24,7 @@ def lines(params: Params, cell: Cell, measured: "Measured") -> list[str]:
     recorded = (
         "as recorded" if measured.error == measured.recorded else f"recorded: {measured.recorded:.2f} %"
     )
-    said = [
+    printed = [
         f"{cell.name}: test error {measured.error:.2f} % ({wrong:,} of {len(label):,} images), {recorded}"
     ]
     logits = measured.predictions["logits"]
@@ -32,7 +32,7 @@ def lines(params: Params, cell: Cell, measured: "Measured") -> list[str]:
     if cell.hint == "none":
         for case in cases if cell.case == BASELINE else [cell.case]:
             masked = untold_controls(logits, label, cases[case].superclasses)["oracle_mask"]
-            said.append(
+            printed.append(
                 f"  masked with the superclasses of {case}: {100 * masked.count / masked.images:.2f} %"
             )
     else:
@@ -40,14 +40,14 @@ def lines(params: Params, cell: Cell, measured: "Measured") -> list[str]:
         shares = (
             f"{name} {100 * controls[key].count / controls[key].images:.2f} %" for key, name in _NAMES.items()
         )
-        said.append(f"  {', '.join(shares)}")
+        printed.append(f"  {', '.join(shares)}")
     if measured.other:
         names = ", ".join(path.name for path in measured.other)
-        said.append(
+        printed.append(
             f"  not byte for byte as recorded, which another kind of processor or another version does: {names}"
         )
     if measured.same:
-        said.append(f"  byte for byte as recorded: {', '.join(path.name for path in measured.same)}")
+        printed.append(f"  byte for byte as recorded: {', '.join(path.name for path in measured.same)}")
     if measured.restored:
-        said.append(f"  brought back: {', '.join(map(str, measured.restored))}")
-    return said
+        printed.append(f"  brought back: {', '.join(map(str, measured.restored))}")
+    return printed

@@ -34,14 +34,14 @@ def summary(table: pd.DataFrame) -> str:
 
 def listening(params: Params, hint: pd.DataFrame) -> list[str]:
     """A sentence or two for each data set: whether its networks listen, and which part of a gain is whose."""
-    said = []
+    sentences = []
     for dataset, all_rows in hint.groupby("dataset", sort=False):
         rows = all_rows[~all_rows["control"].astype(bool)].dropna(subset=["flips", "features"])
         if len(rows):
-            said.append(
+            sentences.append(
                 f"{dataset_title(params, dataset)}: {_listening(rows)} {_splits(rows)} {_parts(rows)}"
             )
-    return said
+    return sentences
 
 
 def _listening(rows: pd.DataFrame) -> str:
@@ -112,11 +112,11 @@ def _finding(rows: pd.DataFrame) -> str:
     rows = rows[rows["difference"].notna()]
     if rows.empty:
         return "the controls are not computed yet, or there is no finished network."
-    said = f"with the hint, the masked baseline errs in {_extent(rows['masked'])} %, HAL in {_extent(rows['hal'])} %. "
+    text = f"with the hint, the masked baseline errs in {_extent(rows['masked'])} %, HAL in {_extent(rows['hal'])} %. "
     tested = rows[rows["p_holm"].notna()]
     if tested.empty:
         lower = (rows["difference"] < 0).sum()
-        said += f"By the means alone HAL lies below the mask in {lower} of {len(rows)} groupings; with so few seeds nothing can be tested. "
+        text += f"By the means alone HAL lies below the mask in {lower} of {len(rows)} groupings; with so few seeds nothing can be tested. "
     else:
         better, worse, open_ = _compared(tested)
         parts = [
@@ -128,23 +128,23 @@ def _finding(rows: pd.DataFrame) -> str:
             )
             if cases
         ]
-        said += f"HAL is {'; '.join(parts)} (Welch, Holm). "
+        text += f"HAL is {'; '.join(parts)} (Welch, Holm). "
         if better and not worse and not open_:
-            said += "The auxiliary block makes more of the hint than masking does. "
+            text += "The auxiliary block makes more of the hint than masking does. "
         elif better and worse:
-            said += "The auxiliary block makes more of the hint in some groupings and less in others. "
+            text += "The auxiliary block makes more of the hint in some groupings and less in others. "
         elif better:
-            said += "The auxiliary block makes more of the hint in some groupings only. "
+            text += "The auxiliary block makes more of the hint in some groupings only. "
         elif worse:
-            said += (
+            text += (
                 "In no grouping does the auxiliary block make more of the hint than masking a plain network, "
                 "which needs no superclass in training. "
             )
         else:
-            said += "That the auxiliary block makes more of the hint than masking does is not shown. "
+            text += "That the auxiliary block makes more of the hint than masking does is not shown. "
     if rows["no_hint"].notna().any():
-        said += f"Without the hint HAL errs in {_extent(rows['no_hint'].dropna())} %, the baseline in {number(rows['baseline'].iloc[0])} %."
-    return said.strip()
+        text += f"Without the hint HAL errs in {_extent(rows['no_hint'].dropna())} %, the baseline in {number(rows['baseline'].iloc[0])} %."
+    return text.strip()
 
 
 def _compared(tested: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:

@@ -82,7 +82,7 @@ def _escaped(character: str) -> str:
 
 def unbroken(text: str) -> str:
     """Prose whose intervals, deviations and units stay on one line."""
-    return _PHRASE.sub(lambda found: found[0].replace(" ", "\u00a0"), str(text))
+    return _PHRASE.sub(lambda match: match[0].replace(" ", "\u00a0"), str(text))
 
 
 class Tex(str):
@@ -143,7 +143,7 @@ def layout(table: Table) -> str:
         (size, digit, gap, (_LINE - 2 * (len(parts) - 1) * gap) / digit - sum(needed))
         for size, digit, gap in _SIZES
     ]
-    size, digit, gap, free = next((found for found in sizes if found[-1] >= 0), sizes[-1])
+    size, digit, gap, free = next((fit for fit in sizes if fit[-1] >= 0), sizes[-1])
     share = max(free, 0) / sum(column.width * may for column, may in zip(table.columns, breaks, strict=True))
     specs = [
         f"{'R' if column.kind == 'number' else 'L'}{{{digit * (need + share * column.width * may):.1f}pt}}"

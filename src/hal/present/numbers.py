@@ -30,15 +30,15 @@ def signed(value: float) -> str:
     return NONE if math.isnan(value) else decimals(value, sign=True)
 
 
-def interval(found: Interval, sign: bool = False) -> str:
+def interval(bounds: Interval, sign: bool = False) -> str:
     """Such as `[0.40, 0.46]`, or a dash."""
     text = signed if sign else number
-    return f"[{text(found.low)}, {text(found.high)}]" if found.known else NONE
+    return f"[{text(bounds.low)}, {text(bounds.high)}]" if bounds.known else NONE
 
 
-def with_interval(text: str, found: Interval, sign: bool = False) -> str:
+def with_interval(text: str, bounds: Interval, sign: bool = False) -> str:
     """Such as `0.43 [0.40, 0.46]`; the text alone where there is no interval."""
-    return f"{text} {interval(found, sign)}" if found.known else text
+    return f"{text} {interval(bounds, sign)}" if bounds.known else text
 
 
 def probability(p: float) -> str:

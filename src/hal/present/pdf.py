@@ -92,6 +92,6 @@ def _build(params: Params) -> Path:
 def _errors(log: Path, output: bytes) -> str:
     """The lines of TeX's log that say what is wrong, or else the end of what latexmk printed."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    found = [i for i, line in enumerate(lines) if line.startswith(("!", "./report.tex:", "report.tex:"))]
-    shown = [line for i in found[:5] for line in lines[i : i + 3]]
+    starts = [i for i, line in enumerate(lines) if line.startswith(("!", "./report.tex:", "report.tex:"))]
+    shown = [line for i in starts[:5] for line in lines[i : i + 3]]
     return " / ".join(shown or output.decode(errors="replace").splitlines()[-10:])

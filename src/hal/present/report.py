@@ -185,8 +185,8 @@ def _results(
         if len(ours):
             case = ours["difference"].idxmin()
             row = ours.loc[case]
-            found = Interval(-row["welch_high"], -row["welch_low"])
-            known = f" {interval(found)}" if found.known else ""
+            bounds = Interval(-row["welch_high"], -row["welch_low"])
+            known = f" {interval(bounds)}" if bounds.known else ""
             fall = f"{number(abs(row['difference']))}{known} points ({number(row['reference_mean'])} to {number(row['mean'])} %, {case}, n = {row['n']})"
             parts.append(
                 f"here it {'falls by up to' if row['difference'] < 0 else 'rises by at least'} {fall}"
@@ -529,7 +529,7 @@ def _cell_row(result: CellResult, machines: dict[str, str]) -> tuple[str, ...]:
     href = f"../results/{result.cell.name}/cell.json" if record else ""
     return (
         Text(result.cell.name, href=href),
-        Text(result.said, "" if result.ok else "partial"),
+        Text(result.description, "" if result.ok else "partial"),
         f"{record['test_error']:.2f}" if result.ok else "",
         Text(str(record["epochs"]), href=href.replace("cell.json", "curves.csv")) if record else "",
         result.cell.hash,

@@ -208,8 +208,8 @@ def separability(params: Params, table: pd.DataFrame) -> Table:
             )
             title = dataset_title(params, dataset)
             rows.append((title, (case_title(params, dataset, case), *cells)))
-            said = mine[mine["note"] != ""].drop_duplicates("seed")
-            notes += [f"{title} {case} seed {r.seed}: {r.note}." for r in said.itertuples()]
+            noted = mine[mine["note"] != ""].drop_duplicates("seed")
+            notes += [f"{title} {case} seed {r.seed}: {r.note}." for r in noted.itertuples()]
     caption = (
         "How well the auxiliary scores of the training images split by superclass; mean ± sample standard deviation over n "
         "seeds. AUC: 0.5 is chance, 1 a perfect split by one threshold; averaged over pairs of superclasses. Overlap: the "
@@ -238,8 +238,8 @@ def convergence(params: Params, convergence: pd.DataFrame) -> Table:
                 area = with_interval(signed(r["area"]), Interval(r["low"], r["high"]), sign=True)
                 cells += [_epochs(r), NONE if case == BASELINE else area]
             rows.append((title, (case_title(params, dataset, case), *cells)))
-            said = table.loc[(dataset, case, "test_loss")]["notes"]
-            notes += [f"{title} {case}: {said}."] if said else []
+            note = table.loc[(dataset, case, "test_loss")]["notes"]
+            notes += [f"{title} {case}: {note}."] if note else []
     caption = (
         "Epochs: after how many the loss first is at or below the baseline's final one, the mean of its seeds after the "
         "last epoch; the mean with its bootstrap 95 % interval, and how many of n networks ever get there (of the "
@@ -253,7 +253,7 @@ def convergence(params: Params, convergence: pd.DataFrame) -> Table:
 
 def sensitivity(params: Params, all_rows: pd.DataFrame | None) -> list[Table]:
     """What each assumption is worth; a table for every data set that has variants."""
-    found = []
+    tables = []
     for dataset, members in families(params).items():
         if all_rows is None:
             continue
@@ -270,8 +270,8 @@ def sensitivity(params: Params, all_rows: pd.DataFrame | None) -> list[Table]:
             "standard deviation (n seeds that count), and how many diverged."
         )
         headings = columns("Variant", *params.cases(dataset))
-        found.append(Table(f"{dataset}-sensitivity-table", "Sensitivity", caption, headings, grouped(rows)))
-    return found
+        tables.append(Table(f"{dataset}-sensitivity-table", "Sensitivity", caption, headings, grouped(rows)))
+    return tables
 
 
 def _count(n: int, planned: int) -> Text:
@@ -305,6 +305,6 @@ def _most_mixed(overlaps: pd.Series, names: Sequence[str]) -> str:
 def _epochs(row: pd.Series) -> str:
     if not row["reached"]:
         return "never" if row["n"] else NONE
-    found = Interval(row["epochs_low"], row["epochs_high"])
-    mean = f"{row['epochs']:.1f}" + (f" [{found.low:.1f}, {found.high:.1f}]" if found.known else "")
+    bounds = Interval(row["epochs_low"], row["epochs_high"])
+    mean = f"{row['epochs']:.1f}" + (f" [{bounds.low:.1f}, {bounds.high:.1f}]" if bounds.known else "")
     return f"{mean} ({row['reached']} of {row['n']})"

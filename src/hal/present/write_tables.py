@@ -22,11 +22,11 @@ def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
     table2, table2b, of_hint, verdicts, crossed = read_results(params, *names)
     errors = tables.errors(params, table2, run)
     controls = [*tables.controls(params, table2b, run), *hint.tables(params, of_hint)]
-    said = [*findings.masked(params, table2b), *findings.listening(params, of_hint)]
+    sentences = [*findings.masked(params, table2b), *findings.listening(params, of_hint)]
     texts = {
         "table2.md": markdown.table(errors),
         "table2.tex": latex.tabular(errors),
-        "table2b.md": "\n".join([markdown.items(said), *map(markdown.table, controls)]),
+        "table2b.md": "\n".join([markdown.items(sentences), *map(markdown.table, controls)]),
         "table2b.tex": "\n".join(map(latex.tabular, controls)),
         "summary.md": markdown.table(tables.crossed(params, crossed, table2)),
         "verdicts.md": "\n".join(map(markdown.table, report.verdict_tables(run, verdicts))),

@@ -185,7 +185,7 @@ def told_controls(
     predicted, misled = wrong_hints(logits, label, owner)
     right = owner[predicted] == owner[label][:, None]
     truth = owner[label]
-    found = {
+    measures = {
         "as_tested": measure(told_truth(logits, label, owner)),
         "oracle_mask": measure(oracle_mask(logits[np.arange(n), truth], label, owner)),
         "no_oracle": measure(no_oracle(logits, owner)),
@@ -197,8 +197,8 @@ def told_controls(
         "flips": Measured((by_hint != by_hint[:, :1]).any(axis=1).sum(), n),
     }
     if of_baseline is not None:
-        found["no_oracle_baseline"] = measure(by_hint[np.arange(n), owner[of_baseline]])
-    return found
+        measures["no_oracle_baseline"] = measure(by_hint[np.arange(n), owner[of_baseline]])
+    return measures
 
 
 def scored_controls(
@@ -309,8 +309,8 @@ def _computed(params: Params, result: CellResult, baseline: CellResult | None) -
     rows = [_filled(row, measured[row["grouping"]], result) for row in rows]
     if any(map(functools.partial(_contradicts_record, result), rows)):
         computed, recorded = 100 * rows[0]["count"] / rows[0]["images"], result.record["test_error"]
-        said = f"{path}: its error is {computed:.2f} %, but cell.json's {recorded:.2f} %"
-        return [row | {"missing": said} for row in _entries(params, result)]
+        mismatch = f"{path}: its error is {computed:.2f} %, but cell.json's {recorded:.2f} %"
+        return [row | {"missing": mismatch} for row in _entries(params, result)]
     return rows
 
 
@@ -363,7 +363,7 @@ def _stored_rows(params: Params, result: CellResult, stored: Rows, absent: str) 
 
 def _unfinished(params: Params, result: CellResult) -> list[dict[str, Any]]:
     """The rows of a cell that is not ok: no numbers, and no hash, for there is no network that they are of."""
-    return [row | {"hash": "", "missing": result.said} for row in _entries(params, result)]
+    return [row | {"hash": "", "missing": result.description} for row in _entries(params, result)]
 
 
 def _contradicts_record(result: CellResult, row: dict[str, Any]) -> bool:

@@ -87,7 +87,7 @@ def convergence(cells: pd.DataFrame) -> pd.DataFrame:
 def _losses(result: CellResult) -> tuple[pd.DataFrame | None, str]:
     """A cell's curves, or None and why."""
     if not result.ok:
-        return None, result.said
+        return None, result.description
     try:
         table = curves(result)
     except UserError as error:

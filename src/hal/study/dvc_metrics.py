@@ -14,13 +14,13 @@ def metrics(cells: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
     A case of which no cell counts has no error.
     """
-    found: dict[str, dict[str, Any]] = {
+    metrics: dict[str, dict[str, Any]] = {
         dataset: {"cells": (mine["state"] == "ok").sum().item(), "test_error": {}}
         for dataset, mine in cells.groupby("dataset", sort=False)
     }
     for (dataset, case), errors in by_case(cells.dropna(subset="test_error"))["test_error"]:
-        found[dataset]["test_error"][case] = round(sum(errors) / len(errors), 4)
-    return found
+        metrics[dataset]["test_error"][case] = round(sum(errors) / len(errors), 4)
+    return metrics
 
 
 def losses(cells: pd.DataFrame) -> pd.DataFrame:

@@ -48,7 +48,7 @@ class CellResult:
         return self.state in FINISHED
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """Its state, and what a reader should know of it."""
         return f"{self.state} {self.reason}".rstrip()
 
@@ -117,13 +117,13 @@ def _of_one_data_set(params: Params, dataset: str, results: list[CellResult]) ->
 
 def summary(results: Iterable[CellResult]) -> str:
     """The cells of which there is something to say, such as `seeds 1, 2 missing; seed 3 diverged at step 812`."""
-    said: dict[str, list[int]] = {}
+    seeds_of: dict[str, list[int]] = {}
     for r in results:
-        text = r.reason if r.ok else r.said
+        text = r.reason if r.ok else r.description
         if text:
-            said.setdefault(text, []).append(r.cell.seed)
+            seeds_of.setdefault(text, []).append(r.cell.seed)
     return "; ".join(
-        f"seed{'s' if len(s) > 1 else ''} {', '.join(map(str, s))} {text}" for text, s in said.items()
+        f"seed{'s' if len(s) > 1 else ''} {', '.join(map(str, s))} {text}" for text, s in seeds_of.items()
     )
 
 

@@ -156,9 +156,9 @@ def holm(p: Sequence[float], planned: int | None = None) -> np.ndarray:
     planned = len(values) if planned is None else planned
     order = np.argsort(values)  # NaN last
     adjusted = np.minimum(1, np.maximum.accumulate((planned - np.arange(len(values))) * values[order]))
-    found = np.empty_like(values)
-    found[order] = adjusted
-    return found
+    as_given = np.empty_like(values)
+    as_given[order] = adjusted
+    return as_given
 
 
 def detectable(a: Moments, b: Moments) -> float:

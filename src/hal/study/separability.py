@@ -74,8 +74,8 @@ def measure(score: np.ndarray, label: np.ndarray, superclasses: Sequence[Sequenc
     for j, classes in enumerate(superclasses):
         others = [values for i, values in enumerate(whole) if i != j]
         for k, values in zip(classes, groups[j], strict=True):
-            found = np.mean([(auc(values, other), overlap(values, other)) for other in others], axis=0)
-            rows.append(("class", k, -1, *found))
+            measures = np.mean([(auc(values, other), overlap(values, other)) for other in others], axis=0)
+            rows.append(("class", k, -1, *measures))
     return pd.DataFrame(rows, columns=["level", "first", "second", "auc", "overlap"])
 
 
@@ -92,20 +92,20 @@ def separability(cells: pd.DataFrame) -> pd.DataFrame:
             continue
         try:
             if not result.ok:
-                raise UserError(result.said)
+                raise UserError(result.description)
             table = scores(result)
             finite = table[np.isfinite(table["score"])]
             if len(finite) < len(table):
                 note = f"{len(table) - len(finite):,} of {len(table):,} scores are not finite and left out"
-            found = measure(
+            measured = measure(
                 finite["score"].to_numpy(dtype=np.float64),
                 finite["label"].to_numpy(),
                 result.cell.superclasses,
             )
         except UserError as error:
-            found = pd.DataFrame([("all", -1, -1, math.nan, math.nan)], columns=COLUMNS[3:-1])
+            measured = pd.DataFrame([("all", -1, -1, math.nan, math.nan)], columns=COLUMNS[3:-1])
             note = "; ".join(filter(None, [note, str(error)]))
-        frames.append(found.assign(dataset=row.dataset, case=row.case, seed=row.seed, note=note))
+        frames.append(measured.assign(dataset=row.dataset, case=row.case, seed=row.seed, note=note))
     return pd.concat(frames)[list(COLUMNS)] if frames else pd.DataFrame(columns=COLUMNS)
 
 
@@ -117,7 +117,7 @@ def pairs(params: Params, cells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFr
     another run of the same pair.
     """
     rows = []
-    for (dataset, case), found in by_case(select(table, level="all").dropna(subset="auc")):
+    for (dataset, case), mine in by_case(select(table, level="all").dropna(subset="auc")):
         if params.datasets[dataset].variant_of is not None or case not in params.groupings(dataset):
             continue
         baseline, sample = (errors(cells, dataset, which) for which in (BASELINE, case))
@@ -127,9 +127,9 @@ def pairs(params: Params, cells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFr
                 {
                     "dataset": dataset,
                     "case": case,
-                    "n": len(found),
-                    "auc": found["auc"].mean(),
-                    "overlap": found["overlap"].mean(),
+                    "n": len(mine),
+                    "auc": mine["auc"].mean(),
+                    "overlap": mine["overlap"].mean(),
                     "points": points,
                     "percent": 100 * points / baseline.mean(),
                 }

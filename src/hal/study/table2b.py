@@ -35,9 +35,9 @@ def table2b(cells: pd.DataFrame, controls: pd.DataFrame, comparisons: pd.DataFra
             owner = owner or case
             sample = control(controls, dataset, owner, case, which)
             sizes.append(len(sample))
-            found = moments(errors(cells, dataset, owner) if which == "as_tested" else sample)
+            of_owner = moments(errors(cells, dataset, owner) if which == "as_tested" else sample)
             accuracy = control(controls, dataset, owner, case, which, "superclass_accuracy")
-            row |= {name: found.mean, f"{name}_sd": found.sd}
+            row |= {name: of_owner.mean, f"{name}_sd": of_owner.sd}
             row |= {f"{name}_superclass": moments(accuracy).mean}
         row |= {"n": min(sizes), "difference": compared.difference}
         row |= {"low": compared.welch_low, "high": compared.welch_high, "p_holm": compared.p_holm}
@@ -50,8 +50,8 @@ def table2b(cells: pd.DataFrame, controls: pd.DataFrame, comparisons: pd.DataFra
 def _missing(controls: pd.DataFrame, dataset: str, case: str) -> str:
     """What the entries of a grouping lack, cell by cell."""
     rows = select(controls, dataset=dataset, grouping=case)
-    said = rows[rows["missing"] != ""].groupby("missing", sort=False)
+    lacking = rows[rows["missing"] != ""].groupby("missing", sort=False)
     return "; ".join(
         f"{', '.join(dict.fromkeys(f'{r.case} seed {r.seed}' for r in alike.itertuples()))}: {text}"
-        for text, alike in said
+        for text, alike in lacking
     )

@@ -79,17 +79,17 @@ def claims(a: Path, b: Path) -> pd.DataFrame:
 
 
 def _records(run: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
-    found = {}
+    records = {}
     for path in sorted(run.glob("results/*/*/seed*/cell.json")):
         record = read_record(path)
         dataset, case, seed = path.parent.parts[
             -3:
         ]  # what is planned by that name, whatever its cell.json calls itself
         if seed.removeprefix("seed").isdecimal():
-            found[dataset, case, int(seed.removeprefix("seed"))] = record
-    if not found:
+            records[dataset, case, int(seed.removeprefix("seed"))] = record
+    if not records:
         raise UserError(f"{run}: no finished cell in its results/; name a run's folder, or a git revision")
-    return found
+    return records
 
 
 def _error(record: dict[str, Any] | None) -> float:

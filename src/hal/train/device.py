@@ -67,7 +67,7 @@ def claimed_slot(names: Sequence[str]) -> Iterator[int]:
     Snakemake's `gpu` resource is a count, hands out no numbers, and knows of its own cells alone. The kernel frees a place
     however its process ends, so none is ever lost.
     """
-    said = False
+    told = False
     while True:
         for i, name in enumerate(names):
             place = locks.take_place(name)
@@ -75,9 +75,9 @@ def claimed_slot(names: Sequence[str]) -> Iterator[int]:
                 with place:
                     yield i
                 return
-        if not said:
+        if not told:
             print(f"all {len(names)} places on GPUs are taken by other cells; waiting for one", flush=True)
-            said = True
+            told = True
         time.sleep(0.5)
 
 

@@ -59,14 +59,14 @@ def panels(
         rows = select(table2, dataset=dataset).set_index("case")
         for case in [BASELINE, *params.groupings(dataset)]:
             seeds = errors(cells, dataset, case)
-            found = mean_interval(moments(seeds))
+            bounds = mean_interval(moments(seeds))
             shown.setdefault(dataset_title(params, dataset), []).append(
                 Row(
                     title=case_title(params, dataset, case) + style.fewer(len(seeds), params),
                     seeds=tuple(seeds),
                     mean=rows["mean"][case],
-                    low=found.low,
-                    high=found.high,
+                    low=bounds.low,
+                    high=bounds.high,
                     paper=rows["paper_mean"][case],
                     paper_sd=rows["paper_sd"][case],
                     masked=masked.get((dataset, case), math.nan),

@@ -108,9 +108,9 @@ def _fallbacks(letters: frozenset[str]) -> list[str]:
     lacking, names = set(map(ord, letters)) - _glyphs(FONT), []
     plain = {font.name for font in fontManager.ttflist if (font.style, font.weight) == ("normal", 400)}
     for name in sorted(plain):
-        if found := lacking & _glyphs(name) if lacking else set():
+        if covered := lacking & _glyphs(name) if lacking else set():
             names.append(name)
-            lacking -= found
+            lacking -= covered
     return names
 
 

@@ -29,7 +29,7 @@ def compact(svg: str, tips: Sequence[str]) -> str:
         svg = useless.sub("", svg)
     while _EMPTY.search(svg):
         svg = _EMPTY.sub("", svg)
-    svg = re.sub(r'id="tip-(\d+)"', lambda found: f'data-tip="{_attribute(tips[int(found[1])])}"', svg)
+    svg = re.sub(r'id="tip-(\d+)"', lambda match: f'data-tip="{_attribute(tips[int(match[1])])}"', svg)
     if font := _FONT.search(svg):  # said once for all texts
         svg = _FONT.sub("", svg).replace("<svg ", f'<svg font-family="{font[1]}" ', 1)
     return svg

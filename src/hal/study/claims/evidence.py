@@ -114,14 +114,14 @@ class Errors:
 
     def relative(self, name: str, a: Moments, printed: float, comparisons: int) -> Quantity:
         """With Student's interval."""
-        found = mean_interval(a, comparisons)
-        value, low, high = (100 * (x / printed - 1) for x in (a.mean, found.low, found.high))
+        bounds = mean_interval(a, comparisons)
+        value, low, high = (100 * (x / printed - 1) for x in (a.mean, bounds.low, bounds.high))
         return Quantity(name, value, Interval(low, high))
 
     def deviation(self, name: str, dataset: str, case: str) -> Quantity:
         """Of these very seeds: exact."""
-        found = self.moments(dataset, case)
-        return Quantity(name, found.sd, Interval(found.sd, found.sd))
+        sample = self.moments(dataset, case)
+        return Quantity(name, sample.sd, Interval(sample.sd, sample.sd))
 
     def fall_of_best(self, name: str, dataset: str, case: str) -> Quantity:
         """The best network is what it is; the interval is that of the baseline's mean."""
@@ -145,10 +145,10 @@ class Measured(Errors):
 
     def sample(self, dataset: str, case: str, measure: str = "test_error") -> np.ndarray:
         """Of the cells that count."""
-        found = errors(self.cells, dataset, case, measure)
-        if not len(found):
+        sample = errors(self.cells, dataset, case, measure)
+        if not len(sample):
             raise Untestable(f"no finished network of {dataset_title(self.params, dataset)} {case}")
-        return found
+        return sample
 
     def log_loss(self, dataset: str, case: str, loss: str) -> Moments:
         """Of the cells that count."""
@@ -158,8 +158,8 @@ class Measured(Errors):
         """Of the cells that count."""
         rows = self._curves(dataset, case, loss)
         self._whole(dataset, case, rows, "log_loss")  # whole curves
-        found = moments(rows.dropna(subset=["log_loss"])["epoch"].fillna(self.params.train.epochs + 1))
-        return dataclasses.replace(found, sd=max(found.sd, _EPOCH_SD) if found.n > 1 else found.sd)
+        sample = moments(rows.dropna(subset=["log_loss"])["epoch"].fillna(self.params.train.epochs + 1))
+        return dataclasses.replace(sample, sd=max(sample.sd, _EPOCH_SD) if sample.n > 1 else sample.sd)
 
     def overlaps(self, dataset: str, case: str, pair: Sequence[int] = (), worst: bool = False) -> np.ndarray:
         """Of the cells that count."""
@@ -182,9 +182,9 @@ class Measured(Errors):
         table = table[printed]
         if len(table) < 4:
             raise Untestable(f"only {len(table)} pairs of a data set and a case; a rank correlation needs 4")
-        found = separability.predicts(table).set_index(["separability", "reduction"])
-        rho = found.loc[("auc", "percent")]
-        remark = f"over {len(table)} pairs; {decimals(found.loc[('split', 'percent'), 'rho'])} by the overlap"
+        correlations = separability.predicts(table).set_index(["separability", "reduction"])
+        rho = correlations.loc[("auc", "percent")]
+        remark = f"over {len(table)} pairs; {decimals(correlations.loc[('split', 'percent'), 'rho'])} by the overlap"
         return Quantity("ρ", rho["rho"], Interval(rho["low"], rho["high"])), remark
 
     def images(self, dataset: str) -> dict[str, int]:
@@ -196,12 +196,12 @@ class Measured(Errors):
             per_class = {int(n) for n in stored["train"]["per_class"]}
         except (OSError, ValueError, KeyError, TypeError):
             raise NotYet(f"{path} is not here or cannot be read") from None
-        found = {"train": train, "test": test, "all": train + test}
-        return found | ({"per_class": per_class.pop()} if len(per_class) == 1 else {})
+        numbers = {"train": train, "test": test, "all": train + test}
+        return numbers | ({"per_class": per_class.pop()} if len(per_class) == 1 else {})
 
     def groupings_beyond(self, classes: int) -> list[tuple[str, str]]:
         """Of whole runs at the paper's settings."""
-        found = []
+        pairs = []
         for name in self.params.grid.datasets:
             dataset = self.params.datasets[name]
             if len(dataset.classes) <= classes or dataset.variant_of is not None:
@@ -215,10 +215,10 @@ class Measured(Errors):
                 raise NotYet(text)
             if (states == "diverged").any():
                 raise Untestable("some networks diverged, and the others alone would be a selection")
-            found += [(name, case) for case in cases]
-        if not found:
+            pairs += [(name, case) for case in cases]
+        if not pairs:
             raise NotYet(f"no data set of more than {classes} classes is in this run")
-        return found
+        return pairs
 
     def _curves(self, dataset: str, case: str, loss: str) -> pd.DataFrame:
         return select(self.curves, dataset=dataset, case=case, loss=loss)
@@ -296,10 +296,10 @@ class Printed(_ErrorsOnly):
         The lowest of n numbers lies at least sd / sqrt(n) below their mean (all others equal), and at most sd sqrt(n - 1)
         if the deviation printed is the population's, the wider of both readings.
         """
-        baseline, found = self.moments(dataset, BASELINE), self.moments(dataset, case)
-        fall = baseline.mean - found.mean
-        least = max(0.0, found.sd - HALF) / math.sqrt(found.n)
-        most = (found.sd + HALF) * math.sqrt(found.n - 1)
+        baseline, hal = self.moments(dataset, BASELINE), self.moments(dataset, case)
+        fall = baseline.mean - hal.mean
+        least = max(0.0, hal.sd - HALF) / math.sqrt(hal.n)
+        most = (hal.sd + HALF) * math.sqrt(hal.n - 1)
         interval = Interval(fall + least - 2 * HALF, fall + most + 2 * HALF)
         return Quantity(name, (interval.low + interval.high) / 2, interval)
 

@@ -169,8 +169,8 @@ def _largest_reduction(claim: Claim, source: Source) -> Outcome:
     by_mean = in_range("Largest fall of a mean in points", [_largest(_all_falls(claim, source))], low, high)
     best = [source.fall_of_best(case, dataset, case) for case in cases_of(claim, dataset)]
     by_best = in_range("of the best single network", [_largest(best)], low, high)
-    found = {by_mean.verdict, by_best.verdict}
-    verdict = next((v for v in (REPRODUCED, INCONCLUSIVE) if v in found), NOT_REPRODUCED)
+    both = {by_mean.verdict, by_best.verdict}
+    verdict = next((v for v in (REPRODUCED, INCONCLUSIVE) if v in both), NOT_REPRODUCED)
     return Outcome(verdict, f"{by_mean.why[:-1]}; {by_best.why}")
 
 
@@ -248,17 +248,17 @@ def _faster(claim: Claim, source: Source) -> Outcome:
     areas: list[Quantity] = []
     epochs: list[Quantity] = []
     for loss, what in (("train_loss", "training"), ("test_loss", "test")):
-        for of, measure, found in (("area", source.log_loss, areas), ("epochs", source.epochs, epochs)):
+        for of, measure, quantities in (("area", source.log_loss, areas), ("epochs", source.epochs, epochs)):
             baseline = measure(dataset, BASELINE, loss)
             for case in cases:
                 theirs = measure(dataset, case, loss)
-                found.append(source.difference(f"{case} {what} {of}", baseline, theirs, 4 * len(cases)))
+                quantities.append(source.difference(f"{case} {what} {of}", baseline, theirs, 4 * len(cases)))
     return in_range("Area between logarithmic curves, and epochs saved", [*areas, *epochs], 0)
 
 
 def _mean(name: str, values: np.ndarray, comparisons: int) -> Quantity:
-    found = moments(values)
-    return Quantity(name, found.mean, mean_interval(found, comparisons))
+    sample = moments(values)
+    return Quantity(name, sample.mean, mean_interval(sample, comparisons))
 
 
 def _separated(claim: Claim, source: Source) -> Outcome:
@@ -302,12 +302,12 @@ _KINDS = {
 
 
 def _images(claim: Claim, source: Source) -> Outcome:
-    found = {name: source.images(name) for name in claim.datasets}
+    numbers = {name: source.images(name) for name in claim.datasets}
     wrong = [
-        f"{load_paper().datasets[name].title} has {_count(found[name].get(kind))} {_KINDS[kind]}, not {n:,}"
+        f"{load_paper().datasets[name].title} has {_count(numbers[name].get(kind))} {_KINDS[kind]}, not {n:,}"
         for name in claim.datasets
         for kind, n in claim.images[name].items()
-        if found[name].get(kind) != n
+        if numbers[name].get(kind) != n
     ]
     if wrong:
         return Outcome(NOT_REPRODUCED, f"{'; '.join(wrong)}.")

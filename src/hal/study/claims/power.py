@@ -35,15 +35,15 @@ def _power(n: int, draws: int) -> pd.DataFrame:
     rows = []
     for claim in load_paper().claims:
         for scale in SCALES:
-            found = _shares(claim, n, scale, draws)
-            rows.append({"id": claim.id, "n": n, "scale": scale, "draws": draws, **found})
+            shares = _shares(claim, n, scale, draws)
+            rows.append({"id": claim.id, "n": n, "scale": scale, "draws": draws, **shares})
     return pd.DataFrame(rows)
 
 
 def _shares(claim: Claim, n: int, scale: float, draws: int) -> dict[str, float]:
     random, judge = np.random.default_rng(_SEED), RULES[claim.test].judge
     try:
-        found = Counter(judge(claim, Drawn(random, n, scale)).verdict for _ in range(draws))
+        verdicts = Counter(judge(claim, Drawn(random, n, scale)).verdict for _ in range(draws))
     except Untestable:
         return {"reproduced": math.nan, "not_reproduced": math.nan}
-    return {"reproduced": found[REPRODUCED] / draws, "not_reproduced": found[NOT_REPRODUCED] / draws}
+    return {"reproduced": verdicts[REPRODUCED] / draws, "not_reproduced": verdicts[NOT_REPRODUCED] / draws}

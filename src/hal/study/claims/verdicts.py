@@ -76,9 +76,9 @@ def verdict(claim: Claim, measured: Measured) -> Verdict:
     except Untestable as error:
         lacking = str(error)
     diverged = select(cells, state="diverged")
-    found, why, indication = INCONCLUSIVE, _sentence(lacking), ""
+    verdict, why, indication = INCONCLUSIVE, _sentence(lacking), ""
     if not_yet:
-        found, why = NOT_RUN, _sentence(not_yet)
+        verdict, why = NOT_RUN, _sentence(not_yet)
         if outcome:
             why, indication = f"{why} Here: {outcome.why}", _INDICATION[outcome.verdict]
     elif outcome and len(diverged):
@@ -86,8 +86,8 @@ def verdict(claim: Claim, measured: Measured) -> Verdict:
         named = diverged["result"].iloc[0].cell.name + (", …" if len(diverged) > 1 else "")
         why = f"{networks} diverged ({named}), and the others alone would be a selection. {outcome.why}"
     elif outcome:
-        found, why = outcome.verdict, outcome.why
-    return Verdict(claim, rule(claim), found, why, indication, *_of_table(claim))
+        verdict, why = outcome.verdict, outcome.why
+    return Verdict(claim, rule(claim), verdict, why, indication, *_of_table(claim))
 
 
 def rule(claim: Claim) -> str:
@@ -96,7 +96,7 @@ def rule(claim: Claim) -> str:
     return f"{words} {_sentence(claim.because)}" if claim.because else words
 
 
-def table(found: Sequence[Verdict], powers: pd.DataFrame) -> pd.DataFrame:
+def table(judged: Sequence[Verdict], powers: pd.DataFrame) -> pd.DataFrame:
     """One row for each claim: id, place, says, test, tolerance, rule, verdict, why, indication, table, table_why, power.
 
     The last is `power.power`'s share of `reproduced` at the printed deviation, and `power_twice` that at twice it.
@@ -107,7 +107,7 @@ def table(found: Sequence[Verdict], powers: pd.DataFrame) -> pd.DataFrame:
             **{key: getattr(v.claim, key) for key in ("id", "place", "says", "test", "tolerance")},
             **{key: value for key, value in vars(v).items() if key != "claim"},
         }
-        for v in found
+        for v in judged
     )
     return rows.assign(power=rows["id"].map(shares[1.0]), power_twice=rows["id"].map(shares[2.0]))
 
@@ -132,23 +132,23 @@ def _why_not_yet(claim: Claim, params: Params, cells: pd.DataFrame) -> str:
         return f"{' and '.join(titles)} {'is' if len(absent) == 1 else 'are'} not in this run"
     if cells.empty:
         return ""
-    found = dict.fromkeys(text for name in claim.datasets for text in departures(params, name))
-    if found:
-        more = ", and more" if len(found) > 1 else ""
-        return f"this run is not the paper's experiment ({next(iter(found))}{more})"
+    differences = dict.fromkeys(text for name in claim.datasets for text in departures(params, name))
+    if differences:
+        more = ", and more" if len(differences) > 1 else ""
+        return f"this run is not the paper's experiment ({next(iter(differences))}{more})"
     return pending(cells["state"])
 
 
 def _cells(claim: Claim, cells: pd.DataFrame) -> pd.DataFrame:
     """The cells that a claim is about."""
-    of, found = RULES[claim.test], [cells[:0]]
+    of, parts = RULES[claim.test], [cells[:0]]
     for dataset in claim.datasets if of.networks else ():
         cases = [*cases_of(claim, dataset), claim.against, BASELINE if of.baseline else ""]
         if of.beside:
             cases += load_paper().datasets[dataset].cases
         mine = select(cells, dataset=dataset)
-        found.append(mine[mine["case"].isin(cases)])
-    return pd.concat(found)
+        parts.append(mine[mine["case"].isin(cases)])
+    return pd.concat(parts)
 
 
 def _of_table(claim: Claim) -> tuple[str, str]:
