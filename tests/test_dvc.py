@@ -262,7 +262,8 @@ def test_two_at_once_do_not_touch_each_other(project):
     assert re.search(r"is busy, it is being blocked by", dvc(project, "repro", TRAIN, fails=True))
     again = snakemake(project)
     assert again.returncode != 0
-    assert "another snakemake is at work" in again.stdout
+    # Snakemake looks at the cells before it asks for the lock, and one may be replaced at that moment.
+    assert re.search("another snakemake is at work|a concurrent process has deleted it", again.stdout)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert len(trained(said)) == 4
