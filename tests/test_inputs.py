@@ -9,6 +9,8 @@ from hal import cli, workflow
 from hal.outputs import figure_names
 from tests.made_up import ROOT, made_up_params, make_up_grid
 
+pytestmark = pytest.mark.slow
+
 OVERLAY = """
 grid: {datasets: [digits, mnist], seeds: [0, 1]}
 train: {epochs: 3}
