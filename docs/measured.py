@@ -3,7 +3,9 @@
 Each stands between a line `<!-- measured: NAME -->` and a line `<!-- end -->`; the sentences around it are for people to write.
 """
 
+import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -33,8 +35,9 @@ def errors(params: Params) -> str:
     """The README's table: a row a case of MNIST, beside the paper's HAL."""
     (paper,) = read_results(params, "table2")
     theirs = paper[paper["dataset"] == "mnist"].set_index("case")
+    row = _rows(params)
     rows = [
-        [case_title(params, "mnist", case), *_row(params, "mnist", case), _paper(theirs.loc[case])]
+        [case_title(params, "mnist", case), *row("mnist", case), _paper(theirs.loc[case])]
         for case in _cases(params)
     ]
     return _table([f"MNIST, {params.train.epochs} epochs", *_ERRORS, "paper (250 epochs): HAL"], rows)
@@ -43,8 +46,9 @@ def errors(params: Params) -> str:
 def budgets(params: Params) -> str:
     """The cases of MNIST, each with its numbers of epochs below each other, the fewest first."""
     datasets = sorted(params.grid.datasets, key=lambda dataset: _epochs(params, dataset))
+    row = _rows(params)
     rows = [
-        [case_title(params, "mnist", case), str(_epochs(params, dataset)), *_row(params, dataset, case)]
+        [case_title(params, "mnist", case), str(_epochs(params, dataset)), *row(dataset, case)]
         for case in _cases(params)
         for dataset in datasets
     ]
@@ -65,8 +69,14 @@ def flips(params: Params) -> str:
     return _table([f"flips in percent, seed {seeds}", *_cases(params)], rows)
 
 
-def _row(params: Params, dataset: str, case: str) -> list[str]:
-    table2b, hint, crossed = read_results(params, "table2b", "hint", "crossed")
+def _rows(params: Params) -> Callable[[str, str], list[str]]:
+    """What gives the entries of a data set's case."""
+    return functools.partial(_row, *read_results(params, "table2b", "hint", "crossed"))
+
+
+def _row(
+    table2b: pd.DataFrame, hint: pd.DataFrame, crossed: pd.DataFrame, dataset: str, case: str
+) -> list[str]:
     row, of_hint = (table.set_index(["dataset", "case"]).loc[(dataset, case)] for table in (table2b, hint))
     of_both = crossed.set_index(["dataset", "case", "quantity"]).loc[(dataset, case, "hal - masked")]
     difference = with_interval(signed(row["difference"]), Interval(row["low"], row["high"]), sign=True)
