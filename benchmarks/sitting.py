@@ -8,7 +8,8 @@ some rows of the benchmark). In this order, each with its log in the folder (run
 1. the tests marked `cuda`;
 2. the speed benchmark, in at most eight minutes (speed.json);
 3. a training step of each network, kernel by kernel (profile-*.json);
-4. as many cells of the paper as fit into `--minutes`: MNIST's, then the others whose data are there or can be fetched.
+4. as many cells of the paper as fit into `--minutes`: MNIST's, then the others whose data are there or can be fetched,
+   all networks of a seed before the next seed, so that what is finished can be compared.
 
 It may be stopped anywhere; the same command goes on: finished steps are not repeated (delete sitting.json to repeat
 them), the benchmark goes on after its last row and a cell after its last saved epoch.
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / "sitting.json"
     done: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-    for name, command in steps(folder, arguments.rehearse).items():
+    for name, command in steps(folder, arguments).items():
         if name == "tests" and importlib.util.find_spec("pytest") is None:
             print("tests: left out, pytest is not installed", flush=True)
             continue
@@ -58,8 +59,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             done[name] = step(command, folder / f"{name}.log", LIMITS_S[name.split("-")[0]])
             write_text(record, json.dumps(done, indent=2) + "\n")
         print(f"{name}: {done[name]['ended']} after {done[name]['seconds']:.0f} s", flush=True)
+    if arguments.minutes <= 0:
+        return
     together, by_mps = at_once(folder / "speed.json")
-    with served() if by_mps else contextlib.nullcontext():
+    if arguments.at_once:
+        together, by_mps = arguments.at_once, arguments.at_once > 1
+    with served() if by_mps else contextlib.nullcontext() as reason:
+        print(f"cells: {together} at once{f', without MPS: {reason}' if reason else ''}", flush=True)
         cells(folder, arguments, together)
 
 
@@ -69,6 +75,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--folder", default="runs/sitting", help="of logs and figures")
     parser.add_argument("--minutes", type=float, default=10.0, help="for cells of the paper, after the rest")
+    parser.add_argument("--benchmark-minutes", type=float, default=8.0, help="for the speed benchmark")
+    parser.add_argument(
+        "--at-once", type=int, help="cells side by side (default: as many as the benchmark found best)"
+    )
     parser.add_argument(
         "--overlay", action="append", default=[], help="cells of another experiment than the paper's"
     )
@@ -76,11 +86,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def steps(folder: Path, rehearse: bool) -> dict[str, list[str]]:
+def steps(folder: Path, arguments: argparse.Namespace) -> dict[str, list[str]]:
     """Tests, benchmark and profiles: the commands."""
     speed = [sys.executable, str(HERE / "train_speed.py"), "--json", str(folder / "speed.json")]
+    speed += ["--minutes", str(arguments.benchmark_minutes)]
     networks = ["mnist", "cifar10"]
-    if rehearse:
+    if arguments.rehearse:
         networks = ["digits"]
         speed += [
             "--networks",
@@ -94,7 +105,7 @@ def steps(folder: Path, rehearse: bool) -> dict[str, list[str]]:
             "--minutes",
             "0.4",
         ]
-    precision = "tf32" if torch.cuda.is_available() else "float32"
+    precision = load(ROOT / "params.yaml").train.precision
     profile = [sys.executable, str(HERE / "profile_step.py")]
     # A file of tests that needs more than this machine has must not cost the others.
     tests = [
@@ -166,8 +177,13 @@ def at_once(speed: Path) -> tuple[int, bool]:
     """How many cells the pipeline's own setting trains best at once, and whether by MPS, as the benchmark measured."""
     best, speed_of_best = (1, False), 0.0
     measured = json.loads(speed.read_text(encoding="utf-8"))["measured"] if speed.exists() else []
+    own = {
+        "norm": "torch",
+        "layout": "channels_last",
+        "precision": load(ROOT / "params.yaml").train.precision,
+    }
     for row in measured:
-        pipelines = row["setting"]["norm"] == "torch" and row["setting"]["layout"] == "channels_last"
+        pipelines = own.items() <= row["setting"].items()
         ours = row.get("way") in ("engine", "processes", "mps") and row["setting"]["network"] != "cifar10"
         if pipelines and ours and row.get("images_per_s", 0) > speed_of_best:
             best, speed_of_best = (row["cells"], row["way"] == "mps"), row["images_per_s"]
@@ -175,7 +191,7 @@ def at_once(speed: Path) -> tuple[int, bool]:
 
 
 def cells(folder: Path, arguments: argparse.Namespace, together: int) -> None:
-    """Train cells until the minutes are over, all seeds of a network in one process, `together` networks at once."""
+    """Train cells until the minutes are over, `together` at once, all networks of a seed before the next seed."""
     own = folder / "params.yaml"  # how a cell is run changes nothing that it is identified by
     content = read_yaml(ROOT / "params.yaml")
     content["runtime"]["cells_per_gpu"] = together
@@ -185,15 +201,19 @@ def cells(folder: Path, arguments: argparse.Namespace, together: int) -> None:
     hal = [sys.executable, "-m", "hal", "--params", str(own.resolve()), *overlays]
 
     until = time.monotonic() + 60 * arguments.minutes
-    left = [(dataset, case) for dataset in _with_data(params, hal, folder) for case in params.cases(dataset)]
+    left = [
+        (dataset, case, str(seed))
+        for dataset in _with_data(params, hal, folder)
+        for seed in params.grid.seeds
+        for case in params.cases(dataset)
+    ]
     running: list[subprocess.Popen] = []
     with open(folder / "cells.log", "a") as said:
         try:
             while time.monotonic() < until and (left or running):
                 running = [process for process in running if process.poll() is None]
                 if left and len(running) < together:
-                    network, seeds = left.pop(0), map(str, params.grid.seeds)
-                    running.append(begun([*hal, "train", *network, *seeds], said))
+                    running.append(begun([*hal, "train", *left.pop(0)], said))
                 time.sleep(0.1)
         finally:
             end(running)

@@ -146,7 +146,7 @@ def test_on_a_gpu_no_measurement_is_planned_twice_and_the_networks_take_turns(be
         assert chosen.norm != "triton" or chosen.layout == "channels_last"
     if not full:
         assert all(job["setting"]["steps"] == 100 for job in planned)
-        assert {job["cells"] for job in planned if job["what"] == "row"} == {1, 4, 8}
+        assert {job["cells"] for job in planned if job["what"] == "row"} == {1, 5, 10}
     assert train_speed._arguments(full).minutes == (0 if full else 8)
 
 
@@ -232,7 +232,8 @@ def test_cells_share_a_gpu_as_the_benchmark_found_best(benchmark, tmp_path):
     assert sitting.at_once(path) == (1, False)
 
     def row(way: str, cells: int, speed: float | None, **changes: str) -> dict:
-        setting = {"network": "mnist", "norm": "torch", "layout": "channels_last"} | changes
+        usual = {"norm": "torch", "layout": "channels_last", "precision": "float32"}
+        setting = {"network": "mnist"} | usual | changes
         figures = {"why_not": "no reason"} if speed is None else {"images_per_s": speed}
         return {"way": way, "cells": cells, "setting": setting} | figures
 
@@ -243,6 +244,7 @@ def test_cells_share_a_gpu_as_the_benchmark_found_best(benchmark, tmp_path):
         row("mps", 8, None),
         row("streams", 8, 900.0),  # not a way of the pipeline
         row("mps", 8, 900.0, norm="native"),  # nor a setting of it
+        row("mps", 8, 900.0, precision="tf32"),  # nor what the paper's cells are trained in
         {"what": "floor", "setting": row("engine", 1, 1.0)["setting"]},
     ]
     path.write_text(json.dumps({"measured": rows}), encoding="utf-8")
