@@ -8,6 +8,7 @@
 Every rule calls `python -m hal ...`; all computation is there. docs/files.md says what is in each file.
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -32,7 +33,6 @@ ROOT = dag.prefix(P)  # nothing for the paper's run, else such as runs/demo/
 OUTDATED = {str(path) for path in current.outdated(P, map(Path, dag.drawn_files(P)))}
 
 shell.prefix(dag.shell_function(sys.executable, SOURCE, OVERLAYS))  # `hal` below
-dag.share_gpus(workflow, P)
 
 
 report: "docs/captions/workflow.rst"
@@ -90,6 +90,12 @@ def drawn(rule):
         return dag.force_if_outdated(workflow, OUTDATED, dag.drawn_by(P, name))
 
     return check
+
+
+@functools.cache
+def share_gpus():
+    """Once, while the jobs are planned: only then does Snakemake know whether they will run on this machine."""
+    dag.share_gpus(workflow, P)
 
 
 def cell_of(wildcards):
@@ -151,7 +157,7 @@ rule train_scored:
     """Train one network with an auxiliary block."""
     input:
         ancient(data_of),  # the cell's hash holds what the data is; when it was written does not matter
-        lambda w: dag.force_if_stale(workflow, P, cell_of(w)),
+        lambda w: share_gpus() or dag.force_if_stale(workflow, P, cell_of(w)),
     output:
         directory(f"{ROOT}results/{{network}}/seed{{seed}}"),
         directory(f"{ROOT}checkpoints/{{network}}/seed{{seed}}"),

@@ -21,7 +21,7 @@ class Candidate(nn.Module):
     def __init__(self, net: HAL, layout: torch.memory_format, norm: str, weights: str) -> None:
         super().__init__()
         self.net, self.layout = net, layout
-        self.norm_relu = {"torch": _norm_relu, "native": _native, "triton": _triton}[norm]
+        self.norm_relu = {"native": _norm_relu, "cudnn": _cudnn, "triton": _triton}[norm]
         self.copies = weights == "copies"
         self.convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
 
@@ -58,12 +58,11 @@ def _norm_relu(bn: BatchNorm, x: Tensor, branch: Tensor | None) -> tuple[Tensor,
     return x, F.relu(bn(x))
 
 
-def _native(bn: BatchNorm, x: Tensor, branch: Tensor | None) -> tuple[Tensor, Tensor]:
-    """By PyTorch's kernels where F.batch_norm takes cuDNN's, whose grid must be on the GPU all at once."""
+def _cudnn(bn: BatchNorm, x: Tensor, branch: Tensor | None) -> tuple[Tensor, Tensor]:
+    """As F.batch_norm chooses: cuDNN's kernels in channels_last, whose grid must be on the GPU all at once."""
     x = x if branch is None else x + branch
     statistics = (bn.running_mean, bn.running_var)
-    normed = torch.native_batch_norm(x, bn.weight, bn.bias, *statistics, bn.training, bn.momentum, bn.eps)
-    return x, F.relu(normed[0])
+    return x, F.relu(F.batch_norm(x, *statistics, bn.weight, bn.bias, bn.training, bn.momentum, bn.eps))
 
 
 def _triton(bn: BatchNorm, x: Tensor, branch: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -30,8 +30,8 @@ class Setting:
         steps: of an epoch.
         deterministic: as `runtime.deterministic`.
         layout: of images and weights in memory: channels_last or nchw.
-        norm: who normalises: `torch` (on a GPU that is cuDNN in channels_last), `native` (PyTorch's own kernels), or
-            `triton` (fused.py: with the ReLU behind it and the residual sum before it).
+        norm: whose kernels normalise: PyTorch's own (`native`), `cudnn`'s, or `triton` (fused.py: with the ReLU behind
+            it and the residual sum before it).
         weights: `cast` by autocast, a kernel each, or `copies`, all convolutions' at once; a difference in bfloat16.
         compiled: whether torch.compile fuses the network.
     """
@@ -42,7 +42,7 @@ class Setting:
     steps: int
     deterministic: bool = True
     layout: str = "channels_last"
-    norm: str = "torch"
+    norm: str = "native"
     weights: str = "cast"
     compiled: bool = False
 
@@ -84,7 +84,7 @@ class Setting:
         net = build_network(dataclasses.replace(self.cell, seed=seed), SHAPES[self.network][-1])
         layout = torch.channels_last if self.layout == "channels_last" else torch.contiguous_format
         net = net.to(self.device, memory_format=layout)
-        if (self.layout, self.norm, self.weights) != ("channels_last", "torch", "cast"):
+        if (self.layout, self.norm, self.weights) != ("channels_last", "native", "cast"):
             net = Candidate(net, layout, self.norm, self.weights)
         return torch.compile(net) if self.compiled else net
 

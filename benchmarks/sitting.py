@@ -178,7 +178,7 @@ def at_once(speed: Path) -> tuple[int, bool]:
     best, speed_of_best = (1, False), 0.0
     measured = json.loads(speed.read_text(encoding="utf-8"))["measured"] if speed.exists() else []
     own = {
-        "norm": "torch",
+        "norm": "native",
         "layout": "channels_last",
         "precision": load(ROOT / "params.yaml").train.precision,
     }

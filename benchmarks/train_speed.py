@@ -151,40 +151,36 @@ def _short(cells: list[int], cuda: bool) -> Plan:
     """Ways, cells and what differs from the pipeline's setting: on a GPU what eight minutes should hold."""
     ours: Plan = [("plain", 1, {}), ("engine", 1, {}), ("resident", 1, {})]
     if not cuda:
-        candidates = [{"norm": "native"}, {"layout": "nchw"}, {"precision": "bfloat16"}]
+        candidates = [{"norm": "cudnn"}, {"layout": "nchw"}, {"precision": "bfloat16"}]
         together: Plan = [(way, k, {}) for k in cells for way in ("streams", "processes")]
         return [*ours, *(("engine", 1, c) for c in candidates), *together, ("floor", 1, {}), ("fixed", 1, {})]
     brief, whole = {"precision": "bfloat16"}, {"precision": "float32"}
-    candidates = [
-        {"norm": "triton"}, brief | {"norm": "triton", "weights": "copies"}, {"norm": "native"},
-        whole | {"layout": "nchw"}, {"layout": "nchw", "norm": "native"},
-    ]  # fmt: skip
-    later: list[dict[str, Any]] = [
-        brief | {"norm": "triton"},
-        brief | {"norm": "native"},
-        brief | {"compiled": True},
-        {"deterministic": False},
-    ]
     first, *more = cells
-    # cuDNN's normalisation needs the whole GPU for itself: beside others PyTorch's own is measured.
-    shared = {"norm": "native"}
     return [
         *ours,
         ("engine", 1, whole),
         ("mps", first, whole),
         ("mps", first, {}),
         ("engine", 1, brief),
-        *(("mps", k, whole) for k in more),
-        ("processes", first, whole),
-        *(("engine", 1, candidate) for candidate in candidates),
-        *((way, first, shared) for way in ("mps", "streams", "processes")),
-        ("engine", 1, {"compiled": True}),
+        ("streams", first, {}),
+        ("processes", first, {}),
+        *(("mps", k, {}) for k in more),
+        ("engine", 1, {"norm": "triton"}),
+        ("engine", 1, brief | {"norm": "triton", "weights": "copies"}),
+        ("engine", 1, {"norm": "cudnn"}),
+        ("engine", 1, {"deterministic": False}),
         ("fixed", 1, {}),
-        *((way, k, shared) for k in more for way in ("mps", "streams", "processes")),
+        ("engine", 1, whole | {"layout": "nchw"}),
         ("mps", first, {"norm": "triton"}),
-        *(("engine", 1, candidate) for candidate in later),
+        ("mps", first, {"norm": "cudnn"}),
+        ("mps", first, brief),
+        ("engine", 1, {"compiled": True}),
+        ("engine", 1, {"layout": "nchw"}),
+        *((way, k, {}) for k in more for way in ("streams", "processes")),
+        ("engine", 1, brief | {"norm": "triton"}),
+        ("engine", 1, brief | {"compiled": True}),
         ("floor", 1, {}),
-    ]  # fmt: skip
+    ]
 
 
 def _full(cells: list[int], cuda: bool) -> Plan:
@@ -194,7 +190,7 @@ def _full(cells: list[int], cuda: bool) -> Plan:
         common = {"precision": precision}
         plan += [("plain", 1, common), ("resident", 1, common)]
         for layout in ("channels_last", "nchw"):
-            for norm in ("torch", "native", *(["triton"] if cuda and layout == "channels_last" else [])):
+            for norm in ("native", "cudnn", *(["triton"] if cuda and layout == "channels_last" else [])):
                 for weights in ("cast", "copies") if precision == "bfloat16" else ("cast",):
                     chosen = common | {"layout": layout, "norm": norm, "weights": weights}
                     plan.append(("engine", 1, chosen))

@@ -4,6 +4,7 @@ Each stands between a line `<!-- measured: NAME -->` and a line `<!-- end -->`; 
 """
 
 import functools
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 from hal.params import Params, load
 from hal.present.numbers import NONE, number, signed, with_deviation, with_interval
 from hal.present.results import read_results
+from hal.study.grid import load_cells, select
 from hal.study.resampling import Interval
 from hal.titles import case_title
 
@@ -25,14 +27,19 @@ _CROSSED = "of networks and images"
 _ERRORS = ("n", "baseline", "baseline, masked", "HAL", "HAL, masked", _BOTH, _CROSSED, "flips")
 
 
-def written(page: str, params: Params) -> str:
-    """The text of a page with its tables as the results of params give them."""
-    tables = {"mnist": errors, "mnist-budgets": budgets, "mnist-flips": flips}
-    return _PLACE.sub(lambda place: f"{place[1]}{tables[place[2]](params)}\n{place[3]}", page)
+def written(page: str, cpu: Params, gpu: Params) -> str:
+    """The text of a page with its tables as the results of the two runs on MNIST give them."""
+    tables = {
+        "mnist": lambda: errors(cpu),
+        "mnist-gpu": lambda: errors(gpu),
+        "mnist-budgets": lambda: budgets(_runs(cpu, gpu)),
+        "mnist-flips": lambda: flips(_runs(cpu, gpu)),
+    }
+    return _PLACE.sub(lambda place: f"{place[1]}{tables[place[2]]()}\n{place[3]}", page)
 
 
 def errors(params: Params) -> str:
-    """The README's table: a row a case of MNIST, beside the paper's HAL."""
+    """The README's tables: a row a case of MNIST, beside the paper's HAL."""
     (paper,) = read_results(params, "table2")
     theirs = paper[paper["dataset"] == "mnist"].set_index("case")
     row = _rows(params)
@@ -43,22 +50,21 @@ def errors(params: Params) -> str:
     return _table([f"MNIST, {params.train.epochs} epochs", *_ERRORS, "paper (250 epochs): HAL"], rows)
 
 
-def budgets(params: Params) -> str:
-    """The cases of MNIST, each with its numbers of epochs below each other, the fewest first."""
-    datasets = sorted(params.grid.datasets, key=lambda dataset: _epochs(params, dataset))
-    row = _rows(params)
+def budgets(runs: list[tuple[Params, str]]) -> str:
+    """The cases of MNIST, each with its numbers of epochs below each other."""
+    rows_of = [(params, dataset, _rows(params)) for params, dataset in runs]
     rows = [
         [case_title(params, "mnist", case), str(_epochs(params, dataset)), *row(dataset, case)]
-        for case in _cases(params)
-        for dataset in datasets
+        for case in _cases(runs[0][0])
+        for params, dataset, row in rows_of
     ]
     return _table(["MNIST", "epochs", *_ERRORS], rows)
 
 
-def flips(params: Params) -> str:
+def flips(runs: list[tuple[Params, str]]) -> str:
     """Seed by seed the share of predictions that change with the superclass told."""
     rows = []
-    for dataset in sorted(params.grid.datasets, key=lambda dataset: _epochs(params, dataset)):
+    for params, dataset in runs:
         controls = pd.read_csv(params.path("results", "controls", f"{dataset}.csv"))
         of_seeds = controls[controls["control"] == "flips"].assign(
             percent=lambda rows: 100 * rows["count"] / rows["images"]
@@ -69,25 +75,48 @@ def flips(params: Params) -> str:
     return _table([f"flips in percent, seed {seeds}", *_cases(params)], rows)
 
 
+def _runs(*runs: Params) -> list[tuple[Params, str]]:
+    """The data sets of the runs, the fewest epochs first."""
+    both = [(params, dataset) for params in runs for dataset in params.grid.datasets]
+    return sorted(both, key=lambda run: _epochs(*run))
+
+
+def runs() -> list[Params]:
+    """MNIST on a CPU and on a GPU."""
+    return [
+        load(ROOT / "params.yaml", [ROOT / f"configs/{name}.yaml"]) for name in ("cpu-mnist", "gpu-mnist")
+    ]
+
+
 def _rows(params: Params) -> Callable[[str, str], list[str]]:
     """What gives the entries of a data set's case."""
-    return functools.partial(_row, *read_results(params, "table2b", "hint", "crossed"))
+    diverged = select(load_cells(params), state="diverged")
+    return functools.partial(_row, *read_results(params, "table2b", "hint", "crossed"), diverged)
 
 
 def _row(
-    table2b: pd.DataFrame, hint: pd.DataFrame, crossed: pd.DataFrame, dataset: str, case: str
+    table2b: pd.DataFrame,
+    hint: pd.DataFrame,
+    crossed: pd.DataFrame,
+    diverged: pd.DataFrame,
+    dataset: str,
+    case: str,
 ) -> list[str]:
     row, of_hint = (table.set_index(["dataset", "case"]).loc[(dataset, case)] for table in (table2b, hint))
-    of_both = crossed.set_index(["dataset", "case", "quantity"]).loc[(dataset, case, "hal - masked")]
+    # A case without a network has no row.
+    of_both = (
+        crossed.set_index(["dataset", "case", "quantity"]).reindex([(dataset, case, "hal - masked")]).iloc[0]
+    )
     difference = with_interval(signed(row["difference"]), Interval(row["low"], row["high"]), sign=True)
     images = with_interval("", Interval(of_both["low"], of_both["high"]), sign=True).strip()
+    lost = len(select(diverged, dataset=dataset, case=case))
     return [
-        str(row["n"]),
+        f"{row['n']}, {lost} diverged" if lost else str(row["n"]),
         *(with_deviation(row[name], row[f"{name}_sd"]) for name in ("baseline", "masked", "hal")),
         number(of_hint["hal_masked"]),
         difference,
         images or NONE,
-        f"{number(of_hint['flips'], 1)} %",
+        NONE if math.isnan(of_hint["flips"]) else f"{number(of_hint['flips'], 1)} %",
     ]
 
 
@@ -110,10 +139,9 @@ def _table(headings: list[str], rows: list[list[str]]) -> str:
 
 def main() -> None:
     """Write both pages."""
-    params = load(ROOT / "params.yaml", [ROOT / "configs/cpu-mnist.yaml"])
     for name in PAGES:
         path = ROOT / name
-        path.write_text(written(path.read_text(encoding="utf-8"), params), encoding="utf-8")
+        path.write_text(written(path.read_text(encoding="utf-8"), *runs()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -54,10 +54,10 @@ def trained(chosen) -> tuple[list[float], dict[str, torch.Tensor]]:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"norm": "native"},
-        {"norm": "native", "precision": "bfloat16"},
+        {"norm": "cudnn"},
+        {"norm": "cudnn", "precision": "bfloat16"},
         {"weights": "copies", "precision": "bfloat16"},
-        {"weights": "copies", "norm": "native", "precision": "bfloat16"},
+        {"weights": "copies", "norm": "cudnn", "precision": "bfloat16"},
     ],
     ids=lambda changes: ", ".join(changes.values()),
 )
@@ -99,7 +99,7 @@ def test_a_cell_beside_others_in_one_process_is_the_same_cell():
 def test_a_candidate_evaluates_as_the_pipeline_does():
     x = torch.randn(5, 1, 8, 8)
     x_star = torch.eye(3)[[0, 1, 2, 0, 1]]
-    nets = [setting(norm=norm).net().eval() for norm in ("torch", "native", "triton")]
+    nets = [setting(norm=norm).net().eval() for norm in ("native", "cudnn", "triton")]
     expected, *others = [net(x.contiguous(memory_format=torch.channels_last), x_star) for net in nets]
     assert all(torch.equal(other, expected) for other in others)
 

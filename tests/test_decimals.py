@@ -2,7 +2,7 @@
 
 import pytest
 
-from hal.decimals import decimals
+from hal.decimals import decimals, significant
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,11 @@ def test_a_half_goes_to_the_even_digit_however_the_mean_was_summed(value, printe
 def test_a_difference_has_its_sign():
     assert decimals(0.5, sign=True) == "+0.50"
     assert decimals(-36.777, 1, sign=True) == "−36.8"
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"), [(100.0, "100"), (1234.5, "1200"), (9.76, "9.8"), (0.0, "0"), (2.6e-5, "0.000026")]
+)
+def test_no_power_of_ten_is_printed(value, printed):
+    """100 % of the images were 1e+02 % of them."""
+    assert significant(value, 2) == printed

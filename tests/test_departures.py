@@ -105,3 +105,12 @@ def test_latex_sets_signs_and_names_what_it_cannot_set():
     assert escape("u\u0308") == "ü"
     assert escape("中\u200b\x07") == "[U+4E2D][U+200B][U+0007]"
     assert escape("a\nb") == "a b"
+
+
+def test_what_the_paper_leaves_open_and_an_overlay_changes_is_said_beside_the_departures():
+    """A run in TF32 was called the paper's but for its data sets."""
+    overlay = ROOT / "configs/gpu-mnist.yaml"
+    run = describe(load(ROOT / "params.yaml", [overlay]), [overlay], ROOT / "params.yaml")
+    assert run.statement.endswith(
+        "without SVHN and CIFAR-10. Other than in params.yaml (in brackets): train.precision = tf32 (float32)."
+    )

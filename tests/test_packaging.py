@@ -14,7 +14,6 @@ from packaging.utils import canonicalize_name
 
 import hal
 from hal.paper import load_paper
-from hal.params import load
 from hal.settings import TrainSettings
 from tests.tiny import ROOT
 
@@ -166,11 +165,12 @@ def module_of_docs(name: str) -> ModuleType:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/budget.md"])
 def test_a_pages_measured_tables_are_those_of_the_results_in_git(page):
-    params = load(ROOT / "params.yaml", [ROOT / "configs/cpu-mnist.yaml"])
-    object.__setattr__(params, "root", str(ROOT / params.root))
-    text = read(page)
+    measured, text = module_of_docs("measured"), read(page)
+    runs = measured.runs()
+    for params in runs:
+        object.__setattr__(params, "root", str(ROOT / params.root))
     assert text.count("<!-- measured: ") == text.count("<!-- end -->") > 0
-    assert module_of_docs("measured").written(page=text, params=params) == text, "python docs/measured.py"
+    assert measured.written(text, *runs) == text, "python docs/measured.py"
 
 
 def test_the_site_has_a_page_for_every_command_and_every_setting():

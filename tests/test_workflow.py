@@ -28,6 +28,7 @@ from hal.workflow import (
     prefix,
     say_full_disk,
     say_limit,
+    share_gpus,
 )
 from tests.checkout import make_checkout, snakemake
 from tests.tiny import ROOT
@@ -242,6 +243,19 @@ def test_a_gpu_takes_several_cells_and_gpus_are_still_counted_as_devices(project
         done = snakemake(project, *target, "--force", "--quiet", "reason", *arguments)
         assert re.search(rf"Provided resources: gpu=.*\b{limit}\b", done.stdout), done.stdout
     assert json.loads((project / target[0] / "cell.json").read_text())["status"] == "ok"
+
+
+@pytest.mark.parametrize(("local", "limit"), [(True, 10), (False, 2)])
+def test_on_a_cluster_a_gpu_is_a_cell(local, limit):
+    """There each job has a GPU of its own, so two GPUs are two jobs and not ten."""
+    left = {"gpu": SimpleNamespace(value=2)}
+
+    def register(name: str, value: int) -> None:
+        left[name] = SimpleNamespace(value=value)
+
+    given = SimpleNamespace(local_exec=local, global_resources=left, register_resource=register)
+    share_gpus(given, load(ROOT / "params.yaml"))
+    assert left["gpu"].value == limit
 
 
 def test_what_shows_in_a_report_changes_its_digest_and_how_a_cell_is_run_does_not(tmp_path):

@@ -1,4 +1,4 @@
-"""Numbers in decimals: a half is a half, whatever the sums of binary fractions made of it."""
+"""Numbers in decimals: a half is a half, whatever the sums of binary fractions made of it, and no power of ten is."""
 
 from decimal import Decimal
 
@@ -6,3 +6,8 @@ from decimal import Decimal
 def decimals(value: float, digits: int = 2, sign: bool = False) -> str:
     """Such as 0.43 or, with the sign, −0.50; a half goes to the even digit, so 0.595 and 0.5950000000000001 are both 0.60."""
     return f"{Decimal(repr(round(float(value), 9))):{'+' if sign else ''}.{digits}f}".replace("-", "−")
+
+
+def significant(value: float, digits: int) -> str:
+    """So many digits that say something, such as 0.0026 or 100, and never 1e+02."""
+    return f"{Decimal(f'{value:.{digits}g}'):f}"

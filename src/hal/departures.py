@@ -105,14 +105,24 @@ class Run:
     def statement(self) -> str:
         """One sentence on how this is not params.yaml's run of the paper's experiment; empty where it is."""
         run = f"The run “{self.label}”" if self.label else "This run"
+        changes = self._left_open() if self.departures else self.changes
+        changed = "; ".join(f"{key} = {shown(value)} ({shown(base)})" for key, base, value in changes)
         if self.departures:
-            return f"{run} is not the paper's experiment: {'; '.join(self.departures)}."
-        if self.changes:
-            changed = (f"{key} = {shown(value)} ({shown(base)})" for key, base, value in self.changes)
+            departures = f"{run} is not the paper's experiment: {'; '.join(self.departures)}."
             return (
-                f"{run} is a variation of params.yaml (whose values are in brackets): {'; '.join(changed)}."
+                f"{departures} Other than in params.yaml (in brackets): {changed}." if changed else departures
             )
+        if changed:
+            return f"{run} is a variation of params.yaml (whose values are in brackets): {changed}."
         return ""
+
+    def _left_open(self) -> list[tuple[str, Any, Any]]:
+        """The changed settings of the networks that are no departure, because the paper says nothing of them."""
+        stated = load_paper().settings
+        networks = ("model.", "train.", "augment.")
+        return [
+            change for change in self.changes if change[0].startswith(networks) and change[0] not in stated
+        ]
 
     @property
     def suffix(self) -> str:

@@ -274,4 +274,4 @@ class RuntimeSettings:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     deterministic: bool = True
     cpu_threads: Annotated[int, Range(1, 1024)] = 1
-    cells_per_gpu: Annotated[int, Range(1, 48)] = 1
+    cells_per_gpu: Annotated[int, Range(1, 48)] = 5

@@ -312,11 +312,13 @@ def minutes(params: Params, network: str) -> int:
 
 
 def share_gpus(workflow: Any, params: Params) -> None:
-    """Let Snakemake start `cells_per_gpu` cells for each GPU of `--resources gpu=N`.
+    """Let Snakemake start `cells_per_gpu` cells on this machine for each GPU of `--resources gpu=N`.
 
-    A cell takes one of the resource, so that a cluster gives it a GPU; what is multiplied is how many there are.
+    A cell takes one of the resource, so that a cluster gives it a GPU; what is multiplied is how many there are here. On a
+    cluster nothing is: each job has a GPU of its own.
     """
-    snakemake_internals.multiply_resource(workflow, "gpu", params.runtime.cells_per_gpu)
+    if workflow.local_exec:
+        snakemake_internals.multiply_resource(workflow, "gpu", params.runtime.cells_per_gpu)
 
 
 def check_gpu(workflow: Any, params: Params) -> None:
@@ -341,7 +343,7 @@ def check_gpu(workflow: Any, params: Params) -> None:
 
 def say_limit(workflow: Any, params: Params) -> None:
     """Say that a cluster trains one network at a time, where the limit of the default profile holds there."""
-    one = snakemake_internals.limit_of(workflow, "gpu") == params.runtime.cells_per_gpu
+    one = snakemake_internals.limit_of(workflow, "gpu") == 1
     if one and gpus(params) and not workflow.local_exec:
         print(
             "One network at a time: profiles/default allows one GPU, and holds beside a profile that --profile or SNAKEMAKE_PROFILE "

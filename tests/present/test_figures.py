@@ -203,6 +203,11 @@ def test_the_number_of_networks_stands_beside_a_name_where_some_are_missing(tmp_
         assert "c0: Mine (n = 1)" in texts
         assert "c1: Mine" in texts
         assert any(text.endswith("n = 2") for text in texts)
+    make_up_grid(params, {f"mine/{case}/seed0": "missing" for case in params.cases("mine")}, images=400)
+    controls.write(params, "mine")
+    run.write(params)
+    for name in ("overview", "listens", "mine_loss"):
+        assert not any(text.endswith("n = 2") for text in drawn_texts(drawn(params, name))), name
 
 
 def test_a_sign_that_no_font_has_is_said(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from hal.decimals import significant
 from hal.outputs import Drawing, figure_names
 from hal.paper import load_paper
 from hal.params import Params
@@ -118,7 +119,7 @@ def _final_losses(case: str, cells: pd.DataFrame) -> str:
     if counted.empty:
         return f"{case}: no finished cell."
     train, test = counted["train_loss"].mean(), counted["test_loss"].mean()
-    return f"{case}, n = {len(counted)}: final training loss {train:.3g}, final test loss {test:.3g}."
+    return f"{case}, n = {len(counted)}: final training loss {significant(train, 3)}, final test loss {significant(test, 3)}."
 
 
 def alternative_of_all(params: Params, kind: str, pairs: pd.DataFrame) -> str:

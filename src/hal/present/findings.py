@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from hal.decimals import significant
 from hal.params import Params
 from hal.present.numbers import number
 from hal.study.resampling import LEVEL
@@ -104,7 +105,7 @@ def _named(cases: list[str], rows: pd.DataFrame) -> str:
 
 
 def _range(values: pd.Series) -> str:
-    low, high = f"{values.min():.2g}", f"{values.max():.2g}"
+    low, high = significant(values.min(), 2), significant(values.max(), 2)
     return low if low == high else f"{low} to {high}"
 
 

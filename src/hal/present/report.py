@@ -104,7 +104,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
     r = dict(zip(STUDY, read_results(params, *STUDY), strict=True))
     figures = _figures(params, run, cells, r["pairs"], r["separability"])
     blocks: list[Block] = [
-        Prose(_state(run, (cells["state"] == "ok").sum(), len(cells)), lead=True),
+        Prose(_state(run, cells["state"]), lead=True),
         Items(tuple(_results(params, r["table2"], r["statistics"], r["table2b"])), lead=True),
         figures.pop("overview"),
         Prose(INTRODUCTION),
@@ -154,8 +154,11 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
     )
 
 
-def _state(run: Run, counted: int, planned: int) -> str:
-    networks = f"{counted} of {planned} planned networks are trained and count in the numbers below."
+def _state(run: Run, states: pd.Series) -> str:
+    counted, diverged, planned = (states == "ok").sum(), (states == "diverged").sum(), len(states)
+    networks = f"{counted} of {planned} planned networks are trained and count in the numbers below" + (
+        f"; {diverged} diverged." if diverged else "."
+    )
     if run.statement:
         return f"{run.statement} {networks}"
     if counted < planned:

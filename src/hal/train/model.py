@@ -47,7 +47,8 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise by the batch in training, by the running statistics in evaluation."""
-        # By PyTorch's own kernels: the grid of cuDNN's must be on the GPU all at once, which holds up cells beside it.
+        # PyTorch's own kernels, where F.batch_norm takes cuDNN's: their grid must be on the GPU all at once, which holds
+        # up the cells beside it (docs/speed.md).
         return torch.native_batch_norm(
             x,
             self.weight,

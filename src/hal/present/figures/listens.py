@@ -74,8 +74,8 @@ def draw(params: Params, drawing: Drawing, table: pd.DataFrame, columns: int) ->
         right.set_xscale("symlog", linthresh=1)
         right.xaxis.set_major_formatter("{x:g}")
         figure.legend(loc="outside lower center", ncols=3 if columns > 1 else 1)
-    title = f"Does the network listen? n = {len(params.grid.seeds)}{drawing.of_pages}"
-    style.head(figure, title, [note(params)])
+    title = " ".join(filter(None, ["Does the network listen?", style.of_all(shown["n"], params)]))
+    style.head(figure, title + drawing.of_pages, [note(params)])
     return figure
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from hal.decimals import significant
 from hal.departures import note
 from hal.errors import UserError
 from hal.outputs import Drawing
@@ -96,8 +97,9 @@ def draw(params: Params, drawing: Drawing, cells: pd.DataFrame, columns: int) ->
     figure.legend(handles=lines, loc="outside lower center", ncols=columns, handlelength=2.6)
     remarks = [note(params, dataset), *(fault for case in cases.values() for fault in case.faults)]
     remarks += [f"values above the axis: {above}"] if above else []
-    title = f"{dataset_title(params, dataset)}: loss after each epoch, n = {len(params.grid.seeds)}"
-    style.head(figure, title + drawing.of_pages, remarks)
+    title = f"{dataset_title(params, dataset)}: loss after each epoch"
+    of_all = style.of_all((len(case.losses) for case in cases.values()), params)
+    style.head(figure, ", ".join(filter(None, [title, of_all])) + drawing.of_pages, remarks)
     return figure
 
 
@@ -118,7 +120,7 @@ def _values(cases: dict[str, _Case]) -> str:
         return "no finished cell"
     text = "\n".join(["epoch \t: training, test loss", *(f"{name}: \t, \t" for name in drawn)])
     table = np.column_stack(list(drawn.values()))
-    rows = (" ".join(f"{value:.3g}" for value in row) for row in table)
+    rows = (" ".join(f"{significant(value, 3)}" for value in row) for row in table)
     return f"{text}\n\n" + "\n".join(f"{epoch} {row}" for epoch, row in enumerate(rows, start=1))
 
 

@@ -99,7 +99,8 @@ def draw(params: Params, panels: dict[str, list[Row]], columns: int) -> Figure:
     figure.legend(
         handles=handles, loc="outside lower left", ncols=columns, handlelength=1.8, columnspacing=1.4
     )
-    style.head(figure, f"Test errors, n = {len(params.grid.seeds)}", [note(params)])
+    of_all = style.of_all((len(row.seeds) for rows in panels.values() for row in rows), params)
+    style.head(figure, ", ".join(filter(None, ["Test errors", of_all])), [note(params)])
     return figure
 
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter1d
 
+from hal.decimals import significant
 from hal.departures import note
 from hal.errors import UserError
 from hal.outputs import Drawing
@@ -115,7 +116,9 @@ def _draw_case(
 
 def _tip(name: str, values: np.ndarray) -> str:
     """What a page shows of a set of scores."""
-    return f"{name}: median {np.median(values):.3g}, {len(values):,} images" if len(values) else name
+    return (
+        f"{name}: median {significant(np.median(values), 3)}, {len(values):,} images" if len(values) else name
+    )
 
 
 def _draw_density(

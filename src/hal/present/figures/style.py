@@ -191,6 +191,12 @@ def fewer(n: int, params: Params) -> str:
     return "" if n == len(params.grid.seeds) else f" (n\u00a0=\u00a0{n})"
 
 
+def of_all(counts: Iterable[int], params: Params) -> str:
+    """For a figure's title: of how many networks each mean is that does not say so itself; nothing where all do."""
+    planned = len(params.grid.seeds)
+    return f"n = {planned}" if planned in {*counts} else ""
+
+
 def panel_title(text: str) -> str:
     """At most two lines, as wide as a panel."""
     return "\n".join(wrapped(text, 38, 2))

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
+from hal.decimals import significant
 from hal.paper import Claim, load_paper
 from hal.settings import BASELINE
 from hal.study.claims.evidence import NotYet, Quantity, Source
@@ -238,7 +239,7 @@ def _deviation(claim: Claim, source: Source) -> Outcome:
         return outcome
     freedom = min(m.n for m in others) - 1
     chance = stats.chi2.cdf(freedom * (claim.value / pooled) ** 2, freedom)
-    told = f"; if it scattered as the other cases do ({pooled:.3f}), so little would come with a probability of {chance:.1g}."
+    told = f"; if it scattered as the other cases do ({pooled:.3f}), so little would come with a probability of {significant(chance, 1)}."
     return Outcome(outcome.verdict, outcome.why[:-1] + told)
 
 
