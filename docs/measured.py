@@ -1,6 +1,6 @@
-"""The tables of README.md and docs/budget.md on what real images gave, from results/ in git: `python docs/measured.py` writes them anew.
+"""What real images gave, from results/ in git: `python docs/measured.py` writes the tables of README.md and docs/budget.md and docs/budget.svg anew.
 
-Each stands between a line `<!-- measured: NAME -->` and a line `<!-- end -->`; the sentences around it are for people to write.
+Each table stands between a line `<!-- measured: NAME -->` and a line `<!-- end -->`; the sentences around it are for people to write.
 """
 
 import functools
@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import budget
 import pandas as pd
 
 from hal.params import Params, load
@@ -32,8 +33,8 @@ def written(page: str, cpu: Params, gpu: Params) -> str:
     tables = {
         "mnist": lambda: errors(cpu),
         "mnist-gpu": lambda: errors(gpu),
-        "mnist-budgets": lambda: budgets(_runs(cpu, gpu)),
-        "mnist-flips": lambda: flips(_runs(cpu, gpu)),
+        "mnist-budgets": lambda: budgets(budget_runs(cpu, gpu)),
+        "mnist-flips": lambda: flips(budget_runs(cpu, gpu)),
     }
     return _PLACE.sub(lambda place: f"{place[1]}{tables[place[2]]()}\n{place[3]}", page)
 
@@ -75,7 +76,7 @@ def flips(runs: list[tuple[Params, str]]) -> str:
     return _table([f"flips in percent, seed {seeds}", *_cases(params)], rows)
 
 
-def _runs(*runs: Params) -> list[tuple[Params, str]]:
+def budget_runs(*runs: Params) -> list[tuple[Params, str]]:
     """The data sets of the runs, the fewest epochs first."""
     both = [(params, dataset) for params in runs for dataset in params.grid.datasets]
     return sorted(both, key=lambda run: _epochs(*run))
@@ -90,8 +91,9 @@ def runs() -> list[Params]:
 
 def _rows(params: Params) -> Callable[[str, str], list[str]]:
     """What gives the entries of a data set's case."""
+    table2b, hint, crossed = read_results(params, "table2b", "hint", "crossed")
     diverged = select(load_cells(params), state="diverged")
-    return functools.partial(_row, *read_results(params, "table2b", "hint", "crossed"), diverged)
+    return functools.partial(_row, table2b, hint, crossed, diverged)
 
 
 def _row(
@@ -138,10 +140,11 @@ def _table(headings: list[str], rows: list[list[str]]) -> str:
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write both pages and the figure."""
     for name in PAGES:
         path = ROOT / name
         path.write_text(written(path.read_text(encoding="utf-8"), *runs()), encoding="utf-8")
+    budget.draw(budget_runs(*runs()), ROOT / "docs/budget.svg")
 
 
 if __name__ == "__main__":

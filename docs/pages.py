@@ -26,7 +26,6 @@ COPIES = {
     "benchmarks.md": "benchmarks/RESULTS.md",
     "hint.svg": "src/hal/present/templates/hint.svg",
     "overview.svg": "runs/cpu-mnist/figures/overview.svg",
-    "epochs.svg": "runs/cpu-mnist/figures/mnist_sensitivity.svg",
 }
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 

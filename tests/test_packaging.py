@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 import hal
 from hal.paper import load_paper
+from hal.params import Params
 from hal.settings import TrainSettings
 from tests.tiny import ROOT
 
@@ -163,12 +164,27 @@ def module_of_docs(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/budget.md"])
-def test_a_pages_measured_tables_are_those_of_the_results_in_git(page):
-    measured, text = module_of_docs("measured"), read(page)
+@pytest.fixture
+def measured(monkeypatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    return module_of_docs("measured")
+
+
+def runs_in_git(measured: ModuleType) -> list[Params]:
     runs = measured.runs()
     for params in runs:
         object.__setattr__(params, "root", str(ROOT / params.root))
+    return runs
+
+
+def test_the_figure_of_the_budget_is_that_of_the_results_in_git(measured, tmp_path):
+    measured.budget.draw(measured.budget_runs(*runs_in_git(measured)), tmp_path / "budget.svg")
+    assert (tmp_path / "budget.svg").read_text(encoding="utf-8") == read("docs/budget.svg")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/budget.md"])
+def test_a_pages_measured_tables_are_those_of_the_results_in_git(measured, page):
+    text, runs = read(page), runs_in_git(measured)
     assert text.count("<!-- measured: ") == text.count("<!-- end -->") > 0
     assert measured.written(text, *runs) == text, "python docs/measured.py"
 
