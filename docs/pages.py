@@ -26,6 +26,7 @@ COPIES = {
     "benchmarks.md": "benchmarks/RESULTS.md",
     "hint.svg": "src/hal/present/templates/hint.svg",
     "overview.svg": "runs/cpu-mnist/figures/overview.svg",
+    "loss.svg": "runs/gpu-mnist/figures/fig2_mnist_loss.svg",
 }
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 
