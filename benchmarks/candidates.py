@@ -15,12 +15,15 @@ class Candidate(nn.Module):
     Args:
         net: the network, in that layout.
         layout: the memory format of images and activations.
-        norm, weights: as in `Setting`.
+        norm, projections, weights: as in `Setting`.
     """
 
-    def __init__(self, net: HAL, layout: torch.memory_format, norm: str, weights: str) -> None:
+    def __init__(
+        self, net: HAL, layout: torch.memory_format, norm: str, projections: str, weights: str
+    ) -> None:
         super().__init__()
         self.net, self.layout = net, layout
+        self.products = projections == "products"
         self.norm_relu = {"native": _norm_relu, "cudnn": _cudnn, "triton": _triton}[norm]
         self.copies = weights == "copies"
         self.convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
@@ -37,6 +40,8 @@ class Candidate(nn.Module):
         weight_of = dict(zip(self.convolutions, weights, strict=True))
 
         def convolved(module: nn.Conv2d, x: Tensor) -> Tensor:
+            if self.products and module.kernel_size == (1, 1):
+                return _product(x, weight_of[module], module.stride)
             return F.conv2d(x, weight_of[module], module.bias, module.stride, module.padding)
 
         net = self.net
@@ -47,6 +52,12 @@ class Candidate(nn.Module):
             _, inner = self.norm_relu(block.bn2, convolved(block.conv1, activated), None)
             x, branch = shortcut, convolved(block.conv2, inner)
         return self.norm_relu(net.bn, x, branch)[1].mean(dim=(2, 3))
+
+
+def _product(x: Tensor, weight: Tensor, stride: tuple[int, ...]) -> Tensor:
+    """A 1x1 convolution as a product of matrices: of a pixel's channels with the weights."""
+    pixels = x[:, :, :: stride[0], :: stride[1]].permute(0, 2, 3, 1)
+    return F.linear(pixels, weight[:, :, 0, 0]).permute(0, 3, 1, 2)
 
 
 # Each takes a normalisation, the shortcut x and the branch to be added to it (or None): the sum, and it normalised and

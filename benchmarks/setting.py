@@ -32,6 +32,7 @@ class Setting:
         layout: of images and weights in memory: channels_last or nchw.
         norm: whose kernels normalise: PyTorch's own (`native`), `cudnn`'s, or `triton` (fused.py: with the ReLU behind
             it and the residual sum before it).
+        projections: the 1x1 convolutions of the shortcuts as what they are, `convolutions`, or as matrix `products`.
         weights: `cast` by autocast, a kernel each, or `copies`, all convolutions' at once; a difference in bfloat16.
         compiled: whether torch.compile fuses the network.
     """
@@ -43,6 +44,7 @@ class Setting:
     deterministic: bool = True
     layout: str = "channels_last"
     norm: str = "native"
+    projections: str = "convolutions"
     weights: str = "cast"
     compiled: bool = False
 
@@ -84,8 +86,9 @@ class Setting:
         net = build_network(dataclasses.replace(self.cell, seed=seed), SHAPES[self.network][-1])
         layout = torch.channels_last if self.layout == "channels_last" else torch.contiguous_format
         net = net.to(self.device, memory_format=layout)
-        if (self.layout, self.norm, self.weights) != ("channels_last", "native", "cast"):
-            net = Candidate(net, layout, self.norm, self.weights)
+        usual = ("channels_last", "native", "convolutions", "cast")
+        if (self.layout, self.norm, self.projections, self.weights) != usual:
+            net = Candidate(net, layout, self.norm, self.projections, self.weights)
         return torch.compile(net) if self.compiled else net
 
     def draw(self, seed: int = 0) -> EpochDraw:

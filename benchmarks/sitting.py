@@ -179,6 +179,7 @@ def at_once(speed: Path) -> tuple[int, bool]:
     measured = json.loads(speed.read_text(encoding="utf-8"))["measured"] if speed.exists() else []
     own = {
         "norm": "native",
+        "projections": "convolutions",
         "layout": "channels_last",
         "precision": load(ROOT / "params.yaml").train.precision,
     }

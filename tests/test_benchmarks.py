@@ -233,6 +233,7 @@ def test_cells_share_a_gpu_as_the_benchmark_found_best(benchmark, tmp_path):
 
     def row(way: str, cells: int, speed: float | None, **changes: str) -> dict:
         usual = {"norm": "native", "layout": "channels_last", "precision": "float32"}
+        usual |= {"projections": "convolutions"}
         setting = {"network": "mnist"} | usual | changes
         figures = {"why_not": "no reason"} if speed is None else {"images_per_s": speed}
         return {"way": way, "cells": cells, "setting": setting} | figures

@@ -76,6 +76,7 @@ def test_bit_for_bit_the_pipelines_training(changes):
     "changes",
     [
         {"layout": "nchw"},
+        {"projections": "products"},
         pytest.param({"norm": "triton"}, marks=[pytest.mark.slow, needs_triton]),
         pytest.param({"compiled": True}, marks=[pytest.mark.slow, needs_compiler]),  # takes a minute
     ],
