@@ -303,8 +303,8 @@ def gpus(params: Params) -> int:
 def minutes(params: Params, network: str) -> int:
     """The time that a cluster is asked for to train a network `<data set>/<case>`.
 
-    Of the paper's 250 epochs four hours for ten layers and twelve for 28, which no GPU was seen to need or to keep; of fewer
-    epochs as much less, but half an hour. A cell that is cut off goes on where it was when it is tried again.
+    Of the paper's 250 epochs four hours for ten layers and twelve for 28, for cards some forty times slower than an H100 (docs/speed.md);
+    of fewer epochs as much less, but half an hour. A cell that is cut off goes on where it was when it is tried again.
     """
     dataset, case = Path(network).parts
     cell = params.cell(dataset, case, 0)
