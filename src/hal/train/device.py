@@ -35,7 +35,7 @@ def claimed_device(runtime: RuntimeSettings) -> Iterator[torch.device]:
         )
     if runtime.device == "cpu" or not torch.cuda.is_available():
         if runtime.device == "auto":
-            print("no CUDA device found: training on the CPU", flush=True)
+            print("no CUDA device found: computing on the CPU", flush=True)
         yield torch.device("cpu")
         return
     gpus = visible_gpus()
