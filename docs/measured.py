@@ -1,9 +1,11 @@
 """What real images gave, from results/ in git: `python docs/measured.py` writes the tables of README.md and docs/budget.md and docs/budget.svg anew.
 
 Each table stands between a line `<!-- measured: NAME -->` and a line `<!-- end -->`; the sentences around it are for people to write.
+What was measured on cells that are not in git carries `<!-- cells: OVERLAY SUM -->`, by which a test sees that settings have changed since.
 """
 
 import functools
+import hashlib
 import math
 import re
 from collections.abc import Callable
@@ -74,6 +76,12 @@ def flips(runs: list[tuple[Params, str]]) -> str:
         rows.append([f"{_epochs(params, dataset)} epochs", *(shares[case] for case in _cases(params))])
     seeds = " / ".join(map(str, params.grid.seeds))
     return _table([f"flips in percent, seed {seeds}", *_cases(params)], rows)
+
+
+def cells_sum(overlay: Path) -> str:
+    """Twelve digits that stand for all cells of an experiment: a page that was measured with others must be measured again."""
+    params = load(ROOT / "params.yaml", [overlay])
+    return hashlib.sha256("".join(cell.hash for cell in params.cells()).encode()).hexdigest()[:12]
 
 
 def budget_runs(*runs: Params) -> list[tuple[Params, str]]:

@@ -69,8 +69,9 @@ def test_a_change_on_which_the_paper_is_silent_makes_a_variation(tmp_path):
 
 def test_figures_of_one_data_set_do_not_blame_another(tmp_path):
     params = made_up_params(tmp_path, "datasets: {svhn: {layers: 10}}")
-    assert "10 layers" in note(params, "svhn")
-    assert "layers" not in note(params, "mnist")
+    run = describe(params, [tmp_path / "overlay.yaml"], PARAMS)
+    assert "10 layers" in note(params, run, "svhn")
+    assert "layers" not in note(params, run, "mnist")
 
 
 def test_every_assumption_of_params_yaml_is_found_with_its_value():
@@ -114,3 +115,15 @@ def test_what_the_paper_leaves_open_and_an_overlay_changes_is_said_beside_the_de
     assert run.statement.endswith(
         "without SVHN and CIFAR-10. Other than in params.yaml (in brackets): train.precision = tf32 (float32)."
     )
+
+
+def test_a_figure_names_what_the_paper_leaves_open_and_an_overlay_changes():
+    overlay = ROOT / "configs/gpu-mnist.yaml"
+    params = load(ROOT / "params.yaml", [overlay])
+    run = describe(params, [overlay], ROOT / "params.yaml")
+    assert note(params, run).endswith("without SVHN and CIFAR-10; precision tf32 (params.yaml: float32)")
+    assert note(params, run, "mnist") == (
+        "Run “gpu-mnist”, a variation of params.yaml: precision tf32 (params.yaml: float32)"
+    )
+    paper = load(ROOT / "params.yaml")
+    assert note(paper, describe(paper, path=ROOT / "params.yaml")) == ""

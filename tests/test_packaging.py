@@ -189,6 +189,14 @@ def test_a_pages_measured_tables_are_those_of_the_results_in_git(measured, page)
     assert measured.written(text, *runs) == text, "python docs/measured.py"
 
 
+@pytest.mark.parametrize("page", ["docs/claims.md", "docs/controls.md", "docs/sensitivity.md"])
+def test_what_a_page_measured_on_embedded_digits_was_measured_on_todays_cells(measured, page):
+    noted = re.findall(r"<!-- cells: (\S+) (\w+) -->", read(page))
+    assert noted
+    for overlay, cells in noted:
+        assert measured.cells_sum(ROOT / overlay) == cells, f"run {overlay}, then write {page} anew"
+
+
 def test_the_site_has_a_page_for_every_command_and_every_setting():
     pages = module_of_docs("pages")
     commands = re.findall(r"^## hal (\w+)$", pages.command_line(), re.MULTILINE)

@@ -72,9 +72,10 @@ def test_each_kind_of_difference_is_named(two):
     cells = two_runs.cells(*roots(two)).set_index(["case", "seed"])
     assert tuple(cells.loc[("case1", 0), ["agreement", "b_error"]]) == ("other bytes", 7.0)
     assert cells.loc[("case1", 0), "notes"].startswith("device another card, not ")
-    assert tuple(cells.loc[("case2", 0), ["agreement", "notes"]]) == (
+    assert tuple(cells.loc[("case2", 0), ["agreement", "settings", "notes"]]) == (
         "other settings",
         "train.epochs is 8, not 4",
+        "",
     )
     assert "diverged in B" in cells.loc[("case3", 1), "notes"]
     assert cells.loc[("baseline", 2), "agreement"] == "only in B"
@@ -106,8 +107,9 @@ def test_the_command_says_it_and_writes_it_where_it_is_asked_to(two, tmp_path, c
     assert main(["compare", *words]) == 0
     said = capsys.readouterr().out
     assert "15 cells: 15 same bytes." in said
-    assert "Test errors differ in 0 of" in said
-    assert "0 of 32 verdicts or indications differ." in said
+    assert "No difference can be tested: no network" in said  # made-up seeds all err alike
+    assert "None of 32 verdicts differs." in said
+    assert "None of 32 indications differs." in said
     assert "| Cell |" not in said  # all are the same
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "cells.csv",
@@ -127,7 +129,7 @@ def test_what_another_wrote_is_no_formula_in_a_spreadsheet(two, tmp_path):
     tables, document = comparison.build(*roots(two), ("a", "b"))
     comparison.write(tmp_path / "compared", tables, document)
     written = pd.read_csv(tmp_path / "compared/cells.csv", keep_default_na=False)
-    assert set(written["notes"]) == {"", "'=HYPERLINK(0) is 1, not null"}
+    assert set(written["settings"]) == {"", "'=HYPERLINK(0) is 1, not null"}
     assert (written["difference"].astype(float) == 0).all()
 
 
@@ -144,11 +146,29 @@ def test_a_verdict_that_differs_shows_both_with_their_numbers(two):
             change_record(params, str(file.parent.relative_to(params.path("results"))), files={})
         controls.write(params, "mnist")
         run.write(params)
-    row = two_runs.claims(*roots(two)).query("differs").iloc[0]
+    row = two_runs.claims(*roots(two)).query("indication_differs").iloc[0]
     assert row["a_why"] != row["b_why"]
     tables, document = comparison.build(*roots(two), ("a", "b"))
     assert row["b_why"] in str(document.blocks)
     assert row["says"] in comparison.text(tables, ("a", "b"))
+
+
+def test_settings_are_said_once_whatever_diverged_and_single_seeds_are_not_tested(two):
+    a, b = two
+    for cell in b.cells():
+        settings = json.loads(b.path("results", cell.name, "cell.json").read_text())["settings"]
+        settings["train"]["epochs"] = 8
+        change_record(b, cell.name, settings=settings, hash="0" * 16)
+        if cell.seed:
+            lose(a, cell.name)
+    change_record(b, "mnist/case3/seed0", status="diverged", diverged_at_step=3)
+    tables, document = comparison.build(*roots(two), ("a", "b"))
+    said = comparison.summary(tables, ("a", "b"))
+    assert [line for line in said if line.startswith("Settings")] == [
+        "Settings of B beside A's: train.epochs is 8, not 4."
+    ]
+    assert "No difference can be tested: no network has several seeds in both whose errors vary." in said
+    assert "train.epochs is 8, not 4; diverged in B" in str(document.blocks)
 
 
 def test_without_verdicts_the_rest_is_compared(two):

@@ -211,7 +211,10 @@ def _evaluate(params: Params, arguments: argparse.Namespace) -> None:
     from hal.train.stored import chosen, measure
 
     differ = []
-    for cell in chosen(params, arguments.dataset, arguments.case, arguments.seeds):
+    cells, left_out = chosen(params, arguments.dataset, arguments.case, arguments.seeds)
+    for line in left_out:
+        print(f"left out: {line}", flush=True)
+    for cell in cells:
         measured = measure(params, cell)
         print("\n".join(lines(params, cell, measured)), flush=True)
         differ += [cell.name] if measured.differs else []
@@ -329,7 +332,7 @@ def _figure(params: Params, arguments: argparse.Namespace) -> None:
     from hal.present import figures
 
     for name in arguments.names or figure_names(params):
-        for path in figures.draw(params, name):
+        for path in figures.draw(params, name, arguments.overlays, Path(arguments.params)):
             print(path)
 
 

@@ -105,7 +105,7 @@ class Run:
     def statement(self) -> str:
         """One sentence on how this is not params.yaml's run of the paper's experiment; empty where it is."""
         run = f"The run “{self.label}”" if self.label else "This run"
-        changes = self._left_open() if self.departures else self.changes
+        changes = self.left_open if self.departures else self.changes
         changed = "; ".join(f"{key} = {shown(value)} ({shown(base)})" for key, base, value in changes)
         if self.departures:
             departures = f"{run} is not the paper's experiment: {'; '.join(self.departures)}."
@@ -116,7 +116,8 @@ class Run:
             return f"{run} is a variation of params.yaml (whose values are in brackets): {changed}."
         return ""
 
-    def _left_open(self) -> list[tuple[str, Any, Any]]:
+    @property
+    def left_open(self) -> list[tuple[str, Any, Any]]:
         """The changed settings of the networks that are no departure, because the paper says nothing of them."""
         stated = load_paper().settings
         networks = ("model.", "train.", "augment.")
@@ -138,13 +139,19 @@ def describe(params: Params, overlays: Sequence[Path | str] = (), path: Path = P
     )
 
 
-def note(params: Params, dataset: str | None = None) -> str:
-    """A line for a figure of that data set, or of all; empty for the base run of the paper's experiment."""
+def note(params: Params, run: Run, dataset: str | None = None) -> str:
+    """A line for a figure of that data set, or of all, of the run that `params` describe; empty for the base run of the paper's experiment."""
+    name = f"Run “{run.label}”" if run.label else "This run"
     phrases = departures(params, dataset)
-    run = f"Run “{label(params)}”" if label(params) else "This run"
+    changed = "; ".join(
+        f"{key.split('.')[-1].replace('_', ' ')} {shown(value)} (params.yaml: {shown(base)})"
+        for key, base, value in run.left_open
+    )
     if phrases:
-        return f"{run}, not the paper's experiment: {'; '.join(phrases)}"
-    return run if label(params) else ""
+        return f"{name}, not the paper's experiment: {'; '.join(filter(None, [*phrases, changed]))}"
+    if changed:
+        return f"{name}, a variation of params.yaml: {changed}"
+    return name if run.label else ""
 
 
 def _of_dataset(paper: Paper, params: Params, name: str) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -132,6 +133,7 @@ def epoch_times(params: Params, results: Sequence[CellResult]) -> dict[Network, 
         cell = cells[0].cell
         shape = _shape(cell)
         if shape not in by_shape:
+            print(f"measuring a few steps of {cell.dataset}/{cell.case}", file=sys.stderr, flush=True)
             by_shape[shape] = measured(params, cell, size_of(params, cell.dataset))
         seconds[network] = by_shape[shape]
     return seconds

@@ -128,6 +128,28 @@ def test_a_damaged_file_is_made_anew(make_params, mirror, damage, capsys):
     assert images.sha256() == again["arrays_sha256"]
 
 
+def test_a_description_in_git_stays_as_it_is_where_the_files_come_from_elsewhere(
+    make_params, mirror, tmp_path, monkeypatch
+):
+    """A clone of a finished run has the JSON and not the arrays; nobody's own folder goes into what is in git."""
+    params = make_params(source="mnist")
+    path = prepare(params, "toy", pinned())
+    committed = path.with_suffix(".json").read_bytes()
+    path.unlink()
+    shutil.rmtree(params.path("data/raw"))
+    shutil.copytree(mirror, tmp_path / "of somebody else")
+    monkeypatch.setenv("HAL_DATA_MIRROR", str(tmp_path / "of somebody else"))
+    prepare(params, "toy", pinned())
+    assert path.with_suffix(".json").read_bytes() == committed
+    # of other content nothing is kept
+    path.unlink()
+    told = json.loads(committed)
+    path.with_suffix(".json").write_text(json.dumps(told | {"mean": [0.5]}))
+    prepare(params, "toy", pinned())
+    again = json.loads(path.with_suffix(".json").read_text())
+    assert again["mean"] == told["mean"]
+
+
 def test_arrays_that_are_not_the_pinned_ones_are_refused_and_the_old_file_stays(make_params, mirror):
     good = decode.mnist(mirror / "mnist").sha256()
     path = prepare(make_params(source="mnist", sha256=good), "toy", pinned(arrays_sha256=good))
@@ -202,7 +224,9 @@ def test_fewer_classes_than_labels_are_refused_even_where_the_file_exists(make_p
     assert now() == [1, 1]
 
 
-def test_an_npz_of_the_user_is_checked_against_its_sum_and_followed_when_it_changes(make_params, tmp_path):
+def test_an_npz_of_the_user_is_checked_against_its_sum_and_followed_when_it_changes(
+    make_params, tmp_path, capsys
+):
     mine = tmp_path / "mine.npz"
     arrays = {
         "train_images": np.arange(36, dtype=np.uint8).reshape(4, 3, 3),
@@ -218,6 +242,8 @@ def test_an_npz_of_the_user_is_checked_against_its_sum_and_followed_when_it_chan
     assert description["test"] == {"images": 2, "per_class": [1, 1]}
     now = stamps(path)
     prepare(make_params(**entry, sha256=first), "toy")
+    prepare(make_params(**entry | {"path": "nowhere.npz"}, sha256=first), "toy")
+    assert "up to date; nowhere.npz, from which it was made, is not there" in capsys.readouterr().err
     assert now() == [1, 1]
 
     np.savez(mine, **arrays | {"test_labels": np.array([1, 1])})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
+from hal.departures import describe, note
 from hal.errors import UserError
 from hal.outputs import Drawing, figure_names
 from hal.params import load
@@ -48,7 +49,8 @@ def drawn(params, name, columns=2):
     """The SVG of the figure of that name, without its other formats."""
     drawing, path = figure_names(params)[name], params.path("figures", f"{name}-{columns}.svg")
     with style.applied(params):
-        return style.save(figures._figure(params, drawing)(columns=columns), [path])[0]
+        remark = note(params, describe(params), drawing.dataset or None)
+        return style.save(figures._figure(params, remark, drawing)(columns=columns), [path])[0]
 
 
 def drawn_texts(path):
@@ -274,12 +276,35 @@ def test_names_of_points_stand_apart_and_those_without_room_are_counted(tmp_path
         assert re.fullmatch(r"\d\d of 40 points have no room for their name", said)
 
 
+def test_no_name_is_struck_through_by_a_line(tmp_path):
+    with style.applied(mine(tmp_path, 1)):
+        figure, (ax,) = style.panels(1, height=2.0, share=False)
+        ax.set(xlim=(0, 1), ylim=(0, 1))
+        line = ax.axhline(0.56)
+        assert style.name_points(figure, ax, [0.5], [0.5], ["case1"]) == []
+        (text,) = ax.texts
+        assert not Text.get_window_extent(text).overlaps(line.get_window_extent())
+
+
+def test_a_rows_name_is_cut_before_the_number_of_its_networks():
+    assert style.row_name("case1: mod 2", " (n = 2)") == "case1: mod 2 (n = 2)"
+    assert (
+        style.row_name("case4: circle / curve / strai", " (n = 2)")
+        == "case4: circle / curve / strai\n(n = 2)"
+    )
+    name = style.row_name("MNIST, 3 epochs case4: circle / curve / straight line", " (n = 2)")
+    first, last = name.split("\n")
+    assert last.endswith("… (n = 2)")
+    assert max(map(len, (first, last))) <= 30
+
+
 def test_fewer_than_four_pairs_have_no_rank_correlation_and_the_figure_says_so(tmp_path):
     params = mine(tmp_path, 3)
     run.write(params)
     svg = drawn(params, "separability")
-    said = " ".join(" ".join(drawn_texts(svg)).split())
-    assert "3 pairs of a data set and a case; a rank correlation needs at least 4" in said
+    texts = drawn_texts(svg)
+    assert texts.count("too few points for a rank correlation") == 2
+    assert {"c0", "c1", "c2"} <= set(texts)  # the points are there all the same
 
 
 def test_the_scatter_plot_names_every_pair_and_its_rank_correlation(tmp_path):
@@ -437,7 +462,8 @@ def test_points_and_distributions_tell_their_values(tmp_path):
     assert sum(tip.startswith(said) for tip in tips("separability")) == 2  # in either panel
     row = tables["hint"].set_index("case").loc["case1"]
     assert any(f"told the truth (HAL): {row['hal']:.2f} %" in tip for tip in tips("listens"))
-    assert any(f": {row['flips']:.2f} [" in tip and tip.endswith("% flip") for tip in tips("listens"))
+    assert any(f": {row['flips']:.2f} % flip in the mean, " in tip for tip in tips("listens"))
+    assert any(re.fullmatch(r"seed 0: \d+\.\d\d % flip", tip) for tip in tips("listens"))
     of_scores = tips("fig3_mnist_scores")
     assert len(of_scores) == sum(
         10 + len(case.superclasses) for case in params.datasets["mnist"].cases.values()

@@ -60,6 +60,21 @@ def test_before_the_first_cell_is_done_its_epochs_tell_the_time(tmp_path):
     )
 
 
+def test_what_a_gpu_took_says_nothing_of_a_machine_without_one(tmp_path, monkeypatch):
+    params = tiny_params(tmp_path)
+    (tmp_path / "data/tiny.json").unlink()
+    for case in ("baseline", "pairs"):
+        write(params, case, 0, "ok", 3.0)
+    for case in ("baseline", "pairs"):
+        change_record(params, f"tiny/{case}/seed0", provenance={"cuda": "13.0"})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert grid_status.report(load_grid(params)).splitlines()[-1] == "2 of 6 cells done"
+    change_record(params, "tiny/pairs/seed0", provenance={"cuda": None}, time={"wall_s": 30.0})
+    assert "about 0:02:00 left" in grid_status.report(load_grid(params)).splitlines()[-1]
+    monkeypatch.setattr(grid_status.gpu, "absent", lambda: False)
+    assert "about 0:01:06 left" in grid_status.report(load_grid(params)).splitlines()[-1]
+
+
 def test_a_cell_that_has_saved_nothing_for_long_has_stopped_and_does_not_shorten_the_time_left(tmp_path):
     """An epoch takes 40 s: two minutes and one more without a saved epoch are enough."""
     params = tiny_params(tmp_path)

@@ -16,7 +16,7 @@ from hal.present.pdf import note_holds, write_pdf
 from hal.present.render import render
 from hal.present.results import read_results
 from hal.study import controls, crossed, run
-from tests.made_up import ROOT, made_up_params, make_up_grid
+from tests.made_up import ROOT, change_record, made_up_params, make_up_grid
 
 pytestmark = pytest.mark.slow
 
@@ -126,6 +126,32 @@ def paper(tmp_path):
     params = made_up_params(tmp_path)
     make_up_grid(params, images=50)
     return params
+
+
+def first_lines(params):
+    run.write(params)
+    return report._results(params, *read_results(params, "table2", "statistics", "table2b"))
+
+
+def test_the_first_line_says_a_fall_or_the_smallest_rise_each_with_its_own_interval(tmp_path):
+    """Welch of 2.0, 2.2, 2.4 beside 1.0, 1.2, 1.4: 1.0 -+ t(0.975, 4) 0.2 sqrt(2/3) = 0.453."""
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0, 1, 2]}\ntrain: {epochs: 2}")
+    make_up_grid(params, images=100)
+    for case in params.cases("mnist"):
+        for seed in range(3):
+            error = {"baseline": 1.0, "case2": 2.0}.get(case, 3.0) + 0.2 * seed
+            change_record(params, f"mnist/{case}/seed{seed}", test_error=error)
+    (line,) = first_lines(params)
+    assert (
+        "here it falls in no case; the smallest change is a rise of 1.00 [0.55, 1.45] points (1.20 to 2.20 %, case2, n = 3)"
+        in line
+    )
+    for seed in range(3):
+        change_record(params, f"mnist/baseline/seed{seed}", test_error=3.0 + 0.2 * seed)
+        change_record(params, f"mnist/case4/seed{seed}", status="diverged", diverged_at_step=3)
+    (line,) = first_lines(params)
+    assert "here it falls by up to 1.00 [0.55, 1.45] points (3.20 to 2.20 %, case2, n = 3)" in line
+    assert line.endswith("; no network of case4 counts.")
 
 
 def test_a_complete_run_of_the_papers_experiment_says_so_first(paper):

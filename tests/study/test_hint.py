@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from hal.present import findings
-from hal.study import controls, hint, separability
+from hal.study import controls, hint, run, separability
 from hal.study.grid import load_cells
 from tests.made_up import made_up_params, make_up_grid
 
@@ -87,22 +87,63 @@ def test_a_correlation_with_the_borders_held_fixed():
     assert math.isnan(separability.partial_spearman(held, y, held))
 
 
+def test_the_features_are_tested_together_and_controls_are_not_among_them(params):
+    table = measured(params)
+    set_control(table, "case1", "oracle_mask", [1.8, 1.9, 2.0])
+    set_control(table, "baseline", "oracle_mask", [1.5, 1.6, 1.7])
+    rows = hint.hint(params, table).set_index("case")
+    # Welch: 0.3 / sqrt(2 x 0.01 / 3) = 3.674 with 4 degrees of freedom: p = 0.0213, the largest of four multiplied by at most 4
+    assert 0.0213 <= rows.loc["case1", "features_p_holm"] <= 4 * 0.0214
+    assert math.isnan(rows.loc["case1-zero", "features_p_holm"])
+
+
+def test_deaf_networks_are_counted(params):
+    table = measured(params)
+    set_control(table, "case1", "flips", [0.0, 0.9, 21.5])
+    row = hint.hint(params, table).set_index("case").loc["case1"]
+    assert (row["deaf"], row["flips_least"], row["flips_most"]) == (2, 0.0, 21.5)
+    assert row["flips"] == pytest.approx(22.4 / 3)
+
+
 def test_the_findings_sentences_are_chosen_by_the_numbers(params):
     rows = hint.hint(params, measured(params))
     rows = rows[rows["case"].isin(["case1", "case2"])].assign(
-        flips=[10.0, 31.0], blind=0.0, own_hint_auc=[0.97, 0.68], same_hint_auc=[0.90, 0.97]
+        blind=0.0,
+        own_hint_auc=[0.97, 0.68],
+        same_hint_auc=[0.90, 0.97],
+        unused=[0.1, 0.25],
+        features=[-0.1, 0.1],
+        features_p_holm=[0.01, 0.3],
+        flips_least=[10.0, 0.02],
+        flips_most=[12.0, 31.0],
+        deaf=[0, 1],
     )
-    numbers = {
-        "features": -0.1,
-        "features_low": [-0.2, -0.3],
-        "features_high": [-0.05, 0.1],
-        "unused_low": [-0.1, 0.02],
-    }
-    (said,) = findings.listening(params, rows.assign(**numbers))
+    (said,) = findings.listening(params, rows)
     assert said.startswith(
-        "MNIST: told another superclass, HAL's networks change 10 to 31 % of their predictions"
+        "MNIST: told another superclass, HAL's networks change 0.02 to 31 % of their predictions; "
+        "1 of 6 networks hardly hears the hint (less than 1 %: case2 1 of 3)."
     )
     assert "In case2 the scores split at least as well when every image is told the same superclass" in said
     assert "in case1 the scores split better when each image is told its own" in said
-    assert "In case1 HAL lies below the masked baseline even with the mask laid over both" in said
-    assert "in case2 a part of the hint stays unused" in said
+    assert "A mask laid over HAL's own logits still takes off 0.10 to 0.25 points" in said
+    assert "In case1 HAL errs less than the masked baseline even with the mask laid over both" in said
+    assert "case2" not in said.split("(Welch, Holm)")[0].rsplit(".", 1)[1]
+    (said,) = findings.listening(params, rows.assign(features_p_holm=0.5, deaf=0))
+    assert "none of the 6 networks changes less than 1 %" in said
+    assert "that superclasses change the features is not shown" in said
+    (said,) = findings.listening(params, rows.assign(features_p_holm=math.nan))
+    assert "With a single seed it cannot be told whether superclasses change the features" in said
+
+
+def test_a_variants_groupings_are_not_more_groupings(tmp_path):
+    overlay = """
+grid: {datasets: [mnist], seeds: [0, 1, 2]}
+train: {epochs: 2}
+variants: {longer: {title: longer, train: {epochs: 3}}}"""
+    params = made_up_params(tmp_path, overlay)
+    make_up_grid(params, images=300)
+    for dataset in params.grid.datasets:
+        controls.write(params, dataset)
+    table = run.study(params, load_cells(params))["table2b"]
+    assert len(table) == 8
+    assert findings.summary(params, table).endswith("of 4 groupings.")

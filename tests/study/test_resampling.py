@@ -14,6 +14,7 @@ from hal.study.resampling import (
     holm,
     mean_interval,
     moments,
+    percent_interval,
     prediction_interval,
     spearman,
     welch_interval,
@@ -98,10 +99,25 @@ def test_a_bootstrap_interval_of_a_mean_holds_it_and_is_the_same_every_time():
     assert 1 <= first.low < 3 < first.high <= 5
 
 
-def test_the_bootstrap_of_two_values_is_known_exactly():
-    # resamples of (0, 1): means 0, 0.5, 1 with chances 1/4, 1/2, 1/4
-    found = bootstrap([np.array([0.0, 1.0])], [1])
-    assert (found.low, found.high) == (0, 1)
+def test_the_bootstrap_of_a_pair_against_three_is_known_exactly():
+    # resamples of (0, 1): means 0, 0.5, 1 with chances 1/4, 1/2, 1/4; of (0, 3, 6): 0, 1, ..., 6 with 1, 3, 6, 7, 6, 3, 1 of 27
+    found = bootstrap([np.array([0.0, 1.0]), np.array([0.0, 3.0, 6.0])], [1, -1])
+    # the lowest differences, -6 and -5.5, have chances of 1/108 and 2/108: 2.5 % is reached at the second; the highest alike
+    assert (found.low, found.high) == (-5.5, 0.5)
+
+
+def test_where_the_most_extreme_resample_is_likelier_than_an_intervals_tail_there_is_none():
+    """Of three values a mean of the lowest alone has a chance of 1/27: the interval would be the range."""
+    for samples in ([A[:2]], [A[:3]], [A[:2], B[:2]]):
+        assert not bootstrap(samples, [1, -1][: len(samples)]).known
+    assert bootstrap([A[:4]], [1]).known
+
+
+def test_an_interval_of_a_share_stays_between_nothing_and_all():
+    # Student of 0 and 20: 10 -+ 12.706 x 14.142 / sqrt(2), of which no share can be
+    assert percent_interval(Moments(10, 14.142, 2)) == Interval(0.0, 100.0)
+    assert percent_interval(Moments(50, 1, 5)) == mean_interval(Moments(50, 1, 5))
+    assert not percent_interval(Moments(50, math.nan, 1)).known
 
 
 def test_five_seeds_are_enumerated_as_all_3125_ordered_resamples():
@@ -131,7 +147,7 @@ def test_more_than_five_seeds_are_drawn_and_come_near_what_theory_says():
 
 def test_a_pooled_bootstrap_keeps_seeds_in_their_stratum():
     # no resample of either stratum can change its mean by more than 0.05, though the strata lie 100 apart
-    low, high = np.array([0.0, 0.1]), np.array([100.0, 100.1])
+    low, high = np.array([0.0, 0.05, 0.1]), np.array([100.0, 100.05, 100.1])
     found = bootstrap([low, high], [0.5, 0.5])
     assert 50 <= found.low < found.high <= 50.1
 

@@ -74,7 +74,7 @@ def test_one_seed_has_means_and_no_interval(tmp_path):
     assert not math.isnan(row["difference"])
     assert row[["low", "high", "welch_low", "welch_high", "p", "p_holm", "detectable"]].isna().all()
     assert "nothing can be tested" in findings.masked(params, found["table2b"])[0]
-    assert "cannot be told yet" in findings.summary(found["table2b"])
+    assert "cannot be told yet" in findings.summary(params, found["table2b"])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_the_finding_tells_cases_apart(params):
     found = table2b.table2b(cells, table, comparisons(params, cells, table))
     said = "HAL is better than the mask in case1; worse than the mask in case4; not distinguishable from it in case2, case3"
     assert said in findings.masked(params, found)[0]
-    assert findings.summary(found).endswith(
+    assert findings.summary(params, found).endswith(
         "HAL is better in 1, worse in 1 and not distinguishable in 2 of 4 groupings."
     )
 

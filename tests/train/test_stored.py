@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from hal.cell_files import read_record
 from hal.cli import main
 from hal.data.prepare import prepare
 from hal.errors import UserError
 from hal.files import sha256_of
 from hal.params import load
+from hal.present.evaluated import lines
 from hal.study.controls import oracle_mask, owners, told_controls, told_truth
 from hal.train.cell import run
 from hal.train.stored import chosen, measure
@@ -96,7 +98,9 @@ def test_only_a_finished_cell_of_these_settings_and_data_is_measured(params, tmp
 
 def test_those_among_the_named_cells_are_taken_whose_weights_are_here(params):
     def names(*words):
-        return [cell.name for cell in chosen(params, *words)]
+        cells, left_out = chosen(params, *words)
+        assert left_out == []
+        return [cell.name for cell in cells]
 
     assert names(None, None, []) == ["tiny/baseline/seed0", "tiny/pairs/seed0"]
     assert names("tiny", "pairs", []) == ["tiny/pairs/seed0"]
@@ -125,6 +129,30 @@ def test_the_command_says_the_error_and_what_a_mask_gives_and_fails_where_the_er
     change_record(params, "tiny/pairs/seed0", test_error=(recorded + 50) % 100)
     assert main([*overlay, "evaluate", "tiny", "pairs"]) == 1
     assert "tiny/pairs/seed0: the stored weights do not give the recorded error" in capsys.readouterr().err
+
+
+def test_a_cell_that_diverged_is_left_out_with_a_word_unless_it_is_named(params, tmp_path, capsys):
+    overlay = ["--overlay", str(tmp_path / "overlay.yaml")]
+    change_record(params, "tiny/baseline/seed0", status="diverged", diverged_at_step=8724)
+    assert main([*overlay, "evaluate"]) == 0
+    said = capsys.readouterr().out
+    assert "left out: tiny/baseline/seed0: diverged at step 8,724; there is no error to measure" in said
+    assert "tiny/pairs/seed0: test error" in said
+    for named in (["tiny", "baseline", "0"], ["tiny", "baseline"]):
+        assert main([*overlay, "evaluate", *named]) == 1
+        assert "diverged at step 8,724" in capsys.readouterr().err
+
+
+def test_where_files_come_out_otherwise_both_machines_are_named(params):
+    cell = params.cell("tiny", "pairs", 0)
+    made = read_record(params.cell_paths(cell).record)["provenance"]
+    sums = {"predictions.npz": "0" * 64}
+    change_record(params, cell.name, files=sums, provenance=made | {"device": "an H100"})
+    (line,) = [line for line in lines(params, cell, measure(params, cell)) if "not byte for byte" in line]
+    assert "recorded on an H100 in float32, computed here on " in line
+    change_record(params, cell.name, files=sums, provenance=made)
+    (line,) = [line for line in lines(params, cell, measure(params, cell)) if "not byte for byte" in line]
+    assert "another version of a library" in line
 
 
 @pytest.mark.slow

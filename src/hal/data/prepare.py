@@ -46,7 +46,8 @@ def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) 
     source = None if entry.source == "npz" else sources[entry.source]
     path = params.path("data", f"{name}.npz")
     if path.exists() and _is_right(path, name, entry, source):
-        say(f"{path}: up to date")
+        gone = source is None and not Path(str(entry.path)).exists()
+        say(f"{path}: up to date" + gone * f"; {entry.path}, from which it was made, is not there")
         return path
     if source is None:
         where = str(entry.path)
@@ -60,7 +61,7 @@ def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) 
     description = _describe(name, entry, images, images.sha256(), files)
     if trouble := _not_as_pinned(name, entry, source, description["arrays_sha256"]):
         raise UserError(trouble)
-    store.save(images, path, description)
+    store.save(images, path, _as_first_told(path.with_suffix(".json"), description))
     say(
         f"{path}: {len(images.train_images):,} training and {len(images.test_images):,} test images of "
         + "x".join(str(size) for size in description["shape"])
@@ -116,13 +117,26 @@ def _describe(
     }
 
 
+def _as_first_told(path: Path, description: dict[str, Any]) -> dict[str, Any]:
+    """What the JSON there says, where it is the same but for the mirrors: a committed one stays as it is, and names nobody else's folders."""
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        files = {
+            name: {**description["files"][name], "from": file["from"]} for name, file in told["files"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none there, or no such description
+        return description
+    text = json.dumps(told)
+    return told if told == description | {"files": files} and text == without_secrets(text) else description
+
+
 def _is_right(path: Path, name: str, entry: Dataset, source: Source | None) -> bool:
     """Whether what is there is whole, and is what params.yaml asks for; says why not."""
     try:
         images, description = store.load(path)
         decode.check(images, len(entry.classes), str(path), entry.channels)
     except UserError as error:
-        say(f"made anew: {error}")
+        say(f"has to be made anew: {error}")
         return False
     files, text = description.get("files", {}), json.dumps(description)
     trouble: str | None
@@ -135,7 +149,7 @@ def _is_right(path: Path, name: str, entry: Dataset, source: Source | None) -> b
     else:
         trouble = _not_as_pinned(name, entry, source, description["arrays_sha256"])
     if trouble:
-        say(f"made anew: {trouble}")
+        say(f"has to be made anew: {trouble}")
     return not trouble
 
 

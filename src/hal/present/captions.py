@@ -27,8 +27,8 @@ OF_ALL = {
         "with their deviation, and the baseline's error when its logits are masked with the same hint. Left is better."
     ),
     "listens": (
-        "Left: the share of test images whose predicted class changes with the superclass told, mean and 95 % interval over "
-        "the seeds. Right: the mean test error told the truth, told what helps or hurts each image most, and with the logits "
+        "Left: the share of test images whose predicted class changes with the superclass told, of each network (small dots) and "
+        "their mean. Right: the mean test error told the truth, told what helps or hurts each image most, and with the logits "
         "restricted to the true superclass; the axis is linear up to 1 %. A case marked * is a control."
     ),
     "borders": (
@@ -45,10 +45,11 @@ OF_ALL = {
 
 
 def numbers(params: Params) -> dict[str, str]:
-    """The number of each figure: the paper's, or A1, A2, ...; and which page it is."""
+    """The number of each figure: the paper's, or A1, A2, ... in the report's order; and which page it is."""
     labels: dict[str, str] = {}
     extra = 0
-    for name, drawing in figure_names(params).items():
+    # the report shows those of all data sets among its tables, and those of one after them
+    for name, drawing in sorted(figure_names(params).items(), key=lambda item: item[1].dataset != ""):
         printed = load_paper().dataset(params, drawing.dataset) if drawing.dataset else None
         of_paper = printed.figures.get(drawing.kind) if printed else None
         extra += of_paper is None and drawing.page == 1

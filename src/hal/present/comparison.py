@@ -12,7 +12,7 @@ from hal.present.blocks import Column, Document, Heading, Items, Prose, Table, c
 from hal.present.numbers import interval, number, probability, signed, with_deviation
 from hal.present.render import page
 from hal.study import two_runs
-from hal.study.resampling import Interval
+from hal.study.resampling import LEVEL, Interval
 
 
 def build(a: Path, b: Path, names: tuple[str, str]) -> tuple[dict[str, pd.DataFrame], Document]:
@@ -52,7 +52,8 @@ def build(a: Path, b: Path, names: tuple[str, str]) -> tuple[dict[str, pd.DataFr
 
 def text(tables: dict[str, pd.DataFrame], names: tuple[str, str]) -> str:
     """For a terminal: the summary, the networks, and of claims and cells those that are not the same in both."""
-    claims, cells = tables["claims"].query("differs"), tables["cells"].query("agreement != 'same bytes'")
+    claims = tables["claims"].query("verdict_differs or indication_differs")
+    cells = tables["cells"].query("agreement != 'same bytes'")
     shown = [_networks(tables["networks"])]
     shown += [_claims(claims)] if len(claims) else []
     shown += [_cells(cells)] if len(cells) else []
@@ -80,25 +81,30 @@ def summary(tables: dict[str, pd.DataFrame], names: tuple[str, str]) -> list[str
     counts = Counter(tables["cells"]["agreement"])
     lines = [f"A is {names[0]}, B is {names[1]}."]
     lines.append(f"{len(tables['cells'])} cells: {', '.join(f'{n} {what}' for what, n in counts.items())}.")
-    for settings in dict.fromkeys(tables["cells"].query("agreement == 'other settings'")["notes"]):
+    for settings in dict.fromkeys(tables["cells"].query("agreement == 'other settings'")["settings"]):
         lines.append(f"Settings of B beside A's: {settings}.")
-    compared = tables["networks"].dropna(subset=["p"])
-    apart = compared[compared["p_holm"] < 0.05]
-    lines.append(
-        f"Test errors differ in {len(apart)} of {len(compared)} networks that have several seeds in both (Welch's test, Holm, 5\u00a0%)"
-        + (
-            f": {', '.join(f'{r.dataset}/{r.case} by {signed(r.difference)} points' for r in apart.itertuples())}"
-            if len(apart)
-            else ""
-        )
-        + "."
-    )
+    lines.append(_tested(tables["networks"].dropna(subset=["p"])))
     claims = tables["claims"]
-    if len(claims):
-        changed = claims.query("differs")["id"]
-        named = f": {', '.join(changed)}" if len(changed) else ""
-        lines.append(f"{len(changed)} of {len(claims)} verdicts or indications differ{named}.")
+    for what, column in (("verdicts", "verdict_differs"), ("indications", "indication_differs")):
+        if len(claims):
+            changed = claims[claims[column]]["id"]
+            named = f": {', '.join(changed)}" if len(changed) else ""
+            lines.append(
+                f"{len(changed) or 'None'} of {len(claims)} {what} differ{'s' * (len(changed) < 2)}{named}."
+            )
     return lines
+
+
+def _tested(compared: pd.DataFrame) -> str:
+    """In how many of the networks that could be tested the errors differ."""
+    if compared.empty:
+        return "No difference can be tested: no network has several seeds in both whose errors vary."
+    apart = compared[compared["p_holm"] < LEVEL]
+    named = ", ".join(f"{r.dataset}/{r.case} by {signed(r.difference)} points" for r in apart.itertuples())
+    return (
+        f"Test errors differ in {len(apart)} of {len(compared)} networks that have several seeds in both (Welch's test, Holm, 5\u00a0%)"
+        + (f": {named}." if named else ".")
+    )
 
 
 def _networks(networks: pd.DataFrame) -> Table:
@@ -148,7 +154,8 @@ def _cells(cells: pd.DataFrame) -> Table:
     rows = [
         (
             f"{r.dataset}/{r.case}/seed{r.seed}",
-            *(number(r.a_error), number(r.b_error), signed(r.difference), r.agreement, r.notes),
+            *(number(r.a_error), number(r.b_error), signed(r.difference), r.agreement),
+            "; ".join(filter(None, [r.settings, r.notes])),
         )
         for r in cells.itertuples()
     ]

@@ -43,9 +43,12 @@ def lines(params: Params, cell: Cell, measured: "Measured") -> list[str]:
         printed.append(f"  {', '.join(shares)}")
     if measured.other:
         names = ", ".join(path.name for path in measured.other)
-        printed.append(
-            f"  not byte for byte as recorded, which another kind of processor or another version does: {names}"
+        why = (
+            "another version of a library does that"
+            if measured.made == measured.here
+            else f"recorded on {measured.made}, computed here on {measured.here}"
         )
+        printed.append(f"  not byte for byte as recorded ({why}): {names}")
     if measured.same:
         printed.append(f"  byte for byte as recorded: {', '.join(path.name for path in measured.same)}")
     if measured.restored:

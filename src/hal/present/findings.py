@@ -5,6 +5,7 @@ import pandas as pd
 from hal.decimals import significant
 from hal.params import Params
 from hal.present.numbers import number
+from hal.study.hint import DEAF
 from hal.study.resampling import LEVEL
 from hal.titles import dataset_title
 
@@ -20,10 +21,14 @@ def masked(params: Params, table: pd.DataFrame) -> list[str]:
     ]
 
 
-def summary(table: pd.DataFrame) -> str:
-    """What a reader of the verdicts must know: the hint, and in how many groupings HAL makes more of it than a mask."""
+def summary(params: Params, table: pd.DataFrame) -> str:
+    """What a reader of the verdicts must know: the hint, and in how many groupings HAL makes more of it than a mask.
+
+    Of the data sets themselves: a variant's groupings are the same ones again.
+    """
     told = "Every case's network is told the true superclass of each test image; the baseline is not."
-    tested = table[table["p_holm"].notna()]
+    own = [name for name in params.grid.datasets if params.datasets[name].variant_of is None]
+    tested = table[table["p_holm"].notna() & table["dataset"].isin(own)]
     if tested.empty:
         return f"{told} Whether HAL makes more of this hint than a plain network whose logits are masked with it cannot be told yet."
     better, worse, open_ = (len(cases) for cases in _compared(tested))
@@ -34,7 +39,7 @@ def summary(table: pd.DataFrame) -> str:
 
 
 def listening(params: Params, hint: pd.DataFrame) -> list[str]:
-    """A sentence or two for each data set: whether its networks listen, and which part of a gain is whose."""
+    """A few sentences for each data set: whether its networks listen, what splits, and whose part of an error is what."""
     sentences = []
     for dataset, all_rows in hint.groupby("dataset", sort=False):
         rows = all_rows[~all_rows["control"].astype(bool)].dropna(subset=["flips", "features"])
@@ -46,11 +51,25 @@ def listening(params: Params, hint: pd.DataFrame) -> list[str]:
 
 
 def _listening(rows: pd.DataFrame) -> str:
-    flips = f"told another superclass, HAL's networks change {_range(rows['flips'])} % of their predictions"
+    least, most = (significant(x, 2) for x in (rows["flips_least"].min(), rows["flips_most"].max()))
+    changed = least if least == most else f"{least} to {most}"
+    flips = f"told another superclass, HAL's networks change {changed} % of their predictions; {_deaf(rows)}."
     blind = rows["blind"]
     if blind.max() < 0.5:
-        return f"{flips}; their logits depend on it for practically every image."
-    return f"{flips}; for {_range(blind)} % of the images the logits are the same whatever is told."
+        return f"{flips} Their logits depend on it for practically every image."
+    return f"{flips} In the mean of a case the logits are the same whatever is told for {_range(blind)} % of the images."
+
+
+def _deaf(rows: pd.DataFrame) -> str:
+    """How many of the networks hardly hear their hint, and of which cases."""
+    networks, deaf = int(rows["n"].sum()), int(rows["deaf"].sum())
+    if not deaf:
+        return f"none of the {networks} networks changes less than {DEAF:g} %"
+    where = ", ".join(f"{r.case} {r.deaf} of {r.n}" for r in rows.itertuples() if r.deaf)
+    named = f": {where}" if len(rows) <= NAMED else ""
+    return (
+        f"{deaf} of {networks} networks hardly hear{'s' * (deaf == 1)} the hint (less than {DEAF:g} %{named})"
+    )
 
 
 def _splits(rows: pd.DataFrame) -> str:
@@ -71,28 +90,26 @@ def _splits(rows: pd.DataFrame) -> str:
 
 
 def _parts(rows: pd.DataFrame) -> str:
-    known = rows.dropna(subset=["features_low", "unused_low"])
+    """What a mask still mends, which is counted, and whether features differ, which is tested (Welch, Holm)."""
+    unused = f"A mask laid over HAL's own logits still takes off {_extent(rows['unused'])} points: that part of the hint stays unused."
+    known = rows.dropna(subset=["features_p_holm"])
     if known.empty:
-        return "With a single seed it cannot be told how much of a gain is the hint's and how much the features'; more seeds would."
-    better = list(known[known["features_high"] < 0]["case"])
-    worse = list(known[known["features_low"] > 0]["case"])
-    unused = list(known[known["unused_low"] > 0]["case"])
+        return f"{unused} With a single seed it cannot be told whether superclasses change the features; more seeds would."
+    apart = known[known["features_p_holm"] < LEVEL]
+    better, worse = (list(apart[side]["case"]) for side in (apart["features"] < 0, apart["features"] > 0))
     parts = []
     if better:
         parts.append(
-            f"in {_named(better, known)} HAL lies below the masked baseline even with the mask laid over both: that part of the gain is the features'"
+            f"in {_named(better, known)} HAL errs less than the masked baseline even with the mask laid over both: its features are better"
         )
     if worse:
         parts.append(f"in {_named(worse, known)} HAL's features are worse than the baseline's")
-    if not better and not worse:
+    if not parts:
         parts.append(
-            "with the mask laid over both, no case differs from the masked baseline by more than the seeds do: no part of a gain is shown to be the features', all of it can be the hint's"
+            "with the mask laid over both, no case is distinguishable from the masked baseline: that superclasses change the features is not shown"
         )
-    if unused:
-        parts.append(
-            f"in {_named(unused, known)} a part of the hint stays unused, which a mask would still take"
-        )
-    return f"{'; '.join(parts)[0].upper()}{'; '.join(parts)[1:]}."
+    text = "; ".join(parts)
+    return f"{unused} {text[0].upper()}{text[1:]} (Welch, Holm)."
 
 
 def _named(cases: list[str], rows: pd.DataFrame) -> str:

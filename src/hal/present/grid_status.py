@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from hal import gpu
 from hal.study.grid import CellResult
 
 _SIGNS = {"ok": "●", "diverged": "✕", "unfinished": "◐", "missing": "○", "stale": "s", "broken": "!"}
@@ -101,15 +102,16 @@ def _error(result: CellResult, before: str) -> str:
 def _left(results: Sequence[CellResult]) -> str:
     """The training time of the cells to come, where an epoch's is known of each of their data sets.
 
-    It is known from finished cells, else from the epochs of those under way.
+    It is known from finished cells, else from the epochs of those under way. What a GPU took says nothing where there is none.
     """
     to_come = [r for r in results if not r.finished]
     if not to_come:
         return ""
-    seconds, unknown = 0.0, []
+    seconds, unknown, no_gpu = 0.0, [], gpu.absent()
     for dataset in dict.fromkeys(r.cell.dataset for r in to_come):
         mine = [r for r in results if r.cell.dataset == dataset]
-        an_epoch = [r.record["time"]["wall_s"] / r.record["epochs"] for r in mine if r.ok] or [
+        done = [r.record for r in mine if r.ok and not (no_gpu and r.record["provenance"].get("cuda"))]
+        an_epoch = [record["time"]["wall_s"] / record["epochs"] for record in done] or [
             r.progress["wall_s"] / r.progress["epoch"]
             for r in mine
             if r.progress.get("epoch") and isinstance(r.progress.get("wall_s"), int | float)

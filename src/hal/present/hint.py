@@ -1,6 +1,7 @@
 """Does the network listen? The tables of `study.hint`."""
 
 import math
+from typing import Any
 
 import pandas as pd
 
@@ -11,9 +12,10 @@ from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title
 
 LISTENS = (
-    "What the superclass told changes, of the test images, in percent: mean over n networks [95 %, Student]. Flips: the "
-    "predicted class depends on the superclass told. Blind: the score is the same under every superclass, and so are the "
-    "logits. Best and worst: the error if every image were told the superclass that helps, or hurts, it most. Score change: "
+    "What the superclass told changes, of the test images, in percent: mean over n networks (lowest to highest network). "
+    "Flips: the predicted class depends on the superclass told. Deaf: how many of the n networks flip less than 1 %. Blind: the "
+    "score is the same under every superclass, and so are the logits. Best and worst hint: the error if every image were told the "
+    "superclass, the true one or another, that helps, or hurts, it most. Score change: "
     "how far the score moves with the superclass told (at most 2). AUC: how well the training images' scores split by "
     "superclass, each image told its own, and all told the same: where the second is as large, the split shows the features "
     "and not the hint. A case marked * is a control."
@@ -64,6 +66,7 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
         auc = f"{number(r.own_hint_auc)} / {number(r.same_hint_auc)}"
         changes = (
             _share(r, "flips"),
+            str(r.deaf) if r.n else NONE,
             _share(r, "blind"),
             number(r.best_hint),
             number(r.hal),
@@ -84,10 +87,11 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
         "Case",
         "n",
         "Flips (%)",
+        "Deaf",
         "Blind (%)",
-        "Best (%)",
+        "Best hint (%)",
         "HAL (%)",
-        "Worst (%)",
+        "Worst hint (%)",
         "Score change",
         "AUC own / same",
     )
@@ -99,8 +103,10 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
     ]
 
 
-def _share(row: tuple, name: str) -> str:
-    return with_interval(number(getattr(row, name), 1), _interval(row, name))
+def _share(row: Any, name: str) -> str:
+    mean, least, most = (getattr(row, f"{name}{end}") for end in ("", "_least", "_most"))
+    spread = f" ({number(least, 1)}–{number(most, 1)})" if not math.isnan(mean) and row.n > 1 else ""
+    return f"{number(mean, 1)}{spread}"
 
 
 def _difference(row: tuple, name: str) -> str:

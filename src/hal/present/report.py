@@ -36,7 +36,7 @@ from hal.present.blocks import (
     grouped,
     plain,
 )
-from hal.present.numbers import interval, number
+from hal.present.numbers import number, with_interval
 from hal.present.results import read_results
 from hal.settings import BASELINE
 from hal.study.grid import CellResult, load_cells, select
@@ -62,8 +62,8 @@ SKETCH = (
 )
 MASK = (
     "A plain network can use the same hint without any auxiliary block: take its logits and leave out every class that is not in "
-    "the true superclass. This needs no training with superclasses at all. Whatever HAL gains beyond it is the auxiliary "
-    "block's; whatever it does not gain is the hint's."
+    "the true superclass. This needs no training with superclasses at all. Only an error below the mask's can be the auxiliary "
+    "block's doing: down to there the hint alone suffices."
 )
 VERDICTS = (
     "Computed, not judged: the tests, their tolerances and the numbers stand below. “Here”: what this run, where it is not the "
@@ -116,7 +116,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         tables.errors(params, r["table2"], run),
         Heading("controls", "What the hint alone is worth"),
         Prose(MASK),
-        Prose(findings.summary(r["table2b"])),
+        Prose(findings.summary(params, r["table2b"])),
         Items(tuple(findings.masked(params, r["table2b"]))),
         *tables.controls(params, r["table2b"], run),
         Heading("listening", "Does the network listen?"),
@@ -184,26 +184,37 @@ def _results(
                 f"in the paper the error falls by up to {number(-rows['paper_difference'][case])} points "
                 f"({number(printed[BASELINE])} to {number(printed[case])} %, {case})"
             )
-        ours = compared[compared["dataset"] == dataset].set_index("case").dropna(subset=["difference"])
+        of_dataset = compared[compared["dataset"] == dataset].set_index("case")
+        ours = of_dataset.dropna(subset=["difference"])
         if len(ours):
             case = ours["difference"].idxmin()
             row = ours.loc[case]
-            bounds = Interval(-row["welch_high"], -row["welch_low"])
-            known = f" {interval(bounds)}" if bounds.known else ""
-            fall = f"{number(abs(row['difference']))}{known} points ({number(row['reference_mean'])} to {number(row['mean'])} %, {case}, n = {row['n']})"
-            parts.append(
-                f"here it {'falls by up to' if row['difference'] < 0 else 'rises by at least'} {fall}"
-            )
+            parts.append(_largest_fall(case, row))
             masked = table2b[(table2b["dataset"] == dataset) & (table2b["case"] == case)]["masked"]
             if len(masked) and not math.isnan(masked.iloc[0]):
                 taken = row["reference_mean"] - masked.iloc[0]
                 parts.append(
                     f"the same hint as a mask on the plain network, with no auxiliary block, takes off {number(taken)} points ({number(masked.iloc[0])} %)"
                 )
+            if len(ours) < len(of_dataset):
+                without = ", ".join(of_dataset.index.difference(ours.index, sort=False))
+                parts.append(f"no network of {without} counts")
         else:
             parts.append("no network of this run can be compared yet")
         lines.append(f"{dataset_title(params, dataset)}: {'; '.join(parts)}.")
     return lines
+
+
+def _largest_fall(case: str, row: pd.Series) -> str:
+    """The lowest mean beside the baseline's, as a fall; where none is lower, that none is, and the smallest rise."""
+    falls = row["difference"] < 0
+    low, high = row["welch_low"], row["welch_high"]
+    bounds = Interval(-high, -low) if falls else Interval(low, high)
+    points = with_interval(number(abs(row["difference"])), bounds)
+    of_means = f"{number(row['reference_mean'])} to {number(row['mean'])} %, {case}, n = {row['n']}"
+    if falls:
+        return f"here it falls by up to {points} points ({of_means})"
+    return f"here it falls in no case; the smallest change is a rise of {points} points ({of_means})"
 
 
 def _verdicts(verdicts: pd.DataFrame) -> list[Block]:
@@ -269,7 +280,8 @@ def _verdict_table(name: str, caption: str, verdicts: pd.DataFrame) -> Table:
 def _verdict(row: Any) -> Text:
     if row.test == "no_rule":
         return Text("cannot be told here", "quiet")
-    return Text(row.verdict + (f"; here: {row.indication}" if row.indication else ""), _MARKS[row.verdict])
+    speaks = f"; this run speaks {_INDICATIONS[row.indication]}" if row.indication else ""
+    return Text(f"{row.verdict}{speaks}", _MARKS[row.verdict])
 
 
 def _reasons(verdicts: pd.DataFrame, claims: dict[str, Claim]) -> Table:

@@ -19,11 +19,12 @@ from hal.params import Params
 from hal.settings import BASELINE
 from hal.study.comparisons import control, errors
 from hal.study.grid import by_case, select
-from hal.study.resampling import Interval, mean_interval, moments, welch_interval
+from hal.study.resampling import Interval, holm, moments, percent_interval, welch_interval, welch_p
 
 SHARES = ("flips", "blind", "best_hint", "worst_hint")
 VALUES = ("score_change", "own_hint_auc", "same_hint_auc")
 NO_HINT = ("no_oracle", "no_oracle_mixture", "no_oracle_baseline")
+DEAF = 1.0  # percent of predictions: a network of which fewer depend on the superclass told hardly hears it
 
 
 def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
@@ -31,8 +32,10 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
 
     Columns: dataset, case, control (whether the case is a control), planned, n (cells with all numbers of the row); mean
     error of hal, hal_masked and masked (the baseline's); unused and features (see the module's text) with `_low` and
-    `_high` (Student's over the networks, Welch's between them); for each of `SHARES` its mean, `_low`, `_high`
-    (Student's) over the seeds; the means of `VALUES`; the mean errors of `NO_HINT`.
+    `_high` (Student's over the networks, Welch's between them), and features_p_holm (Welch's test, corrected by Holm for
+    all groupings of the run); for each of `SHARES` its mean, `_least` and `_most` over the networks (no interval: some
+    networks listen and others do not, and no mean of such has a normal error); deaf (how many have fewer flips than
+    `DEAF`); the means of `VALUES`; the mean errors of `NO_HINT`.
     """
     rows = []
     own = controls[controls["case"].astype(str) == controls["grouping"].astype(str)]
@@ -56,16 +59,22 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
             "masked": moments(masked).mean,
         }
         unused = moments(hal - hal_masked if len(hal) == len(hal_masked) else [])
-        row |= _with_interval("unused", unused.mean, mean_interval(unused))
-        features = welch_interval(moments(hal_masked), moments(masked))
-        row |= _with_interval("features", row["hal_masked"] - row["masked"], features)
+        row |= _with_interval("unused", unused.mean, percent_interval(unused))
+        both = moments(hal_masked), moments(masked)
+        row |= _with_interval("features", row["hal_masked"] - row["masked"], welch_interval(*both))
+        row["features_p"] = welch_p(*both)
         for name in SHARES:
-            share = moments(of(name))
-            row |= _with_interval(name, share.mean, mean_interval(share))
+            share = pd.Series(of(name))
+            row |= {name: share.mean(), f"{name}_least": share.min(), f"{name}_most": share.max()}
+        row["deaf"] = (of("flips") < DEAF).sum()
         row |= {name: moments(of(name, "value")).mean for name in VALUES}
         row |= {name: moments(of(name)).mean for name in NO_HINT}
         rows.append(row)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "features_p"])
+    planned = sum(len(params.groupings(dataset)) for dataset in params.grid.datasets)
+    tested = ~table["control"].astype(bool)
+    table.loc[tested, "features_p_holm"] = holm(table.loc[tested, "features_p"].to_numpy(), planned)
+    return table[list(COLUMNS)]
 
 
 def borders(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
@@ -98,9 +107,10 @@ def _with_interval(name: str, value: float, interval: Interval) -> dict[str, flo
     return {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-_INTERVALS = ("unused", "features", *SHARES)
 COLUMNS = (
     *("dataset", "case", "control", "planned", "n", "hal", "hal_masked", "masked"),
-    *(f"{name}{end}" for name in _INTERVALS for end in ("", "_low", "_high")),
+    *(f"{name}{end}" for name in ("unused", "features") for end in ("", "_low", "_high")),
+    *(f"{name}{end}" for name in SHARES for end in ("", "_least", "_most")),
+    *("features_p_holm", "deaf"),
     *(*VALUES, *NO_HINT),
 )

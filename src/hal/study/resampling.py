@@ -63,9 +63,12 @@ def bootstrap(samples: Sequence[np.ndarray], weights: Sequence[float]) -> Interv
     difference about 88 %.
 
     Returns:
-        The interval, or none where a sample has fewer than two values or no sample varies.
+        The interval, or none where a sample has fewer than two values, no sample varies, or the values are so few that the
+        most extreme resample alone is likelier than 2.5 %: the interval would be their range, as of two or three values.
     """
     if min(map(len, samples)) < 2 or all(np.ptp(sample) == 0 for sample in samples):
+        return NO_INTERVAL
+    if math.prod(len(sample) ** -len(sample) for sample in samples) > LEVEL / 2:
         return NO_INTERVAL
     values = [np.asarray(sample, dtype=float) for sample in samples]
     if len(values) <= 2 and max(map(len, values)) <= _ENUMERATED:
@@ -101,6 +104,12 @@ def _multiplicities(n: int) -> np.ndarray:
     """How often each of n values is drawn, in every multiset of n of them."""
     drawn = itertools.combinations_with_replacement(range(n), n)
     return np.array([np.bincount(chosen, minlength=n) for chosen in drawn])
+
+
+def percent_interval(m: Moments) -> Interval:
+    """Student's interval of a mean share or error in percent, of which nothing lies below 0 or above 100."""
+    bounds = mean_interval(m)
+    return Interval(max(bounds.low, 0.0), min(bounds.high, 100.0)) if bounds.known else NO_INTERVAL
 
 
 def mean_interval(m: Moments, comparisons: int = 1) -> Interval:

@@ -17,7 +17,7 @@ def table2(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
 
     Columns: dataset, case, grouping; n (cells that count), planned; mean and sd of the final test errors (sd: sample
     standard deviation, NaN for n = 1); difference (mean minus the baseline's mean); paper_mean, paper_sd,
-    paper_difference (NaN where the paper has none); paper_low, paper_high (where the mean of `planned` networks is to be
+    paper_difference (NaN where the paper has none); paper_low, paper_high (where the mean of n networks, of `planned` while there is none, is to be
     expected: 95 % prediction interval from the printed deviation plus its rounding, NaN for the baseline); notes (names every cell that does not count, and why).
     """
     rows = []
@@ -27,7 +27,7 @@ def table2(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
         expected = NO_INTERVAL
         if printed and printed.sd is not None:
             scatter = Moments(printed.mean, printed.sd + HALF, load_paper().runs)
-            expected = prediction_interval(scatter, len(mine))
+            expected = prediction_interval(scatter, len(errors) or len(mine))
         rows.append(
             {
                 "dataset": dataset,

@@ -24,8 +24,8 @@ def cells(a: Path, b: Path) -> pd.DataFrame:
         b: another run's.
 
     Columns: dataset, case, seed; a_error, b_error (percent; NaN where it diverged or is not there), difference (b minus a);
-    agreement: `same bytes`, `other bytes` (under the same settings), `other settings`, `only in A` or `only in B`; notes
-    (which settings differ, what it was made with, what diverged).
+    agreement: `same bytes`, `other bytes` (under the same settings), `other settings`, `only in A` or `only in B`; settings
+    (which differ); notes (what diverged, and what it was made with where only bytes differ).
 
     Raises:
         UserError: a run has no finished cell, or a cell.json cannot be read.
@@ -64,7 +64,7 @@ def claims(a: Path, b: Path) -> pd.DataFrame:
     """A row for every claim that both runs judge, as `verdicts.csv` has it.
 
     Columns: id, says; a_verdict, a_indication (what speaks for or against it where the run is not the paper's), a_why (a sentence
-    with the numbers and their intervals), and the same of b; differs (whether verdict or indication do).
+    with the numbers and their intervals), and the same of b; verdict_differs, indication_differs.
 
     No row where a run has no verdicts, or damaged ones.
     """
@@ -74,8 +74,8 @@ def claims(a: Path, b: Path) -> pd.DataFrame:
     one = one.rename(columns={name: f"a_{name}" for name in _JUDGED})
     other = other.rename(columns={name: f"b_{name}" for name in _JUDGED})
     both = one.merge(other.drop(columns="says"), on="id")
-    differs = (both["a_verdict"] != both["b_verdict"]) | (both["a_indication"] != both["b_indication"])
-    return both.assign(differs=differs)
+    differ = {f"{name}_differs": both[f"a_{name}"] != both[f"b_{name}"] for name in ("verdict", "indication")}
+    return both.assign(**differ)
 
 
 def _records(run: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
@@ -98,19 +98,19 @@ def _error(record: dict[str, Any] | None) -> float:
 
 def _agreement(a: dict[str, Any] | None, b: dict[str, Any] | None) -> dict[str, str]:
     if a is None or b is None:
-        return {"agreement": "only in B" if a is None else "only in A", "notes": ""}
+        return {"agreement": "only in B" if a is None else "only in A", "settings": "", "notes": ""}
     diverged = [f"diverged in {side}" for side, record in (("A", a), ("B", b)) if record["status"] != "ok"]
     if a["hash"] != b["hash"]:
         changed = differences(b["settings"], a["settings"]) or ["the hash"]
-        return {"agreement": "other settings", "notes": "; ".join(diverged + changed)}
+        return {"agreement": "other settings", "settings": "; ".join(changed), "notes": "; ".join(diverged)}
     if a.get("files") and a.get("files") == b.get("files"):
-        return {"agreement": "same bytes", "notes": "; ".join(diverged)}
+        return {"agreement": "same bytes", "settings": "", "notes": "; ".join(diverged)}
     made = [
         f"{key} {b['provenance'].get(key)}, not {a['provenance'].get(key)}"
         for key in MADE_WITH
         if a["provenance"].get(key) != b["provenance"].get(key)
     ]
-    return {"agreement": "other bytes", "notes": "; ".join(diverged + made)}
+    return {"agreement": "other bytes", "settings": "", "notes": "; ".join(diverged + made)}
 
 
 def _verdicts(run: Path) -> pd.DataFrame | None:

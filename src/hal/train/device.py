@@ -1,6 +1,7 @@
 """Which device a cell runs on, and what the arithmetic there may do."""
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ def claimed_device(runtime: RuntimeSettings) -> Iterator[torch.device]:
         )
     if runtime.device == "cpu" or not torch.cuda.is_available():
         if runtime.device == "auto":
-            print("no CUDA device found: computing on the CPU", flush=True)
+            _say_that_there_is_no_gpu()
         yield torch.device("cpu")
         return
     gpus = visible_gpus()
@@ -45,6 +46,11 @@ def claimed_device(runtime: RuntimeSettings) -> Iterator[torch.device]:
         device = torch.device("cuda", i % len(gpus))
         torch.cuda.set_device(device)  # where streams and graphs are made
         yield device
+
+
+@functools.cache  # once for all cells of a process
+def _say_that_there_is_no_gpu() -> None:
+    print("no CUDA device found: computing on the CPU", flush=True)
 
 
 def cpu_cores() -> int:

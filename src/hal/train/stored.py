@@ -18,6 +18,7 @@ from hal.errors import UserError
 from hal.files import write_atomically
 from hal.params import Cell, Params
 from hal.settings import BASELINE
+from hal.train import provenance
 from hal.train.batches import DeviceData
 from hal.train.cell import build_network, measured_files
 from hal.train.device import claimed_device, configure
@@ -38,6 +39,7 @@ class Measured:
         same: the files (predictions, scores) that came out as cell.json knows them, byte for byte.
         other: those that came out otherwise, as on another kind of processor.
         restored: those of `same` that were not here, and now are.
+        made, here: the device and precision of the training, and of this measurement.
     """
 
     error: float
@@ -46,6 +48,8 @@ class Measured:
     same: list[Path]
     other: list[Path]
     restored: list[Path]
+    made: str
+    here: str
 
     @property
     def differs(self) -> bool:
@@ -53,14 +57,19 @@ class Measured:
         return abs(self.error - self.recorded) > TOLERANCE
 
 
-def chosen(params: Params, dataset: str | None, case: str | None, seeds: Sequence[int]) -> list[Cell]:
-    """The cells of the grid among those named whose weights are here; the named ones themselves, if seeds are.
+def chosen(
+    params: Params, dataset: str | None, case: str | None, seeds: Sequence[int]
+) -> tuple[list[Cell], list[str]]:
+    """The cells to measure: the named ones themselves, if seeds are; else those of the grid that have an error and weights here.
+
+    Returns:
+        The cells, and a sentence for each that has weights here and yet nothing to measure, as one that diverged.
 
     Raises:
-        UserError: there is no such data set, case or seed, or there are weights of none of them.
+        UserError: there is no such data set, case or seed, or nothing to measure among them.
     """
     if dataset and case and seeds:
-        return [params.cell(dataset, case, seed) for seed in seeds]
+        return [params.cell(dataset, case, seed) for seed in seeds], []
     if dataset:
         params.cell(dataset, case or BASELINE, params.grid.seeds[0])  # says so, if there is none
     wanted = [
@@ -71,7 +80,17 @@ def chosen(params: Params, dataset: str | None, case: str | None, seeds: Sequenc
         raise UserError(
             "no cell among those named has its weights here; `hal status` shows which are finished"
         )
-    return with_weights
+    cells, left_out = [], []
+    for cell in with_weights:
+        try:
+            _finished(params, cell)
+        except UserError as error:
+            left_out.append(str(error))
+        else:
+            cells.append(cell)
+    if not cells:
+        raise UserError("\n".join(["nothing can be measured among those named:", *left_out]))
+    return cells, left_out
 
 
 def measure(params: Params, cell: Cell) -> Measured:
@@ -107,7 +126,17 @@ def measure(params: Params, cell: Cell) -> Measured:
     other = [path for path in contents if path not in same]
     with np.load(io.BytesIO(contents[paths.predictions])) as arrays:
         predictions = dict(arrays)
-    return Measured(error, record["test_error"], predictions, same, other, restored)
+    precision = cell.train.precision
+    return Measured(
+        error,
+        record["test_error"],
+        predictions,
+        same,
+        other,
+        restored,
+        made=f"{record['provenance'].get('device')} in {precision}",
+        here=f"{provenance.device_name(device)} in {_on(device, precision)}",
+    )
 
 
 def _finished(params: Params, cell: Cell) -> dict[str, Any]:
@@ -124,9 +153,14 @@ def _finished(params: Params, cell: Cell) -> dict[str, Any]:
         )
     if record["status"] != "ok":
         raise UserError(
-            f"{cell.name}: diverged at step {record['diverged_at_step']}; there is no error to measure"
+            f"{cell.name}: diverged at step {record['diverged_at_step']:,}; there is no error to measure"
         )
     return record
+
+
+def _on(device: torch.device, precision: str) -> str:
+    """The precision of the arithmetic: a CPU has no TF32 and computes in float32."""
+    return "float32" if (device.type, precision) == ("cpu", "tf32") else precision
 
 
 def _sum(content: bytes) -> str:

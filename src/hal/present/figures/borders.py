@@ -3,7 +3,6 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hal.departures import note
 from hal.params import Params
 from hal.present.figures import style
 from hal.present.numbers import cut, number
@@ -12,16 +11,17 @@ from hal.titles import dataset_title
 _MARKERS = "os^Dv"
 
 
-def draw(params: Params, table: pd.DataFrame, columns: int) -> Figure:
+def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figure:
     """A point for each data set and case, ours filled and the paper's open, against the line of a perfect use.
 
     Args:
         params: the experiment.
+        remark: on the run, for the reader.
         table: `study.hint.borders`.
         columns: 1 for a journal's column or a phone.
     """
     figure, (ax,) = style.panels(1, height=3.0, share=False, columns=columns)
-    remarks = [note(params)]
+    remarks = [remark]
     if table.empty:
         style.say(ax, "no finished baseline with controls yet")
     else:

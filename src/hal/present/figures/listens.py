@@ -1,6 +1,5 @@
 """Does the network listen? How many predictions depend on the superclass told, and where each error comes from."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -8,12 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hal.departures import note
 from hal.outputs import ROWS, Drawing
 from hal.params import Params
 from hal.present.figures import style
-from hal.present.numbers import cut, number, with_interval
-from hal.study.resampling import Interval
+from hal.present.numbers import cut, number
+from hal.study.grid import select
 from hal.titles import case_title, dataset_title
 
 _ERRORS = (
@@ -25,13 +23,17 @@ _ERRORS = (
 )
 
 
-def draw(params: Params, drawing: Drawing, table: pd.DataFrame, columns: int) -> Figure:
-    """Left the share of predictions that flip, with its interval; right the errors under several hints.
+def draw(
+    params: Params, remark: str, drawing: Drawing, table: pd.DataFrame, controls: pd.DataFrame, columns: int
+) -> Figure:
+    """Left the share of predictions that flip, of every network and their mean; right the errors under several hints.
 
     Args:
         params: the experiment.
+        remark: on the run, for the reader.
         drawing: which page.
         table: `study.hint.hint`.
+        controls: `study.controls.read`.
         columns: 1 sets one panel below the other.
     """
     shown = table[ROWS * (drawing.page - 1) : ROWS * drawing.page].dropna(subset=["flips"])
@@ -43,12 +45,21 @@ def draw(params: Params, drawing: Drawing, table: pd.DataFrame, columns: int) ->
         right.set_axis_off()
     else:
         rows = np.arange(len(shown))
+        each = select(controls, control="flips").dropna(subset=["error"])
         for y, row in zip(rows, shown.itertuples(), strict=True):
-            if not math.isnan(row.flips_low):
-                left.plot([max(row.flips_low, 0), row.flips_high], [y, y], color=style.HAL, linewidth=1.4)
+            seeds = select(each, dataset=row.dataset, case=row.case)
+            dots = {
+                "color": style.HAL,
+                "alpha": 0.35,
+                "markersize": 3,
+                "markeredgewidth": 0,
+                "clip_on": False,
+            }
+            tips = [f"seed {r.seed}: {number(r.error)} % flip" for r in seeds.itertuples()]
+            style.points(left, seeds["error"], np.full(len(seeds), y + 0.2), "o", tips, "_", **dots)
         plain = [name.replace("\n", " ") for name in names]
         tips = [
-            f"{name}: {with_interval(number(row.flips), Interval(row.flips_low, row.flips_high))} % flip"
+            f"{name}: {number(row.flips)} % flip in the mean, {number(row.flips_least)} to {number(row.flips_most)}"
             for name, row in zip(plain, shown.itertuples(), strict=True)
         ]
         style.points(
@@ -75,14 +86,16 @@ def draw(params: Params, drawing: Drawing, table: pd.DataFrame, columns: int) ->
         right.xaxis.set_major_formatter("{x:g}")
         figure.legend(loc="outside lower center", ncols=3 if columns > 1 else 1)
     title = " ".join(filter(None, ["Does the network listen?", style.of_all(shown["n"], params)]))
-    style.head(figure, title + drawing.of_pages, [note(params)])
+    style.head(figure, title + drawing.of_pages, [remark])
     return figure
 
 
 def _name(params: Params, row: Any) -> str:
     several = f"{cut(dataset_title(params, row.dataset), 20)} " if len(params.grid.datasets) > 1 else ""
     fewer = style.fewer(row.n, params)
-    return style.short(f"{several}{case_title(params, row.dataset, row.case)}{' *' * row.control}{fewer}")
+    return style.row_name(
+        f"{several}{case_title(params, row.dataset, row.case)}", f"{' *' * row.control}{fewer}"
+    )
 
 
 def _frame(ax: Axes, label: str, names: list[str]) -> None:

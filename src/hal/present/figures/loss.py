@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from hal.decimals import significant
-from hal.departures import note
 from hal.errors import UserError
 from hal.outputs import Drawing
 from hal.params import Params
@@ -48,11 +47,12 @@ class _Case:
         return f"n = {n} of {planned} ({why})"
 
 
-def draw(params: Params, drawing: Drawing, cells: pd.DataFrame, columns: int) -> Figure:
+def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, columns: int) -> Figure:
     """A panel for every case of the drawing: the mean over its seeds as a line, from lowest to highest seed as a band.
 
     Args:
         params: the experiment.
+        remark: on the run, for the reader.
         drawing: the data set, and which of its cases.
         cells: those of these cases and of the baseline; those that are not ok are counted, not drawn.
         columns: of panels.
@@ -95,7 +95,7 @@ def draw(params: Params, drawing: Drawing, cells: pd.DataFrame, columns: int) ->
         for dash, what in _LOSSES.values()
     ]
     figure.legend(handles=lines, loc="outside lower center", ncols=columns, handlelength=2.6)
-    remarks = [note(params, dataset), *(fault for case in cases.values() for fault in case.faults)]
+    remarks = [remark, *(fault for case in cases.values() for fault in case.faults)]
     remarks += [f"values above the axis: {above}"] if above else []
     title = f"{dataset_title(params, dataset)}: loss after each epoch"
     of_all = style.of_all((len(case.losses) for case in cases.values()), params)

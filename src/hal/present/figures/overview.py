@@ -10,14 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hal.departures import note
 from hal.params import Params
 from hal.present.figures import style
 from hal.present.numbers import interval, number, with_deviation
 from hal.settings import BASELINE
 from hal.study.comparisons import errors
 from hal.study.grid import select
-from hal.study.resampling import Interval, mean_interval, moments
+from hal.study.resampling import Interval, moments, percent_interval
 from hal.titles import case_title, dataset_title
 
 ROW = 0.26  # inches a case
@@ -30,7 +29,8 @@ class Row:
     """One network of Table 2; NaN where there is no number, and errors in percent.
 
     Attributes:
-        title: the case's, with the number of networks where some are missing.
+        title: the case's.
+        fewer: the number of networks where some are missing, else empty.
         seeds: the test error of each network.
         mean, low, high: of our networks, with the interval's ends.
         paper, paper_sd: as printed.
@@ -38,6 +38,7 @@ class Row:
     """
 
     title: str
+    fewer: str
     seeds: tuple[float, ...]
     mean: float
     low: float
@@ -59,10 +60,11 @@ def panels(
         rows = select(table2, dataset=dataset).set_index("case")
         for case in [BASELINE, *params.groupings(dataset)]:
             seeds = errors(cells, dataset, case)
-            bounds = mean_interval(moments(seeds))
+            bounds = percent_interval(moments(seeds))
             shown.setdefault(dataset_title(params, dataset), []).append(
                 Row(
-                    title=case_title(params, dataset, case) + style.fewer(len(seeds), params),
+                    title=case_title(params, dataset, case),
+                    fewer=style.fewer(len(seeds), params),
                     seeds=tuple(seeds),
                     mean=rows["mean"][case],
                     low=bounds.low,
@@ -75,11 +77,12 @@ def panels(
     return shown
 
 
-def draw(params: Params, panels: dict[str, list[Row]], columns: int) -> Figure:
+def draw(params: Params, remark: str, panels: dict[str, list[Row]], columns: int) -> Figure:
     """A panel for each data set, the baseline first in it, `columns` of them beside each other.
 
     Args:
         params: the experiment.
+        remark: on the run, for the reader.
         panels: as `panels` gives them.
         columns: 1 for a journal's column or a phone.
     """
@@ -100,7 +103,7 @@ def draw(params: Params, panels: dict[str, list[Row]], columns: int) -> Figure:
         handles=handles, loc="outside lower left", ncols=columns, handlelength=1.8, columnspacing=1.4
     )
     of_all = style.of_all((len(row.seeds) for rows in panels.values() for row in rows), params)
-    style.head(figure, ", ".join(filter(None, ["Test errors", of_all])), [note(params)])
+    style.head(figure, ", ".join(filter(None, ["Test errors", of_all])), [remark])
     return figure
 
 
@@ -142,7 +145,9 @@ def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
             tip = f"{row.title}, baseline masked: {number(row.masked)} %"
             ax.plot([row.masked] * 2, [y - 0.42, y + 0.3], color=style.MASKED, linewidth=1.8, gid=tip)
     ax.set_title(style.short(title))
-    ax.set_yticks(range(len(rows)), [style.short(row.title, 26) for row in rows], linespacing=1.05)
+    ax.set_yticks(
+        range(len(rows)), [style.row_name(row.title, row.fewer, 26) for row in rows], linespacing=1.05
+    )
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlim(left=0)
     ax.set_xlabel("test error (%)")

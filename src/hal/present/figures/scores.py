@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter1d
 
 from hal.decimals import significant
-from hal.departures import note
 from hal.errors import UserError
 from hal.outputs import Drawing
 from hal.params import Params
@@ -26,17 +25,18 @@ _HIGHEST = 9.0  # inches a panel may take
 _TOP = 3  # rows that the superclasses' densities take
 
 
-def draw(params: Params, drawing: Drawing, cells: pd.DataFrame, columns: int) -> Figure:
+def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, columns: int) -> Figure:
     """A panel for every case that has scores: on top those of each superclass as a density, below them those of each class.
 
     Args:
         params: the experiment.
+        remark: on the run, for the reader.
         drawing: the data set, and which of its cases.
         cells: those of these cases; of each case the first that is ok is shown.
         columns: of panels.
     """
     dataset = drawing.dataset
-    entry, remarks = params.datasets[dataset], [note(params, dataset)]
+    entry, remarks = params.datasets[dataset], [remark]
     drawn: dict[str, tuple[CellResult, pd.DataFrame]] = {}
     images = 0
     for name in drawing.cases:

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from hal.departures import note
 from hal.outputs import Drawing, families
 from hal.params import Params
 from hal.present.figures import style
@@ -18,11 +17,12 @@ from hal.study.sensitivity import variant_title
 from hal.titles import case_title, dataset_title
 
 
-def draw(params: Params, drawing: Drawing, cells: pd.DataFrame, columns: int) -> Figure:
+def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, columns: int) -> Figure:
     """A panel a case: a row a variant, a dot a seed, a bar at the mean; the baseline in black in every panel.
 
     Args:
         params: the experiment.
+        remark: on the run, for the reader.
         drawing: the data set whose variants are shown, and which of its cases.
         cells: those of these cases and of the baseline, under every variant.
         columns: of panels.
@@ -76,7 +76,7 @@ def draw(params: Params, drawing: Drawing, cells: pd.DataFrame, columns: int) ->
     for ax in axes[-columns:]:
         ax.set_xlabel("test error (percent)")
     remarks = [
-        note(params, dataset),
+        remark,
         "Black: the baseline; blue: with superclass. A dot is a seed, a bar the mean of those that count; "
         "× diverged, ? not there.",
     ]

@@ -5,7 +5,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hal.departures import note
 from hal.params import Params
 from hal.present.figures import style
 from hal.present.numbers import cut, interval, number
@@ -15,19 +14,20 @@ from hal.titles import dataset_title
 _MARKERS = "os^Dv"
 
 
-def draw(params: Params, table: pd.DataFrame, correlation: pd.DataFrame, columns: int) -> Figure:
+def draw(params: Params, remark: str, table: pd.DataFrame, correlation: pd.DataFrame, columns: int) -> Figure:
     """A point for each data set and case: separability of its scores against what it takes off the baseline's error.
 
     Args:
         params: the experiment.
+        remark: on the run, for the reader.
         table: `study.separability.pairs`.
         correlation: `study.separability.predicts`.
         columns: 1 sets one panel below the other.
     """
     figure, (left, right) = style.panels(2, height=2.3, share=False, columns=columns)
-    remarks = [note(params)]
-    if len(table) < 4:
-        style.say(left, f"{len(table)} pairs of a data set and a case; a rank correlation needs at least 4")
+    remarks = [remark]
+    if table.empty:
+        style.say(left, "no data set and case of which both separability and error are known yet")
         right.set_axis_off()
     else:
         rho = correlation[correlation["held"] == ""].set_index(["separability", "reduction"])
@@ -77,6 +77,8 @@ def _draw_points(
     ax.margins(x=0.2, y=0.12)
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.set_xlabel(label)
-    ax.set_title(f"Spearman's ρ {number(rho['rho'])} {interval(Interval(rho['low'], rho['high']))}")
+    few = len(table) < 4
+    found = f"Spearman's ρ {number(rho['rho'])} {interval(Interval(rho['low'], rho['high']))}"
+    ax.set_title("too few points for a rank correlation" if few else found)
     ax.grid()
     ax.spines[["top", "right"]].set_visible(False)

@@ -207,6 +207,16 @@ def short(text: str, width: int = 30) -> str:
     return "\n".join(wrapped(text, width, 2))
 
 
+def row_name(text: str, end: str, width: int = 30) -> str:
+    """A row's name in at most two lines, of which `end` is never cut off."""
+    end = end.replace("\u00a0", " ")
+    *first, last = wrapped(text, width, 2)
+    if widths(last + end) > width and not first:
+        return f"{last}\n{end.strip()}"
+    (last,) = wrapped(last, width - widths(end), 1)
+    return "\n".join([*first, f"{last}{end}"])
+
+
 # Where a point's name may stand, in points from it: close by, then further off.
 _PLACES = [
     (r * x, r * y)
@@ -229,6 +239,8 @@ def name_points(
     settle(figure)
     places = ax.transData.transform([(x, y) for x, y, _ in points])
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in places]
+    level = [line for line in ax.lines if np.size(line.get_ydata()) > 1 and np.ptp(line.get_ydata()) == 0]
+    taken += [line.get_window_extent().padded(1) for line in level]
     left_out = 0
     for x, y, name in points:
         for dx, dy in _PLACES:
