@@ -7,17 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from hal.params import Params
-from hal.present.figures import style
+from hal.present.figures import colours, style
 from hal.present.numbers import number
 from hal.settings import BASELINE
 from hal.titles import case_title
 
 # What is drawn, beside its name: whose logits, read how, in which colour and line.
 _LINES = {
-    "baseline": (False, "as_tested", style.BASELINE, "-"),
-    "baseline, masked": (False, "oracle_mask", style.MASKED, "-"),
-    "HAL": (True, "as_tested", style.HAL, "-"),
-    "HAL, masked": (True, "oracle_mask", style.HAL, ":"),
+    "baseline": (False, "as_tested", colours.BASELINE, "-"),
+    "baseline, masked": (False, "oracle_mask", colours.MASKED, "-"),
+    "HAL": (True, "as_tested", colours.HAL, "-"),
+    "HAL, masked": (True, "oracle_mask", colours.HAL, ":"),
 }
 
 

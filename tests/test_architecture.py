@@ -1,6 +1,10 @@
-"""docs/architecture.md has a line for every file, and no line for a file that is gone."""
+"""docs/architecture.md has a line for every file, and no line for a file that is gone; and who may import what is slow to import."""
 
 import re
+import subprocess
+import sys
+
+import pytest
 
 from tests.tiny import ROOT
 
@@ -12,3 +16,21 @@ def test_every_file_has_its_line():
     source = ROOT / "src/hal"
     there = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
     assert listed == {name for name in there if not name.endswith(("__init__.py", "__main__.py"))}
+
+
+@pytest.mark.parametrize(
+    ("modules", "without"),
+    [
+        # the Snakefile's and every command's
+        ("hal.cli, hal.workflow, hal.current, hal.study.grid", {"torch", "matplotlib", "seaborn", "scipy"}),
+        ("hal.study.controls, hal.study.crossed", {"torch", "matplotlib", "seaborn", "scipy.stats"}),
+        ("hal.present.render, hal.present.write_tables", {"torch", "matplotlib", "seaborn", "scipy.stats"}),
+        ("hal.present.figures.overview", {"torch"}),
+        ("hal.train.cell", {"matplotlib", "seaborn", "pandas", "scipy"}),
+    ],
+)
+def test_no_command_pays_for_a_library_that_it_does_not_use(modules, without):
+    """Each is a third of a second or more, and each job of a run is a process."""
+    code = f"import sys, {modules}; print(sorted({without!r} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout == "[]\n", result.stderr

@@ -38,7 +38,7 @@ def test_of_several_timings_the_fastest_counts(monkeypatch):
 
 
 def test_networks_of_one_shape_are_measured_once_and_finished_cells_of_this_machine_need_none(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, capsys
 ):
     """Baseline, two superclasses (cases 1 to 3) and five (case 4) are three shapes; a finished case 4 took 50 s for 4 epochs."""
     asked = []
@@ -64,6 +64,10 @@ def test_networks_of_one_shape_are_measured_once_and_finished_cells_of_this_mach
     times = plan.epoch_times(params, load_grid(params))
     assert times == {("mnist", c): 12.5 if c == "case4" else 7.0 for c in params.cases("mnist")}
     assert asked == ["baseline", "case1"]
+    assert capsys.readouterr().err.splitlines() == [  # it takes a while
+        "measuring a few steps of mnist/baseline",
+        "measuring a few steps of mnist/case1",
+    ]
 
 
 def test_sizes_are_known_before_anything_is_fetched_but_of_ones_own_data(tmp_path):

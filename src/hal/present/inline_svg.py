@@ -2,7 +2,7 @@
 
 import re
 
-from hal.present.figures.style import PAGE_COLOURS
+from hal.present.figures.colours import PAGE_COLOURS
 
 _HEAD = re.compile(r"^.*?(?=<svg\b)", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)

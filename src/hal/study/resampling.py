@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special, stats
+import scipy  # whose parts come when they are asked for: `stats` takes half a second, and few need it
 
 LEVEL = 0.05
 POWER = 0.8
@@ -95,7 +95,7 @@ def _all_means(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     counts = _multiplicities(len(sample))
     n = len(sample)
-    chances = math.factorial(n) / special.factorial(counts).prod(axis=1) / n**n
+    chances = math.factorial(n) / scipy.special.factorial(counts).prod(axis=1) / n**n
     return counts @ sample / n, chances
 
 
@@ -119,7 +119,7 @@ def mean_interval(m: Moments, comparisons: int = 1) -> Interval:
     """
     if m.n < 2:
         return NO_INTERVAL
-    half = special.stdtrit(m.n - 1, 1 - LEVEL / comparisons / 2) * m.sd / math.sqrt(m.n)
+    half = scipy.special.stdtrit(m.n - 1, 1 - LEVEL / comparisons / 2) * m.sd / math.sqrt(m.n)
     return Interval(m.mean - half, m.mean + half)
 
 
@@ -127,7 +127,7 @@ def prediction_interval(m: Moments, n: int) -> Interval:
     """Where the mean of `n` new seeds lies in 95 % of repetitions, if seeds scatter normally as in the sample of `m`."""
     if m.n < 2 or math.isnan(m.sd):
         return NO_INTERVAL
-    half = float(special.stdtrit(m.n - 1, 1 - LEVEL / 2)) * m.sd * math.sqrt(1 / m.n + 1 / n)
+    half = float(scipy.special.stdtrit(m.n - 1, 1 - LEVEL / 2)) * m.sd * math.sqrt(1 / m.n + 1 / n)
     return Interval(m.mean - half, m.mean + half)
 
 
@@ -141,7 +141,7 @@ def welch_interval(a: Moments, b: Moments, comparisons: int = 1) -> Interval:
         return NO_INTERVAL
     va, vb = a.sd**2 / a.n, b.sd**2 / b.n
     freedom = (va + vb) ** 2 / (va**2 / (a.n - 1) + vb**2 / (b.n - 1))  # Welch and Satterthwaite
-    half = float(special.stdtrit(freedom, 1 - LEVEL / comparisons / 2)) * math.sqrt(va + vb)
+    half = float(scipy.special.stdtrit(freedom, 1 - LEVEL / comparisons / 2)) * math.sqrt(va + vb)
     return Interval(a.mean - b.mean - half, a.mean - b.mean + half)
 
 
@@ -149,7 +149,7 @@ def welch_p(a: Moments, b: Moments) -> float:
     """Two-sided p of Welch's test that two means are equal; NaN where there is no interval either."""
     if min(a.n, b.n) < 2 or not a.sd + b.sd > 0:
         return math.nan
-    test = stats.ttest_ind_from_stats(a.mean, a.sd, a.n, b.mean, b.sd, b.n, equal_var=False)
+    test = scipy.stats.ttest_ind_from_stats(a.mean, a.sd, a.n, b.mean, b.sd, b.n, equal_var=False)
     return float(test.pvalue)
 
 
@@ -180,7 +180,7 @@ def detectable(a: Moments, b: Moments) -> float:
         return math.nan
     freedom = a.n + b.n - 2
     pooled = math.sqrt(((a.n - 1) * a.sd**2 + (b.n - 1) * b.sd**2) / freedom)
-    factor = stats.t.ppf(1 - LEVEL / 2, freedom) + stats.t.ppf(POWER, freedom)
+    factor = scipy.stats.t.ppf(1 - LEVEL / 2, freedom) + scipy.stats.t.ppf(POWER, freedom)
     return float(factor) * pooled * math.sqrt(1 / a.n + 1 / b.n)
 
 
@@ -195,9 +195,9 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> tuple[float, Interval]:
     if len(x) < 4 or any(np.ptp(side) == 0 for side in sides):
         return math.nan, NO_INTERVAL
     drawn = np.random.default_rng(_SEED).integers(len(x), size=(RESAMPLES, len(x)))
-    ranks = [stats.rankdata(values[drawn], axis=1) for values in sides]
+    ranks = [scipy.stats.rankdata(values[drawn], axis=1) for values in sides]
     ranks = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
     scale = np.sqrt((ranks[0] ** 2).sum(axis=1) * (ranks[1] ** 2).sum(axis=1))
     rho = (ranks[0] * ranks[1]).sum(axis=1)[scale > 0] / scale[scale > 0]
     low, high = np.quantile(rho, [LEVEL / 2, 1 - LEVEL / 2])
-    return float(stats.spearmanr(x, y).statistic), Interval(float(low), float(high))
+    return float(scipy.stats.spearmanr(x, y).statistic), Interval(float(low), float(high))

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from hal import sums
 from hal.departures import PARAMS, describe, note
@@ -14,6 +13,9 @@ from hal.params import Params
 from hal.present.results import read_results
 from hal.study import controls
 from hal.study.grid import load_cells
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw(params: Params, name: str, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> list[Path]:
@@ -46,7 +48,7 @@ def _draw(params: Params, remark: str, drawing: Drawing, files: list[Path]) -> l
         return style.save(wide, files[: len(FORMATS)]) + style.save(column, files[len(FORMATS) :])
 
 
-def _figure(params: Params, remark: str, drawing: Drawing) -> Callable[..., Figure]:
+def _figure(params: Params, remark: str, drawing: Drawing) -> Callable[..., "Figure"]:
     """What draws it in a number of columns, with all that it is drawn from."""
     from hal.present.figures import borders, listens, loss, overview, scores, sensitivity, separability
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hal.params import Params
-from hal.present.figures import style
+from hal.present.figures import colours, style
 from hal.present.numbers import cut, number
 from hal.titles import dataset_title
 
@@ -26,11 +26,11 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
         style.say(ax, "no finished baseline with controls yet")
     else:
         top = 1.08 * max(table["borders"].max(), table["gain"].max(), 1)
-        ax.plot([0, top], [0, top], color=style.FAINT, linewidth=0.8, linestyle=(0, (4, 2)))
+        ax.plot([0, top], [0, top], color=colours.FAINT, linewidth=0.8, linestyle=(0, (4, 2)))
         for (dataset, whose), rows in table.groupby(["dataset", "whose"], sort=False):
             i = list(params.grid.datasets).index(dataset)
             ours = whose == "ours"
-            colour = style.HAL if ours else style.PAPER
+            colour = colours.HAL if ours else colours.PAPER
             title, who = dataset_title(params, dataset), "ours" if ours else "the paper"
             style.points(
                 ax,
@@ -46,7 +46,7 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
                 markerfacecolor=colour if ours else "none",
                 markersize=5,
             )
-        ax.axhline(0, color=style.FAINT, linewidth=0.6, zorder=0)
+        ax.axhline(0, color=colours.FAINT, linewidth=0.6, zorder=0)
         ax.set_xlabel("baseline's errors that cross a superclass border (%)")
         ax.set_ylabel("error removed (% of baseline's)")
         ax.set_xlim(0, top)

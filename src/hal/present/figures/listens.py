@@ -9,17 +9,17 @@ from matplotlib.figure import Figure
 
 from hal.outputs import ROWS, Drawing
 from hal.params import Params
-from hal.present.figures import style
+from hal.present.figures import colours, style
 from hal.present.numbers import cut, number
 from hal.study.grid import select
 from hal.titles import case_title, dataset_title
 
 _ERRORS = (
-    ("best_hint", "o", "none", style.FAINT, "told what helps most"),
-    ("hal", "o", style.HAL, style.HAL, "told the truth (HAL)"),
-    ("hal_masked", "|", style.HAL, style.HAL, "the same, masked"),
-    ("masked", "|", style.MASKED, style.MASKED, "baseline, masked"),
-    ("worst_hint", "s", "none", style.FAINT, "told what hurts most"),
+    ("best_hint", "o", "none", colours.FAINT, "told what helps most"),
+    ("hal", "o", colours.HAL, colours.HAL, "told the truth (HAL)"),
+    ("hal_masked", "|", colours.HAL, colours.HAL, "the same, masked"),
+    ("masked", "|", colours.MASKED, colours.MASKED, "baseline, masked"),
+    ("worst_hint", "s", "none", colours.FAINT, "told what hurts most"),
 )
 
 
@@ -49,7 +49,7 @@ def draw(
         for y, row in zip(rows, shown.itertuples(), strict=True):
             seeds = select(each, dataset=row.dataset, case=row.case)
             dots = {
-                "color": style.HAL,
+                "color": colours.HAL,
                 "alpha": 0.35,
                 "markersize": 3,
                 "markeredgewidth": 0,
@@ -63,7 +63,7 @@ def draw(
             for name, row in zip(plain, shown.itertuples(), strict=True)
         ]
         style.points(
-            left, shown["flips"], rows, "o", tips, "_", color=style.HAL, markersize=4.5, clip_on=False
+            left, shown["flips"], rows, "o", tips, "_", color=colours.HAL, markersize=4.5, clip_on=False
         )
         for name, marker, face, edge, label in _ERRORS:
             size = 9 if marker == "|" else 4.5

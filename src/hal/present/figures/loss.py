@@ -16,13 +16,13 @@ from hal.decimals import significant
 from hal.errors import UserError
 from hal.outputs import Drawing
 from hal.params import Params
-from hal.present.figures import style
+from hal.present.figures import colours, style
 from hal.settings import BASELINE
 from hal.study.grid import curves, select
 from hal.titles import case_title, dataset_title
 
 _LOSSES: dict[str, tuple[Any, str]] = {"train_loss": ((0, (1, 1)), "training"), "test_loss": ("-", "test")}
-_COLOURS = {"baseline": style.INK, "with superclass": style.COLOURS[0]}
+_COLOURS = {"baseline": colours.INK, "with superclass": colours.COLOURS[0]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
             _draw_case(ax, case, _COLOURS["with superclass"])
         ax.patch.set_gid(_values({BASELINE: baseline, case_title(params, dataset, name): case}))
         fewer = [f"{who}{some.count}" for who, some in (("", case), ("baseline ", baseline)) if some.fewer]
-        colour = style.FAINT if len(case.losses) else style.WARNING
+        colour = colours.FAINT if len(case.losses) else colours.WARNING
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
         at: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "va": "top", "bbox": box}
         if fewer:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hal.params import Params
-from hal.present.figures import style
+from hal.present.figures import colours, style
 from hal.present.numbers import interval, number, with_deviation
 from hal.settings import BASELINE
 from hal.study.comparisons import errors
@@ -121,7 +121,7 @@ def _parts(title: str, rows: list[Row]) -> list[tuple[str, list[Row]]]:
 
 def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
     for y, row in enumerate(rows):
-        colour = style.BASELINE if y == 0 else style.HAL
+        colour = colours.BASELINE if y == 0 else colours.HAL
         at = y + OURS
         seeds = np.array(row.seeds, dtype=float)
         dot: dict[str, Any] = {"color": colour, "markeredgewidth": 0}
@@ -137,13 +137,15 @@ def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
             spread = 0 if math.isnan(row.paper_sd) else row.paper_sd
             below = y + THEIRS
             ax.plot(
-                [row.paper - spread, row.paper + spread], [below, below], color=style.PAPER, linewidth=0.9
+                [row.paper - spread, row.paper + spread], [below, below], color=colours.PAPER, linewidth=0.9
             )
             tip = f"{row.title}, the paper: {with_deviation(row.paper, row.paper_sd)} %"
-            ax.plot([row.paper], [below], "D", color=style.PAPER, markersize=3.2, markeredgewidth=0, gid=tip)
+            ax.plot(
+                [row.paper], [below], "D", color=colours.PAPER, markersize=3.2, markeredgewidth=0, gid=tip
+            )
         if not math.isnan(row.masked):
             tip = f"{row.title}, baseline masked: {number(row.masked)} %"
-            ax.plot([row.masked] * 2, [y - 0.42, y + 0.3], color=style.MASKED, linewidth=1.8, gid=tip)
+            ax.plot([row.masked] * 2, [y - 0.42, y + 0.3], color=colours.MASKED, linewidth=1.8, gid=tip)
     ax.set_title(style.short(title))
     ax.set_yticks(
         range(len(rows)), [style.row_name(row.title, row.fewer, 26) for row in rows], linespacing=1.05
@@ -161,15 +163,15 @@ def _legend(rows: list[Row]) -> list[Line2D]:
         return Line2D([], [], color=colour, marker=marker, markersize=size, markeredgewidth=0, label=label)
 
     handles = [
-        mark(style.BASELINE, "o", "baseline, ours: mean and 95 % interval", 4.5),
-        mark(style.HAL, "o", "with superclass, ours (small dots: each seed)", 4.5),
+        mark(colours.BASELINE, "o", "baseline, ours: mean and 95 % interval", 4.5),
+        mark(colours.HAL, "o", "with superclass, ours (small dots: each seed)", 4.5),
     ]
     if not all(math.isnan(row.masked) for row in rows):
         handles.append(
             Line2D(
                 [],
                 [],
-                color=style.MASKED,
+                color=colours.MASKED,
                 linestyle="",
                 marker="|",
                 markersize=8,
@@ -178,5 +180,5 @@ def _legend(rows: list[Row]) -> list[Line2D]:
             )
         )
     if not all(math.isnan(row.paper) for row in rows):
-        handles.append(mark(style.PAPER, "D", "the paper: mean ± deviation", 3.2))
+        handles.append(mark(colours.PAPER, "D", "the paper: mean ± deviation", 3.2))
     return handles

@@ -12,7 +12,7 @@ from hal.decimals import significant
 from hal.errors import UserError
 from hal.outputs import Drawing
 from hal.params import Params
-from hal.present.figures import style
+from hal.present.figures import colours, style
 from hal.present.numbers import cut, widths
 from hal.study.grid import CellResult, scores, select, summary
 from hal.titles import case_title, dataset_title, superclass_names
@@ -88,7 +88,7 @@ def _draw_case(
     beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "clip_on": False}
     y, ticks = float(_TOP), {}
     for j, classes in enumerate(cell.cell.superclasses):
-        colour = style.COLOURS[j % len(style.COLOURS)]
+        colour = colours.COLOURS[j % len(colours.COLOURS)]
         _draw_density(ax, edges, scale * densities[j], _TOP, colour, _tip(names[j], groups[j]))
         ax.plot([0, 0], [y + 0.15, y + 1 + len(classes)], color=colour, lw=4, solid_capstyle="butt", **beside)
         ax.text(
@@ -138,7 +138,7 @@ def _draw_violin(
     density = _density(values, edges)
     x, half = _seen(edges, 0.45 * density / max(density.max(), 1))
     ax.fill_between(x, middle - half, middle + half, color=colour, linewidth=0, gid=tip)
-    ax.plot([np.median(values)] * 2, [middle - 0.45, middle + 0.45], color=style.INK, linewidth=0.9)
+    ax.plot([np.median(values)] * 2, [middle - 0.45, middle + 0.45], color=colours.INK, linewidth=0.9)
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:

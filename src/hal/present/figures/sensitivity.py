@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from hal.outputs import Drawing, families
 from hal.params import Params
-from hal.present.figures import style
+from hal.present.figures import colours, style
 from hal.present.numbers import number
 from hal.settings import BASELINE
 from hal.study.grid import select
@@ -38,7 +38,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     for ax, case in zip(axes, cases, strict=True):
         ax.set_title(style.panel_title(case_title(params, dataset, case)))
         for row, member in zip(rows, members, strict=True):
-            for name, colour, offset in ((BASELINE, style.INK, 0.17), (case, style.COLOURS[0], -0.17)):
+            for name, colour, offset in ((BASELINE, colours.INK, 0.17), (case, colours.COLOURS[0], -0.17)):
                 mine = select(cells, dataset=member, case=name)
                 errors = mine["test_error"].dropna()
                 y = row + offset
@@ -61,7 +61,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
                         "ha": "right",
                         "va": "center",
                     }
-                    ax.text(1 - 0.045 * k, y, sign, color=style.WARNING, fontsize=6.5, **where)
+                    ax.text(1 - 0.045 * k, y, sign, color=colours.WARNING, fontsize=6.5, **where)
         ax.set_yticks(
             rows, [style.short(variant_title(params, member), 26) for member in members], linespacing=1.05
         )
@@ -70,7 +70,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_locator(NullLocator())
         ax.tick_params(labelbottom=True)
-        ax.axhline(rows[0] - 0.5, color=style.FAINT, linewidth=0.5)
+        ax.axhline(rows[0] - 0.5, color=colours.FAINT, linewidth=0.5)
         ax.grid(axis="x")
         ax.spines[["top", "right"]].set_visible(False)
     for ax in axes[-columns:]:

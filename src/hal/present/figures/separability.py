@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hal.params import Params
-from hal.present.figures import style
+from hal.present.figures import colours, style
 from hal.present.numbers import cut, interval, number
 from hal.study.resampling import Interval
 from hal.titles import dataset_title
@@ -69,11 +69,11 @@ def _draw_points(
                 for row in table[mine].itertuples()
             ],
             cut(title, 24),
-            color=style.HAL,
-            markerfacecolor=style.HAL if i % 2 == 0 else "none",
+            color=colours.HAL,
+            markerfacecolor=colours.HAL if i % 2 == 0 else "none",
             markersize=5,
         )
-    ax.axhline(0, color=style.FAINT, linewidth=0.6, zorder=0)
+    ax.axhline(0, color=colours.FAINT, linewidth=0.6, zorder=0)
     ax.margins(x=0.2, y=0.12)
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.set_xlabel(label)

@@ -21,24 +21,10 @@ from matplotlib.transforms import Bbox
 
 from hal.files import write_atomically
 from hal.params import Params
+from hal.present.figures import colours
 from hal.present.figures.svg import compact
 from hal.present.numbers import cut, widths
 from hal.titles import case_title, dataset_title, superclass_names
-
-# Okabe and Ito's colours, told apart by colour-blind readers; their yellow is left out: too faint on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-INK = "#222222"
-FAINT = "#6b6b6b"
-WARNING = "#A03000"
-# What a colour means, in every figure; superclasses take COLOURS in their order.
-BASELINE, HAL, PAPER, MASKED = INK, COLOURS[0], COLOURS[1], COLOURS[2]
-
-GRID = "#dddddd"
-# Each colour's name on a page, which has another value for it in a dark room.
-PAGE_COLOURS = {
-    **{colour: f"series{i}" for i, colour in enumerate(COLOURS)},
-    **{INK: "ink", FAINT: "faint", WARNING: "warn", GRID: "line", "#ffffff": "paper"},
-}
 
 WIDTH = 5.4  # inches: a page's column
 COLUMN = 3.31  # a journal's column, 8.4 cm: where type below 6 points is not read
@@ -50,7 +36,7 @@ _STYLE = {
     "axes.titlesize": 8.5,
     "axes.labelsize": 8,
     "axes.titlelocation": "left",
-    "axes.edgecolor": FAINT,
+    "axes.edgecolor": colours.FAINT,
     "axes.linewidth": 0.6,
     "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5,
@@ -63,11 +49,11 @@ _STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.1,
     "grid.linewidth": 0.4,
-    "grid.color": GRID,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
+    "grid.color": colours.GRID,
+    "text.color": colours.INK,
+    "axes.labelcolor": colours.INK,
+    "xtick.color": colours.INK,
+    "ytick.color": colours.INK,
     "svg.fonttype": "none",  # text stays text: it can be searched, selected and read aloud
     "text.hinting": "none",  # a text is as wide in every format, so one layout fits them all
     "text.parse_math": False,  # a $ in a name is a dollar
@@ -144,12 +130,12 @@ def head(figure: Figure, title: str, remarks: Sequence[str]) -> None:
     at: dict[str, Any] = {"transform": figure.transFigure, "ha": "left", "va": "bottom", "linespacing": 1.3}
     above = 0.03 + 10.5 / 72 * np.array([0, len(note) + 0.3])  # inches
     note_at, title_at = 1 + above / figure.get_figheight()
-    figure.text(0.01, note_at, "\n".join(note), color=WARNING, fontsize=7.5, **at)
+    figure.text(0.01, note_at, "\n".join(note), color=colours.WARNING, fontsize=7.5, **at)
     figure.text(
         0.01,
         title_at,
         "\n".join(_lines(figure, [title], 12)),
-        color=INK,
+        color=colours.INK,
         fontsize=9.5,
         fontweight="bold",
         **at,
@@ -252,8 +238,14 @@ def name_points(
                 ha="left" if dx > 0 else "right" if dx < 0 else "center",
                 va="bottom" if dy > 0 else "top" if dy < 0 else "center",
                 fontsize=6.5,
-                color=FAINT,
-                arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2}
+                color=colours.FAINT,
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": colours.FAINT,
+                    "linewidth": 0.4,
+                    "shrinkA": 0,
+                    "shrinkB": 2,
+                }
                 if max(abs(dx), abs(dy)) > 6
                 else None,
             )
@@ -286,7 +278,7 @@ def points(
 def say(ax: Axes, text: str) -> None:
     """A panel that has nothing to draw says why."""
     wrapped = "\n".join(textwrap.wrap(text, 38, max_lines=6, placeholder=" …"))
-    ax.text(0.5, 0.5, wrapped, transform=ax.transAxes, ha="center", va="center", color=WARNING)
+    ax.text(0.5, 0.5, wrapped, transform=ax.transAxes, ha="center", va="center", color=colours.WARNING)
     ax.set_axis_off()
 
 
