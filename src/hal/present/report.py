@@ -1,45 +1,37 @@
 """The report: everything that it says, as blocks in the order of reading."""
 
-import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from hal import sums
-from hal.assumptions import Assumption, read_assumptions
-from hal.departures import PARAMS, Run, describe, shown
+from hal.departures import PARAMS, Run, describe
 from hal.errors import UserError
 from hal.outputs import FORMATS, STUDY, figure_files, figure_names, study_names
-from hal.paper import Claim, load_paper, same_grouping
+from hal.paper import load_paper, same_grouping
 from hal.params import Params
-from hal.present import captions, findings, hint, tables
+from hal.present import assumed, captions, findings, hint, made, tables, verdicts
 from hal.present.blocks import (
     Block,
     Column,
     Command,
     Document,
     Downloads,
-    Facts,
     Figure,
-    Fold,
     Heading,
     Items,
-    Mark,
     Prose,
     Sketch,
     Table,
-    Text,
     grouped,
     plain,
 )
 from hal.present.numbers import number, with_interval
 from hal.present.results import read_results
 from hal.settings import BASELINE
-from hal.study.grid import CellResult, load_cells, select
+from hal.study.grid import load_cells
 from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title, superclass_names
 
@@ -65,33 +57,10 @@ MASK = (
     "the true superclass. This needs no training with superclasses at all. Only an error below the mask's can be the auxiliary "
     "block's doing: down to there the hint alone suffices."
 )
-VERDICTS = (
-    "Computed, not judged: the tests, their tolerances and the numbers stand below. “Here”: what this run, where it is not the "
-    "paper's experiment, speaks for. “Its own table”: whether the claim agrees with the paper's Table 2 as printed, where that "
-    "says anything of it. Power: how often a repetition with as many seeds would be called reproduced if the table's means were "
-    "the truth and networks scattered as printed, and twice as much (docs/claims.md); no power, no verdict to be had."
-)
-RULES = (
-    "Every test asks whether numbers lie in a range, each with a 95 % interval over the seeds (Welch's or Student's, widened so "
-    "that the intervals of one claim hold together). Reproduced: every interval lies inside. Not reproduced: at least one lies "
-    "wholly outside. Inconclusive: neither. Not yet run: this run is not the paper's experiment or not finished; what it shows "
-    "instead is an indication. The claims are not corrected for being many: of that many tests some would fail by chance."
-)
-ASSUMED = (
-    "The paper does not say everything that a program must know. These settings are the artifact's own choice, each open to "
-    "change in `params.yaml`."
-)
 REBUILD = (
     "In the repository, with its environment active. Snakemake makes what is missing or out of date, and `--force` makes its "
     "target again."
 )
-_MARKS: dict[str, Mark] = {
-    "reproduced": "good",
-    "not reproduced": "bad",
-    "inconclusive": "strong",
-    "not yet run": "quiet",
-}
-_INDICATIONS = {"for": "for it", "against": "against it", "open": "neither for nor against it"}
 
 
 def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> Document:
@@ -109,7 +78,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         figures.pop("overview"),
         Prose(INTRODUCTION),
         Sketch("sketch", SKETCH),
-        *_verdicts(r["verdicts"]),
+        *verdicts.blocks(r["verdicts"]),
         Heading("errors", "Test errors beside the paper's"),
         Prose(HINT),
         _groupings(params),
@@ -139,8 +108,8 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         of_variants = tables.sensitivity(params, *read_results(params, *varied))
         blocks += [Heading("sensitivity", "What the assumptions are worth"), *of_variants]
     blocks += [Heading("figures", "The paper's figures"), *figures.values()]
-    blocks += _assumptions(read_assumptions(params, path), _rates(params))
-    blocks += _made(params, run, cells)
+    blocks += assumed.blocks(params, path)
+    blocks += made.blocks(params, run, cells)
     blocks += [Heading("rebuild", "Rebuild and cite"), Prose(REBUILD), _commands(params, run, figures)]
     files = [params.path("results", f"{name}.csv") for name in study_names(params)]
     blocks += [Downloads(tuple((file.name, file.read_bytes()) for file in files))]
@@ -217,91 +186,6 @@ def _largest_fall(case: str, row: pd.Series) -> str:
     return f"here it falls in no case; the smallest change is a rise of {points} points ({of_means})"
 
 
-def _verdicts(verdicts: pd.DataFrame) -> list[Block]:
-    """The claims that networks decide, first; facts on which the paper can be read alone, apart; how each was reached, folded."""
-    claims = {claim.id: claim for claim in load_paper().claims}
-    slips = verdicts["test"].isin(["images", "no_rule"])
-    tested, facts = verdicts[~slips], verdicts[slips]
-    counts = Counter(tested["verdict"])
-    tally = ", ".join(f"{counts[name]} {name}" for name in _MARKS if counts[name])
-    own = Counter(tested["table"])
-    summary = (
-        f"{len(tested)} claims: {tally}. The paper's own Table 2 agrees with {own['agrees']} of them and contradicts "
-        f"{own['contradicts']}; {own['does not follow']} do not follow from it, and of the others it says nothing."
-    )
-    shown: tuple[Block, ...] = (_verdict_table("verdicts-table", VERDICTS, tested),)
-    if set(tested["verdict"]) == {"not yet run"}:
-        shown = (Fold("All claims, and what this run indicates of each", shown),)
-    blocks: list[Block] = [
-        Heading("verdicts", "What became of the paper's claims"),
-        Prose(summary),
-        *shown,
-        Fold("How each verdict was reached", (Prose(RULES), _reasons(verdicts, claims))),
-        Heading("contradictions", "Where the paper disagrees with itself", 3),
-        Items(tuple(f"{x.says} {x.but}" for x in load_paper().contradictions)),
-    ]
-    if len(facts):
-        caption = (
-            "Statements about the data, which need no network, and those that no run of these networks can decide. They are not "
-            "in the count above."
-        )
-        blocks.append(_verdict_table("facts-table", caption, facts))
-    return blocks
-
-
-def verdict_tables(run: Run, verdicts: pd.DataFrame) -> list[Table]:
-    """The verdicts in short, and how each was reached."""
-    claims = {claim.id: claim for claim in load_paper().claims}
-    caption = f"{run.statement} {VERDICTS}".strip()
-    return [_verdict_table("verdicts-table", caption, verdicts), _reasons(verdicts, claims)]
-
-
-def _verdict_table(name: str, caption: str, verdicts: pd.DataFrame) -> Table:
-    columns = (
-        Column("The paper says", "name", 4.5),
-        Column("Place", "text", 0.9),
-        Column("Verdict", "text", 1.4),
-        Column("Its own table", "text", 0.9),
-        Column("Power (%)", "number"),
-    )
-    rows = [
-        (
-            v.says,
-            v.place,
-            _verdict(v),
-            Text(v.table or "–", "bad" if v.table == "contradicts" else "quiet"),
-            "–" if math.isnan(v.power) else f"{100 * v.power:.0f} / {100 * v.power_twice:.0f}",
-        )
-        for v in verdicts.itertuples()
-    ]
-    return Table(name, "", caption, columns, plain(rows), main=True)
-
-
-def _verdict(row: Any) -> Text:
-    if row.test == "no_rule":
-        return Text("cannot be told here", "quiet")
-    speaks = f"; this run speaks {_INDICATIONS[row.indication]}" if row.indication else ""
-    return Text(f"{row.verdict}{speaks}", _MARKS[row.verdict])
-
-
-def _reasons(verdicts: pd.DataFrame, claims: dict[str, Claim]) -> Table:
-    rows = []
-    for v in verdicts.itertuples():
-        speaks = f" (this run speaks {_INDICATIONS[v.indication]})" if v.indication else ""
-        table = f"{v.table[0].upper()}{v.table[1:]}. {v.table_why}" if v.table else "–"
-        rows.append(
-            (f"{v.place}: {v.says}", v.rule, f"{v.verdict[0].upper()}{v.verdict[1:]}{speaks}. {v.why}", table)
-        )
-    columns = (
-        Column("The paper says", "name", 1.0),
-        Column("Test", "text", 1.0),
-        Column("Result", "text", 1.3),
-        Column("Table 2 as printed", "text", 1.0),
-    )
-    caption = "The test of each claim with its tolerance, its result, and what the paper's own Table 2 says by the same test."
-    return Table("reasons", "", caption, columns, plain(rows), wide=True)
-
-
 def _figures(
     params: Params, run: Run, cells: pd.DataFrame, pairs: pd.DataFrame, separability: pd.DataFrame
 ) -> dict[str, Figure]:
@@ -357,206 +241,6 @@ def _groupings(params: Params) -> Table:
     return Table("groupings", "Table 1", caption, columns, grouped(rows), main=True)
 
 
-def _rates(params: Params) -> str:
-    """The highest learning rate of the networks, by their data sets where it differs."""
-    reached: dict[str, list[str]] = {}
-    for dataset in params.grid.datasets:
-        rate = params.cell(dataset, BASELINE, 0).train.highest_lr
-        reached.setdefault(shown(rate), []).append(dataset_title(params, dataset))
-    if len(reached) == 1:
-        return f"The highest learning rate that this run's schedule reaches is {next(iter(reached))}."
-    rates = "; ".join(f"{rate} ({', '.join(titles)})" for rate, titles in reached.items())
-    return f"The highest learning rates that this run's schedules reach: {rates}."
-
-
-def _assumptions(assumptions: Sequence[Assumption], rates: str) -> list[Block]:
-    """What was assumed; `rates` is said where the warm-up is."""
-    rows = []
-    for a in assumptions:
-        value = shown(a.value)
-        if a.changed:
-            value = Text(f"{value} (changed by this run; params.yaml has {shown(a.assumed)})", "partial")
-        rows.append(
-            (f"`{a.key}`", value, f"{a.reason} {rates}" if a.key == "train.warmup_epochs" else a.reason)
-        )
-    settings = (Column("Setting", "name", 1.3), Column("Value", "text", 1.0), Column("Assumed", "text", 3.0))
-    readings = (Column("Question", "name", 1.0), Column("Reading", "text", 1.8), Column("Why", "text", 1.8))
-    paper = load_paper()
-    return [
-        Heading("assumptions", "What was assumed"),
-        Prose(ASSUMED),
-        Table(
-            "assumptions-table",
-            "",
-            "Settings on which the paper is silent, and their values in this run.",
-            settings,
-            plain(rows),
-        ),
-        Heading("readings", "How the paper was read", 3),
-        Table(
-            "readings-table",
-            "",
-            "What the paper leaves open and no setting decides.",
-            readings,
-            plain([(x.topic, x.reading, x.why) for x in paper.readings]),
-        ),
-    ]
-
-
-def _made(params: Params, run: Run, cells: pd.DataFrame) -> list[Block]:
-    machines = _machines(cells["result"])
-    times = [result.record["time"] for result in select(cells, state="ok")["result"]]
-    seconds = sum(time["wall_s"] for time in times)
-    days = sorted(time["started"][:10] for time in times)
-    facts = [
-        ("Written below", f"`{params.root}`" + (" (the repository)" if params.root == "." else "")),
-        ("Settings", "`params.yaml`" + "".join(f" with `{overlay}`" for overlay in run.overlays)),
-        ("Data sets", ", ".join(dataset_title(params, d) for d in params.grid.datasets)),
-        ("Epochs", str(params.train.epochs)),
-        ("Seeds", ", ".join(map(str, params.grid.seeds))),
-        (
-            "Training time",
-            f"{_duration(seconds)} for the networks that count, added up" if seconds else "none yet",
-        ),
-        *([("Trained", days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}")] if days else []),
-        *((f"Environment {letter}", text) for text, letter in machines.items()),
-    ]
-    data = [_dataset(params, dataset, select(cells, dataset=dataset)) for dataset in params.grid.datasets]
-    described = (
-        *(Column("Data set", "name", 0.8), Column("Images", "text", 1.4), Column("From", "text", 1.0)),
-        Column("SHA-256 of the arrays", "code", 2.2),
-    )
-    columns = (
-        *(
-            Column("Network", "name", 2.2),
-            Column("State", "text", 1.2),
-            Column("Error (%)"),
-            Column("Epochs"),
-        ),
-        *(
-            Column("Hash", "code", 1.3),
-            Column("Time"),
-            Column("Images/s"),
-            Column("Memory"),
-            Column("Resumed"),
-        ),
-        *(Column("Data", "code", 0.8), Column("On", "text", 0.4)),
-    )
-    caption = "Every planned network. Time is training and evaluation, added up over interruptions; memory is the peak; on: the environment above."
-    rows = [_cell_row(result, machines) for result in cells["result"]]
-    blocks: list[Block] = [
-        Heading("made", "How each number was made"),
-        Facts(tuple(facts)),
-        Items(tuple(_progress(params, cells))),
-        Table(
-            "data-table",
-            "",
-            "Data sets: the images, and the SHA-256 of the decoded arrays.",
-            described,
-            plain(data),
-        ),
-        Fold(
-            f"All {len(cells)} networks",
-            (Table("cells", "", caption, columns, plain(rows), wide=True, long=True),),
-        ),
-    ]
-    if run.changes:
-        changed = [(f"`{key}`", shown(base), shown(value)) for key, base, value in run.changes]
-        of_changes = (
-            Column("Setting", "name", 1.5),
-            Column("params.yaml", "text"),
-            Column("This run", "text"),
-        )
-        text = f"What {', '.join(run.overlays)} changed; everything else is as in params.yaml."
-        table = Table("changes", "", text, of_changes, plain(changed))
-        blocks.insert(
-            3,
-            Fold(f"{len(changed)} settings are not those of params.yaml", (table,))
-            if len(changed) > 12
-            else table,
-        )
-    return blocks
-
-
-def _progress(params: Params, cells: pd.DataFrame) -> list[str]:
-    """A line for every data set: how many cells count, and what became of the others."""
-    lines = []
-    for dataset, mine in cells.groupby("dataset", sort=False):
-        states = Counter(mine["state"])
-        others = [f"{n} {state}" for state, n in states.items() if state != "ok"]
-        lines.append(
-            f"{dataset_title(params, dataset)}: {states['ok']} of {states.total()} networks count"
-            + (f"; {', '.join(others)}" if others else "")
-        )
-    return lines
-
-
-def _dataset(params: Params, dataset: str, cells: pd.DataFrame) -> tuple[str, ...]:
-    """What the data set's description says, and the data that its cells that count were trained on."""
-    path = params.path("data", f"{dataset}.json")
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        images = f"{description['train']['images']:,} training, {description['test']['images']:,} test"
-        present = description["arrays_sha256"]
-        origins = sorted({file["from"] for file in description.get("files", {}).values()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        images, present, origins = "", "", []
-    counted = select(cells, state="ok")["result"]
-    used = sorted({str(result.record["provenance"].get("data_sha256")) for result in counted})
-    return (
-        dataset_title(params, dataset),
-        images or f"`{path}` is not here or cannot be read",
-        ", ".join(origins) or params.datasets[dataset].source,
-        ", ".join(used) or present,
-    )
-
-
-def _machines(results: Iterable[CellResult]) -> dict[str, str]:
-    """Each distinct environment that cells were made in, in words, and the letter that stands for it."""
-    machines: dict[str, str] = {}
-    for result in results:
-        if result.record:
-            machines.setdefault(_machine(result.record["provenance"]), _letter(len(machines)))
-    return machines
-
-
-def _machine(made: dict[str, Any]) -> str:
-    parts = [made.get("device"), made.get("torch") and f"torch {made['torch']}"]
-    parts += [made.get("cuda") and f"CUDA {made['cuda']}", made.get("driver") and f"driver {made['driver']}"]
-    parts += [
-        made.get("python") and f"Python {made['python']}",
-        made.get("code") and f"code `{made['code']}`",
-    ]
-    parts += ["deterministic" if made.get("deterministic") else "not deterministic"]
-    parts += [made.get("cpu_threads") and f"CPU threads: {made['cpu_threads']}"]
-    parts += [made.get("cells_per_gpu") and f"cells at once on a GPU: {made['cells_per_gpu']}"]
-    return ", ".join(str(part) for part in parts if part)
-
-
-def _letter(i: int) -> str:
-    return chr(ord("A") + i) if i < 26 else f"A{i - 25}"
-
-
-def _cell_row(result: CellResult, machines: dict[str, str]) -> tuple[str, ...]:
-    record = result.record
-    time, made = record.get("time", {}), record.get("provenance", {})
-    speed, memory = time.get("train_images_per_s"), record.get("peak_memory_bytes")
-    href = f"../results/{result.cell.name}/cell.json" if record else ""
-    return (
-        Text(result.cell.name, href=href),
-        Text(result.description, "" if result.ok else "partial"),
-        f"{record['test_error']:.2f}" if result.ok else "",
-        Text(str(record["epochs"]), href=href.replace("cell.json", "curves.csv")) if record else "",
-        result.cell.hash,
-        _duration(time["wall_s"]) if "wall_s" in time else "",
-        f"{speed:,.0f}" if speed is not None else "",
-        f"{memory / 2**20:,.0f} MiB" if memory is not None else "",
-        str(time.get("resumed", "")),
-        str(made.get("data_sha256", ""))[:8],
-        machines[_machine(made)] if record else "",
-    )
-
-
 def _commands(params: Params, run: Run, figures: dict[str, Figure]) -> Table:
     cell = params.cells()[-1]
     targets = {
@@ -582,10 +266,3 @@ def _bibtex() -> str:
     }
     lines = ",\n".join(f"  {key} = {{{value}}}" for key, value in entries.items())
     return f"@misc{{hal{citation.year},\n{lines}\n}}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

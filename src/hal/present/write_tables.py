@@ -7,7 +7,7 @@ from hal.departures import PARAMS, describe
 from hal.files import write_text
 from hal.outputs import printed_files
 from hal.params import Params
-from hal.present import findings, hint, latex, markdown, report, tables
+from hal.present import findings, hint, latex, markdown, tables, verdicts
 from hal.present.results import read_results
 
 
@@ -19,7 +19,7 @@ def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
     """
     run = describe(params, overlays, path)
     names = ("table2", "table2b", "hint", "verdicts", "crossed")
-    table2, table2b, of_hint, verdicts, crossed = read_results(params, *names)
+    table2, table2b, of_hint, judged, crossed = read_results(params, *names)
     errors = tables.errors(params, table2, run)
     controls = [*tables.controls(params, table2b, run), *hint.tables(params, of_hint)]
     sentences = [*findings.masked(params, table2b), *findings.listening(params, of_hint)]
@@ -29,7 +29,7 @@ def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         "table2b.md": "\n".join([markdown.items(sentences), *map(markdown.table, controls)]),
         "table2b.tex": "\n".join(map(latex.tabular, controls)),
         "summary.md": markdown.table(tables.crossed(params, crossed, table2)),
-        "verdicts.md": "\n".join(map(markdown.table, report.verdict_tables(run, verdicts))),
+        "verdicts.md": "\n".join(map(markdown.table, verdicts.tables(run, judged))),
     }
     for file in printed_files(params):
         if file.name == "sensitivity.md":

@@ -1,0 +1,116 @@
+"""What became of the paper's claims: the verdicts as the report and the tables show them."""
+
+import math
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+
+from hal.departures import Run
+from hal.paper import Claim, load_paper
+from hal.present.blocks import Block, Column, Fold, Heading, Items, Mark, Prose, Table, Text, plain
+
+VERDICTS = (
+    "Computed, not judged: the tests, their tolerances and the numbers stand below. “This run speaks …”: what a run that is not the "
+    "paper's experiment shows all the same. “Its own table”: whether the claim agrees with the paper's Table 2 as printed, where that "
+    "says anything of it. Power: how often a repetition with as many seeds would be called reproduced if the table's means were "
+    "the truth and networks scattered as printed, and twice as much (docs/claims.md); no power, no verdict to be had."
+)
+RULES = (
+    "Every test asks whether numbers lie in a range, each with a 95 % interval over the seeds (Welch's or Student's, widened so "
+    "that the intervals of one claim hold together). Reproduced: every interval lies inside. Not reproduced: at least one lies "
+    "wholly outside. Inconclusive: neither. Not yet run: this run is not the paper's experiment or not finished; what it shows "
+    "instead is an indication. The claims are not corrected for being many: of that many tests some would fail by chance."
+)
+_MARKS: dict[str, Mark] = {
+    "reproduced": "good",
+    "not reproduced": "bad",
+    "inconclusive": "strong",
+    "not yet run": "quiet",
+}
+_INDICATIONS = {"for": "for it", "against": "against it", "open": "neither for nor against it"}
+
+
+def blocks(verdicts: pd.DataFrame) -> list[Block]:
+    """The claims that networks decide, first; facts on which the paper can be read alone, apart; how each was reached, folded."""
+    claims = {claim.id: claim for claim in load_paper().claims}
+    slips = verdicts["test"].isin(["images", "no_rule"])
+    tested, facts = verdicts[~slips], verdicts[slips]
+    counts = Counter(tested["verdict"])
+    tally = ", ".join(f"{counts[name]} {name}" for name in _MARKS if counts[name])
+    own = Counter(tested["table"])
+    summary = (
+        f"{len(tested)} claims: {tally}. The paper's own Table 2 agrees with {own['agrees']} of them and contradicts "
+        f"{own['contradicts']}; {own['does not follow']} do not follow from it, and of the others it says nothing."
+    )
+    shown: tuple[Block, ...] = (_verdict_table("verdicts-table", VERDICTS, tested),)
+    if set(tested["verdict"]) == {"not yet run"}:
+        shown = (Fold("All claims, and what this run indicates of each", shown),)
+    section: list[Block] = [
+        Heading("verdicts", "What became of the paper's claims"),
+        Prose(summary),
+        *shown,
+        Fold("How each verdict was reached", (Prose(RULES), _reasons(verdicts, claims))),
+        Heading("contradictions", "Where the paper disagrees with itself", 3),
+        Items(tuple(f"{x.says} {x.but}" for x in load_paper().contradictions)),
+    ]
+    if len(facts):
+        caption = (
+            "Statements about the data, which need no network, and those that no run of these networks can decide. They are not "
+            "in the count above."
+        )
+        section.append(_verdict_table("facts-table", caption, facts))
+    return section
+
+
+def tables(run: Run, verdicts: pd.DataFrame) -> list[Table]:
+    """The verdicts in short, and how each was reached."""
+    claims = {claim.id: claim for claim in load_paper().claims}
+    caption = f"{run.statement} {VERDICTS}".strip()
+    return [_verdict_table("verdicts-table", caption, verdicts), _reasons(verdicts, claims)]
+
+
+def _verdict_table(name: str, caption: str, verdicts: pd.DataFrame) -> Table:
+    columns = (
+        Column("The paper says", "name", 4.5),
+        Column("Place", "text", 0.9),
+        Column("Verdict", "text", 1.4),
+        Column("Its own table", "text", 0.9),
+        Column("Power (%)", "number"),
+    )
+    rows = [
+        (
+            v.says,
+            v.place,
+            _verdict(v),
+            Text(v.table or "–", "bad" if v.table == "contradicts" else "quiet"),
+            "–" if math.isnan(v.power) else f"{100 * v.power:.0f} / {100 * v.power_twice:.0f}",
+        )
+        for v in verdicts.itertuples()
+    ]
+    return Table(name, "", caption, columns, plain(rows), main=True)
+
+
+def _verdict(row: Any) -> Text:
+    if row.test == "no_rule":
+        return Text("cannot be told here", "quiet")
+    speaks = f"; this run speaks {_INDICATIONS[row.indication]}" if row.indication else ""
+    return Text(f"{row.verdict}{speaks}", _MARKS[row.verdict])
+
+
+def _reasons(verdicts: pd.DataFrame, claims: dict[str, Claim]) -> Table:
+    rows = []
+    for v in verdicts.itertuples():
+        speaks = f" (this run speaks {_INDICATIONS[v.indication]})" if v.indication else ""
+        table = f"{v.table[0].upper()}{v.table[1:]}. {v.table_why}" if v.table else "–"
+        rows.append(
+            (f"{v.place}: {v.says}", v.rule, f"{v.verdict[0].upper()}{v.verdict[1:]}{speaks}. {v.why}", table)
+        )
+    columns = (
+        Column("The paper says", "name", 1.0),
+        Column("Test", "text", 1.0),
+        Column("Result", "text", 1.3),
+        Column("Table 2 as printed", "text", 1.0),
+    )
+    caption = "The test of each claim with its tolerance, its result, and what the paper's own Table 2 says by the same test."
+    return Table("reasons", "", caption, columns, plain(rows), wide=True)
