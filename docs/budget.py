@@ -10,6 +10,7 @@ from hal.params import Params
 from hal.present.figures import colours, style
 from hal.present.numbers import number
 from hal.settings import BASELINE
+from hal.study.grid import load_cells, select
 from hal.titles import case_title
 
 # What is drawn, beside its name: whose logits, read how, in which colour and line.
@@ -22,7 +23,7 @@ _LINES = {
 
 
 def draw(runs: list[tuple[Params, str]], path: Path) -> None:
-    """A panel a case: the errors of every network as dots, their means as lines.
+    """A panel a case: the errors of every network as dots, the means of several as lines, and where networks diverged, how many.
 
     Args:
         runs: the experiments and their data sets, the fewest epochs first.
@@ -33,8 +34,12 @@ def draw(runs: list[tuple[Params, str]], path: Path) -> None:
     cases = params.cases("mnist")[1:]
     with style.applied(params):
         figure, axes = style.panels(len(cases), 1.7, share=True)
+        diverged = pd.concat([_diverged(*run) for run in runs])
         for ax, case in zip(axes, cases, strict=True):
             _panel(ax, errors[errors["grouping"] == case], case_title(params, "mnist", case))
+            for epochs, lost in diverged[diverged["case"] == case].groupby("epochs"):
+                at = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "top"}
+                ax.text(epochs, 0.98, f"× {len(lost)}", color=colours.WARNING, fontsize=7.5, **at)
         for ax in axes[-2:]:
             ax.set_xlabel("epochs")
         for ax in axes[::2]:
@@ -42,7 +47,9 @@ def draw(runs: list[tuple[Params, str]], path: Path) -> None:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(_LINES))
         seeds = "; ".join(f"{epochs} epochs: {n}" for epochs, n in _networks(errors))
         style.head(
-            figure, "MNIST: errors and the number of epochs", [f"Networks of a case that count: {seeds}."]
+            figure,
+            "MNIST: errors and the number of epochs",
+            [f"Networks of a case that count: {seeds}; ×: diverged."],
         )
         style.save(figure, [path])
 
@@ -58,12 +65,18 @@ def _errors(params: Params, dataset: str) -> pd.DataFrame:
     )
 
 
+def _diverged(params: Params, dataset: str) -> pd.DataFrame:
+    lost = select(load_cells(params), dataset=dataset, state="diverged")
+    return lost.assign(epochs=params.cell(dataset, BASELINE, 0).train.epochs)[["case", "epochs"]]
+
+
 def _panel(ax: Axes, errors: pd.DataFrame, title: str) -> None:
     ax.set_title(style.panel_title(title))
     for name, (hal, control, colour, line) in _LINES.items():
         mine = errors[(errors["hal"] == hal) & (errors["control"] == control)]
         ax.plot(mine["epochs"], mine["error"], ".", color=colour, alpha=0.5, markersize=5, markeredgewidth=0)
-        means = mine.groupby("epochs")["error"].mean()
+        of_epochs = mine.groupby("epochs")["error"].agg(["mean", "size"])
+        means = of_epochs[of_epochs["size"] > 1]["mean"]  # a line to a single network would be no trend
         tip = f"{name}: " + ", ".join(f"{number(mean)} % at {epochs}" for epochs, mean in means.items())
         ax.plot(means.index, means, line, color=colour, label=name, gid=tip)
     ax.set(xscale="log", yscale="log")

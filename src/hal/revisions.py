@@ -34,7 +34,8 @@ def run_folder(name: str) -> Iterator[Path]:
     if done.returncode:
         message = done.stderr.decode(errors="replace").strip().splitlines()
         raise UserError(
-            f"{name}: no folder with results/, and no git revision with {results} ({message[-1] if message else 'git failed'})"
+            f"{name}: no folder with results/, and no git revision with {results} ({message[-1] if message else 'git failed'}); "
+            "REV:FOLDER names a run's folder as it was at a revision, such as HEAD~1:runs/cpu-mnist"
         )
     with tempfile.TemporaryDirectory() as temporary:
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:

@@ -13,8 +13,9 @@ from hal.errors import UserError
 from hal.outputs import Drawing, figure_names
 from hal.params import load
 from hal.present import captions, figures
-from hal.present.figures import loss, scores, style, svg
+from hal.present.figures import listens, loss, scores, style, svg
 from hal.present.numbers import cut, number
+from hal.present.results import read_results
 from hal.study import controls, run
 from hal.study.grid import curves, load_cells, select
 from tests.made_up import ROOT, made_up_params, make_up_grid
@@ -260,6 +261,35 @@ def test_a_curve_is_written_in_steps_and_ends_where_it_did():
     numbers = [[float(n) for n in re.findall(r"-?\d*\.?\d+", part)] for part in (start, steps)]
     ends = np.cumsum(np.reshape(numbers[0] + numbers[1], (-1, 2)), axis=0)
     assert ends == pytest.approx(np.array(points), abs=0.051)
+
+
+def test_a_caption_speaks_of_the_paper_only_where_its_numbers_are_drawn(tmp_path):
+    for name in ("overview", "borders"):
+        assert "paper" not in captions.caption(mine(tmp_path, 1), Drawing(name))
+        assert "paper" in captions.caption(load(ROOT / "params.yaml"), Drawing(name))
+
+
+def test_no_number_that_is_read_is_shortened():
+    """A batch norm momentum of 0.003 was 0.00 in a figure."""
+    text = '<text x="1.23456" y="2.5">rate 0.0005 (params.yaml: 0.003), 12.34567</text>'
+    assert svg.compact(text, []) == '<text x="1.23" y="2.5">rate 0.0005 (params.yaml: 0.003), 12.34567</text>'
+
+
+def test_errors_close_to_each_other_stand_on_a_linear_axis_and_others_on_one_with_marks(tmp_path):
+    params = mine(tmp_path, 2)
+    controls.write(params, "mine")
+    run.write(params)
+    (of_hint,) = read_results(params, "hint")
+    networks = controls.read(params, load_cells(params))
+    names = ["best_hint", "hal", "hal_masked", "masked", "worst_hint"]
+    for errors, scale in (([2.4, 2.5, 1.1, 1.3, 2.9], "linear"), ([0.3, 0.5, 0.3, 0.3, 17.0], "symlog")):
+        with style.applied(params):
+            table = of_hint.assign(**dict(zip(names, errors, strict=True)))
+            figure = listens.draw(params, "", Drawing("listens"), table, networks, 2)
+            right = figure.axes[1]
+            assert right.get_xscale() == scale
+            low, high = right.get_xlim()
+            assert sum(low <= tick <= high for tick in right.get_xticks()) >= 3
 
 
 def test_names_of_points_stand_apart_and_those_without_room_are_counted(tmp_path):

@@ -143,14 +143,17 @@ def test_the_first_line_says_a_fall_or_the_smallest_rise_each_with_its_own_inter
             change_record(params, f"mnist/{case}/seed{seed}", test_error=error)
     (line,) = first_lines(params)
     assert (
-        "here it falls in no case; the smallest change is a rise of 1.00 [0.55, 1.45] points (1.20 to 2.20 %, case2, n = 3)"
+        "here the test error falls in no case; the smallest difference is +1.00 [+0.55, +1.45] points (1.20 to 2.20 %, case2, n = 3; the interval is of that case alone)"
         in line
     )
     for seed in range(3):
         change_record(params, f"mnist/baseline/seed{seed}", test_error=3.0 + 0.2 * seed)
         change_record(params, f"mnist/case4/seed{seed}", status="diverged", diverged_at_step=3)
     (line,) = first_lines(params)
-    assert "here it falls by up to 1.00 [0.55, 1.45] points (3.20 to 2.20 %, case2, n = 3)" in line
+    assert (
+        "here the test error falls by up to 1.00 [0.55, 1.45] points (3.20 to 2.20 %, case2, n = 3; the interval is of that case alone)"
+        in line
+    )
     assert line.endswith("; no network of case4 counts.")
 
 

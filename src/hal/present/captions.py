@@ -23,24 +23,29 @@ DATA = {
 }
 OF_ALL = {
     "overview": (
-        "Test errors of every network (small dots: one a seed), their means with Student's 95 % interval, the paper's printed means "
-        "with their deviation, and the baseline's error when its logits are masked with the same hint. Left is better."
+        "Test errors of every network (small dots: one a seed), their means with Student's 95 % interval{paper}, and the baseline's "
+        "error when its logits are masked with the same hint. Left is better."
     ),
     "listens": (
         "Left: the share of test images whose predicted class changes with the superclass told, of each network (small dots) and "
         "their mean. Right: the mean test error told the truth, told what helps or hurts each image most, and with the logits "
-        "restricted to the true superclass; the axis is linear up to 1 %. A case marked * is a control."
+        "restricted to the true superclass; where the errors span a decade, the axis is linear up to 1 % and logarithmic above. A case marked * is a control."
     ),
     "borders": (
         "Across: the share of our baseline's errors whose predicted class lies in another superclass than the true one, which is "
-        "all that a perfect use of the hint could remove. Up: the share of the baseline's error that the case removes, in this "
-        "run (filled) and in the paper (open). On the dashed line every such error is gone; above it the features gained too."
+        "all that a perfect use of the hint could remove. Up: the share of the baseline's error that the case removes{paper}. On the dashed line every such error is gone; above it the features gained too."
     ),
     "separability": (
         "Each point is one data set and case: how well its auxiliary scores split by superclass (left: AUC, right: one minus "
         "the overlap; means over seeds) against the share of the baseline's error that the case takes away. Above each panel "
         "Spearman's rank correlation with its bootstrap 95 % interval over the points."
     ),
+}
+
+
+_OF_PAPER = {  # where there is a data set of the paper's
+    "overview": ", the paper's printed means with their deviation",
+    "borders": ", in this run (filled) and in the paper (open)",
 }
 
 
@@ -59,7 +64,10 @@ def numbers(params: Params) -> dict[str, str]:
 
 def caption(params: Params, drawing: Drawing) -> str:
     """What a figure shows, and in full the names that it may have shortened."""
-    text = _of_dataset(params, drawing.kind, drawing.dataset) if drawing.dataset else OF_ALL[drawing.kind]
+    of_paper = any(load_paper().dataset(params, dataset) for dataset in params.grid.datasets)
+    text = OF_ALL.get(drawing.kind, "").format(paper=_OF_PAPER.get(drawing.kind, "") if of_paper else "")
+    if drawing.dataset:
+        text = _of_dataset(params, drawing.kind, drawing.dataset)
     long = dict.fromkeys(name for name, room in _names(params, drawing) if widths(name) > room)
     return f"{text} In full: {'; '.join(long)}." if long else text
 

@@ -73,20 +73,16 @@ def _deaf(rows: pd.DataFrame) -> str:
 
 
 def _splits(rows: pd.DataFrame) -> str:
-    """Whether separated scores show the hint or the features, case by case: to 0.02 of the AUC."""
-    known = rows.dropna(subset=["own_hint_auc", "same_hint_auc"])
-    lower = known["same_hint_auc"] < known["own_hint_auc"] - 0.02
-    features, hint = list(known[~lower]["case"]), list(known[lower]["case"])
-    parts = []
-    if features:
-        parts.append(
-            f"in {_named(features, known)} the scores split at least as well when every image is told the same superclass: "
-            "what splits there are the features, not the hint"
-        )
-    if hint:
-        parts.append(f"in {_named(hint, known)} the scores split better when each image is told its own")
-    text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+    """Of how many networks the scores split better with the hint, and of how many without."""
+    scored, own, same = (int(rows[name].sum()) for name in ("scored", "own_splits", "same_splits"))
+    if not scored:
+        return ""
+    where = ", ".join(f"{r.case} {r.own_splits} of {r.scored}" for r in rows.itertuples() if r.own_splits)
+    named = f" ({where})" if own and len(rows) <= NAMED else ""
+    return (
+        f"Scores split better where each image is told its own superclass in {own} of {scored} networks{named}, and better where all "
+        f"are told the same in {same}, where the hint blurs what the features split."
+    )
 
 
 def _parts(rows: pd.DataFrame) -> str:

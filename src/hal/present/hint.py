@@ -22,7 +22,7 @@ LISTENS = (
 )
 SPLIT = (
     "Where a case's error comes from, in percent and points. Unused hint: HAL minus HAL masked, what a mask still mends in "
-    "HAL's own logits [95 %, Student]. Features: HAL masked minus the masked baseline, two networks that both make all of the "
+    "HAL's own logits [95 %, Student, cut at 0: a mask cannot hurt]. Features: HAL masked minus the masked baseline, two networks that both make all of the "
     "hint [95 %, Welch]; negative means that training with superclasses made the features better. Their sum is HAL minus the "
     "masked baseline. Nobody tells: three readings of “no hint” (docs/files.md): the most probable pair of a superclass and "
     "a class in it, which favours the superclass with the larger score; the mixture over all superclasses; the superclass "

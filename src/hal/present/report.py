@@ -28,7 +28,7 @@ from hal.present.blocks import (
     grouped,
     plain,
 )
-from hal.present.numbers import number, with_interval
+from hal.present.numbers import number, signed, with_interval
 from hal.present.results import read_results
 from hal.settings import BASELINE
 from hal.study.grid import load_cells
@@ -150,7 +150,7 @@ def _results(
             case = rows["paper_difference"].idxmin()
             printed = rows["paper_mean"]
             parts.append(
-                f"in the paper the error falls by up to {number(-rows['paper_difference'][case])} points "
+                f"in the paper the test error falls by up to {number(-rows['paper_difference'][case])} points "
                 f"({number(printed[BASELINE])} to {number(printed[case])} %, {case})"
             )
         of_dataset = compared[compared["dataset"] == dataset].set_index("case")
@@ -175,15 +175,15 @@ def _results(
 
 
 def _largest_fall(case: str, row: pd.Series) -> str:
-    """The lowest mean beside the baseline's, as a fall; where none is lower, that none is, and the smallest rise."""
-    falls = row["difference"] < 0
+    """The lowest mean beside the baseline's, as a fall; where none is lower, that none is, and the smallest difference."""
     low, high = row["welch_low"], row["welch_high"]
-    bounds = Interval(-high, -low) if falls else Interval(low, high)
-    points = with_interval(number(abs(row["difference"])), bounds)
-    of_means = f"{number(row['reference_mean'])} to {number(row['mean'])} %, {case}, n = {row['n']}"
-    if falls:
-        return f"here it falls by up to {points} points ({of_means})"
-    return f"here it falls in no case; the smallest change is a rise of {points} points ({of_means})"
+    means = f"{number(row['reference_mean'])} to {number(row['mean'])} %, {case}, n = {row['n']}"
+    of_means = f"{means}; the interval is of that case alone" if not math.isnan(low) else means
+    if row["difference"] < 0:
+        points = with_interval(number(-row["difference"]), Interval(-high, -low))
+        return f"here the test error falls by up to {points} points ({of_means})"
+    points = with_interval(signed(row["difference"]), Interval(low, high), sign=True)
+    return f"here the test error falls in no case; the smallest difference is {points} points ({of_means})"
 
 
 def _figures(

@@ -11,10 +11,11 @@ from hal.paper import Claim, load_paper
 from hal.present.blocks import Block, Column, Fold, Heading, Items, Mark, Prose, Table, Text, plain
 
 VERDICTS = (
-    "Computed, not judged: the tests, their tolerances and the numbers stand below. “This run speaks …”: what a run that is not the "
-    "paper's experiment shows all the same. “Its own table”: whether the claim agrees with the paper's Table 2 as printed, where that "
+    "Computed, not judged: the tests, their tolerances and the numbers stand below. “As far as this run goes”: what a run that is not the "
+    "paper's experiment, or has not all of a claim's data sets, shows all the same. “Its own table”: whether the claim agrees with the paper's Table 2 as printed, where that "
     "says anything of it. Power: how often a repetition with as many seeds would be called reproduced if the table's means were "
-    "the truth and networks scattered as printed, and twice as much (docs/claims.md); no power, no verdict to be had."
+    "the truth and networks scattered as printed, and twice as much (300 draws, so to 6 points; docs/claims.md); no power, no verdict "
+    "to be had."
 )
 RULES = (
     "Every test asks whether numbers lie in a range, each with a 95 % interval over the seeds (Welch's or Student's, widened so "
@@ -94,14 +95,14 @@ def _verdict_table(name: str, caption: str, verdicts: pd.DataFrame) -> Table:
 def _verdict(row: Any) -> Text:
     if row.test == "no_rule":
         return Text("cannot be told here", "quiet")
-    speaks = f"; this run speaks {_INDICATIONS[row.indication]}" if row.indication else ""
+    speaks = f"; as far as this run goes, {_INDICATIONS[row.indication]}" if row.indication else ""
     return Text(f"{row.verdict}{speaks}", _MARKS[row.verdict])
 
 
 def _reasons(verdicts: pd.DataFrame, claims: dict[str, Claim]) -> Table:
     rows = []
     for v in verdicts.itertuples():
-        speaks = f" (this run speaks {_INDICATIONS[v.indication]})" if v.indication else ""
+        speaks = f" (as far as this run goes, {_INDICATIONS[v.indication]})" if v.indication else ""
         table = f"{v.table[0].upper()}{v.table[1:]}. {v.table_why}" if v.table else "–"
         rows.append(
             (f"{v.place}: {v.says}", v.rule, f"{v.verdict[0].upper()}{v.verdict[1:]}{speaks}. {v.why}", table)

@@ -24,6 +24,7 @@ from hal.study.resampling import Interval, holm, moments, percent_interval, welc
 SHARES = ("flips", "blind", "best_hint", "worst_hint")
 VALUES = ("score_change", "own_hint_auc", "same_hint_auc")
 NO_HINT = ("no_oracle", "no_oracle_mixture", "no_oracle_baseline")
+SPLIT = 0.02  # of the AUC: a network whose two differ by less splits alike
 DEAF = 1.0  # percent of predictions: a network of which fewer depend on the superclass told hardly hears it
 
 
@@ -35,7 +36,8 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     `_high` (Student's over the networks, Welch's between them), and features_p_holm (Welch's test, corrected by Holm for
     all groupings of the run); for each of `SHARES` its mean, `_least` and `_most` over the networks (no interval: some
     networks listen and others do not, and no mean of such has a normal error); deaf (how many have fewer flips than
-    `DEAF`); the means of `VALUES`; the mean errors of `NO_HINT`.
+    `DEAF`); scored, own_splits, same_splits (how many networks have both AUCs, of how many of them that told their own is
+    larger by `SPLIT`, and of how many that told the same); the means of `VALUES`; the mean errors of `NO_HINT`.
     """
     rows = []
     own = controls[controls["case"].astype(str) == controls["grouping"].astype(str)]
@@ -67,6 +69,11 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
             share = pd.Series(of(name))
             row |= {name: share.mean(), f"{name}_least": share.min(), f"{name}_most": share.max()}
         row["deaf"] = (of("flips") < DEAF).sum()
+        own_auc, same_auc = (
+            select(mine, control=f"{told}_hint_auc").set_index("seed")["value"] for told in ("own", "same")
+        )
+        gain = (own_auc - same_auc).dropna()
+        row |= {"scored": len(gain), "own_splits": (gain > SPLIT).sum(), "same_splits": (gain < -SPLIT).sum()}
         row |= {name: moments(of(name, "value")).mean for name in VALUES}
         row |= {name: moments(of(name)).mean for name in NO_HINT}
         rows.append(row)
@@ -111,6 +118,6 @@ COLUMNS = (
     *("dataset", "case", "control", "planned", "n", "hal", "hal_masked", "masked"),
     *(f"{name}{end}" for name in ("unused", "features") for end in ("", "_low", "_high")),
     *(f"{name}{end}" for name in SHARES for end in ("", "_least", "_most")),
-    *("features_p_holm", "deaf"),
+    *("features_p_holm", "deaf", "scored", "own_splits", "same_splits"),
     *(*VALUES, *NO_HINT),
 )

@@ -145,7 +145,7 @@ def _finished(params: Params, cell: Cell) -> dict[str, Any]:
         record = read_record(path)
     except FileNotFoundError:
         raise UserError(
-            f"{path}: no such file; `hal train {cell.dataset} {cell.case} {cell.seed}` trains the cell"
+            f"{path}: no such file; `hal train {cell.dataset} {cell.case} {cell.seed}` (after the same --overlay) trains the cell"
         ) from None
     if record["hash"] != cell.hash:
         raise UserError(

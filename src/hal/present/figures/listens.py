@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
 from hal.outputs import ROWS, Drawing
 from hal.params import Params
@@ -82,7 +83,12 @@ def draw(
             )
         _frame(left, "predictions that flip (%)", names)
         _frame(right, "test error (%)", names if columns == 1 else [""] * len(names))
-        right.set_xscale("symlog", linthresh=1)
+        errors = shown[[name for name, *_ in _ERRORS]]
+        if errors.max(axis=None) > 10 * max(
+            errors.min(axis=None), 0.1
+        ):  # a linear axis would crowd them at its end
+            right.set_xscale("symlog", linthresh=1)
+            right.xaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
         right.xaxis.set_major_formatter("{x:g}")
         figure.legend(loc="outside lower center", ncols=3 if columns > 1 else 1)
     title = " ".join(filter(None, ["Does the network listen?", style.of_all(shown["n"], params)]))

@@ -162,8 +162,9 @@ def _legend(rows: list[Row]) -> list[Line2D]:
     def mark(colour: str, marker: str, label: str, size: float) -> Line2D:
         return Line2D([], [], color=colour, marker=marker, markersize=size, markeredgewidth=0, label=label)
 
+    several = any(len(row.seeds) > 1 for row in rows)
     handles = [
-        mark(colours.BASELINE, "o", "baseline, ours: mean and 95 % interval", 4.5),
+        mark(colours.BASELINE, "o", f"baseline, ours: mean{' and 95 % interval' * several}", 4.5),
         mark(colours.HAL, "o", "with superclass, ours (small dots: each seed)", 4.5),
     ]
     if not all(math.isnan(row.masked) for row in rows):

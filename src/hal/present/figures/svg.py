@@ -7,6 +7,7 @@ from html import escape
 _PATH = re.compile(r'(?<= d=")[^"]*')
 _NUMBER = re.compile(r"(?<=[\s,(\"])(-?\d+\.\d{2})\d+")
 _FONT = re.compile(r"font-family: ([^;\"]*); ")
+_TAG = re.compile(r"<[^>]*>")  # between tags stands what is read, to whose numbers nothing may be done
 _EMPTY = re.compile(r"<g>\s*</g>\s*|<g/>\s*|<defs>\s*</defs>\s*|<defs/>\s*")
 _USELESS = (
     re.compile(r'(?<=<g) id="(?!tip-)[^"]*"'),
@@ -24,7 +25,7 @@ def compact(svg: str, tips: Sequence[str]) -> str:
         svg: as matplotlib writes it; the group with the id `tip-3` gets `tips[3]` as its `data-tip`.
         tips: texts, unescaped.
     """
-    svg = _NUMBER.sub(r"\1", _PATH.sub(_steps, svg))
+    svg = _TAG.sub(lambda tag: _NUMBER.sub(r"\1", tag[0]), _PATH.sub(_steps, svg))
     for useless in _USELESS:
         svg = useless.sub("", svg)
     while _EMPTY.search(svg):

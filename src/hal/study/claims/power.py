@@ -15,7 +15,7 @@ from hal.paper import Claim, load_paper
 from hal.study.claims.evidence import Drawn, Untestable
 from hal.study.claims.judges import NOT_REPRODUCED, REPRODUCED, RULES
 
-DRAWS = 300  # a share of them is known to 0.03
+DRAWS = 300  # a share of them is known to 6 points (95 %)
 SCALES = (1.0, 2.0)
 
 _SEED = 0
