@@ -67,7 +67,8 @@ def test_a_rules_declared_inputs_are_all_that_it_reads(drawn, name):
             Path(file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, file)
         command(drawn, rule, *([argument] if argument else []))
-        assert [output.read_bytes() for output in outputs] == expected
+        drawn_again = zip(outputs, expected, strict=True)
+        assert [output.name for output, before in drawn_again if output.read_bytes() != before] == []
     finally:
         shutil.rmtree(root)
         whole.rename(root)
