@@ -1,6 +1,7 @@
 """docs/budget.svg: how the errors on MNIST move with the number of epochs (docs/measured.py draws it)."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -38,7 +39,7 @@ def draw(runs: list[tuple[Params, str]], path: Path) -> None:
         for ax, case in zip(axes, cases, strict=True):
             _panel(ax, errors[errors["grouping"] == case], case_title(params, "mnist", case))
             for epochs, lost in diverged[diverged["case"] == case].groupby("epochs"):
-                at = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "top"}
+                at: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "top"}
                 ax.text(epochs, 0.98, f"× {len(lost)}", color=colours.WARNING, fontsize=7.5, **at)
         for ax in axes[-2:]:
             ax.set_xlabel("epochs")

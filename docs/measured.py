@@ -65,17 +65,28 @@ def budgets(runs: list[tuple[Params, str]]) -> str:
 
 
 def flips(runs: list[tuple[Params, str]]) -> str:
-    """Seed by seed the share of predictions that change with the superclass told."""
+    """Seed by seed the share of predictions that change with the superclass told, and how far behind the mask the error is."""
     rows = []
     for params, dataset in runs:
         controls = pd.read_csv(params.path("results", "controls", f"{dataset}.csv"))
-        of_seeds = controls[controls["control"] == "flips"].assign(
-            percent=lambda rows: 100 * rows["count"] / rows["images"]
+        (table2b,) = read_results(params, "table2b")
+        masked = select(table2b, dataset=dataset).set_index("case")["masked"]
+        rows.append(
+            [f"{_epochs(params, dataset)} epochs"]
+            + [_networks(select(controls, case=case), masked[case]) for case in _cases(params)]
         )
-        shares = of_seeds.groupby("case")["percent"].agg(lambda each: " / ".join(number(p, 1) for p in each))
-        rows.append([f"{_epochs(params, dataset)} epochs", *(shares[case] for case in _cases(params))])
     seeds = " / ".join(map(str, params.grid.seeds))
-    return _table([f"flips in percent, seed {seeds}", *_cases(params)], rows)
+    return _table([f"flips (points behind the mask), seed {seeds}", *_cases(params)], rows)
+
+
+def _networks(controls: pd.DataFrame, masked: float) -> str:
+    """Such as `0.0 (+0.62) / 21.5 (+0.03) / –`, a network each."""
+    percent = controls.assign(percent=100 * controls["count"] / controls["images"])
+    of_seeds = percent.pivot(index="seed", columns="control", values="percent")
+    return " / ".join(
+        NONE if math.isnan(row.flips) else f"{number(row.flips, 1)} ({signed(row.as_tested - masked)})"
+        for row in of_seeds.itertuples()
+    )
 
 
 def cells_sum(overlay: Path) -> str:

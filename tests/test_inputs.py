@@ -35,7 +35,7 @@ def command(params, *arguments: str) -> None:
 
 
 def names() -> list[str]:
-    return ["controls/digits", "controls/mnist-slow", "study", "tables", "figure/overview", "figure/listens"] + [
+    return ["controls/digits", "controls/mnist-slow", "study", "tables", "figure/overview", "figure/listens", "figure/networks"] + [
         f"figure/{name}" for name in ("borders", "separability", "digits_loss", "fig3_mnist_scores", "digits_sensitivity")
     ] + ["report"]  # fmt: skip
 

@@ -18,6 +18,7 @@ STUDY = (
     "correlation",
     "convergence",
     "hint",
+    "networks",
     "borders",
     "verdicts",
     "power",
@@ -102,7 +103,7 @@ def figure_names(params: Params) -> dict[str, Drawing]:
     pages = max(1, math.ceil(sum(len(params.datasets[d].cases) for d in params.grid.datasets) / ROWS))
     for page in range(1, pages + 1):
         names["listens" if page == 1 else f"listens_{page}"] = Drawing("listens", page=page, pages=pages)
-    return names | {name: Drawing(name) for name in ("borders", "separability")}
+    return names | {name: Drawing(name) for name in ("networks", "borders", "separability")}
 
 
 def drawn_cells(params: Params, drawing: Drawing) -> list[Cell]:

@@ -14,7 +14,7 @@ from hal.outputs import Drawing, figure_names
 from hal.params import load
 from hal.present import captions, figures
 from hal.present.figures import listens, loss, scores, style, svg
-from hal.present.numbers import cut, number
+from hal.present.numbers import cut, number, signed
 from hal.present.results import read_results
 from hal.study import controls, run
 from hal.study.grid import curves, load_cells, select
@@ -84,6 +84,7 @@ def test_the_papers_figures_have_the_papers_numbers():
         "fig6_cifar10_loss",
         "fig7_cifar10_scores",
         "listens",
+        "networks",
         "borders",
         "separability",
     ]
@@ -95,6 +96,7 @@ def test_another_data_set_has_figures_without_a_number(tmp_path):
         "mine_loss": Drawing("loss", "mine", ("c0",)),
         "mine_scores": Drawing("scores", "mine", ("c0",)),
         "listens": Drawing("listens"),
+        "networks": Drawing("networks"),
         "borders": Drawing("borders"),
         "separability": Drawing("separability"),
     }
@@ -279,8 +281,7 @@ def test_errors_close_to_each_other_stand_on_a_linear_axis_and_others_on_one_wit
     params = mine(tmp_path, 2)
     controls.write(params, "mine")
     run.write(params)
-    (of_hint,) = read_results(params, "hint")
-    networks = controls.read(params, load_cells(params))
+    of_hint, networks = read_results(params, "hint", "networks")
     names = ["best_hint", "hal", "hal_masked", "masked", "worst_hint"]
     for errors, scale in (([2.4, 2.5, 1.1, 1.3, 2.9], "linear"), ([0.3, 0.5, 0.3, 0.3, 17.0], "symlog")):
         with style.applied(params):
@@ -455,6 +456,7 @@ def test_variants_are_drawn_together_and_have_no_figures_of_their_own(tmp_path):
         "digits_scores",
         "digits_sensitivity",
         "listens",
+        "networks",
         "borders",
         "separability",
     }
@@ -484,6 +486,10 @@ def test_points_and_distributions_tell_their_values(tmp_path):
     ours = tables["borders"].set_index(["case", "whose"]).loc[("case2", "ours")]
     said = f"MNIST, case2, ours: {ours['borders']:.0f} % cross a border, {ours['gain']:.0f} % removed"
     assert said.replace("-", "−") in [tip.replace("-", "−") for tip in tips("borders")]
+    one = tables["networks"].set_index(["case", "seed"]).loc[("case1", 1)]
+    said = f"case1, seed 1: {number(one['flips'])} % flip, error {number(one['error'])} %, {signed(one['behind'])} points from the mask"
+    assert said in tips("networks")
+    assert len(tips("networks")) == 8  # two seeds of four cases
     assert len(tips("borders")) == 8  # ours and the paper's of four cases
     pair = tables["pairs"].set_index("case").loc["case3"]
     said = (

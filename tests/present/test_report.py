@@ -305,7 +305,7 @@ def test_the_whole_papers_figures_fit_into_a_mail(paper):
         figures.draw(paper, name)
     html = render(paper, [], PARAMS)[0].read_text(encoding="utf-8")
     drawings = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
-    assert len(drawings) == 2 * 10 + 2  # wide and for one column; the network and what a hint can do
+    assert len(drawings) == 2 * 11 + 2  # wide and for one column; the network and what a hint can do
     assert sum(map(len, drawings)) < 1_500_000
 
 
@@ -336,7 +336,7 @@ def test_the_page_is_made_for_screen_readers(drawn):
         [a for a in page.attributes if a[:2] == ("table", "aria-labelledby")]
     )
     assert page.tags.count("th") == len([a for a in page.attributes if a[:2] == ("th", "scope")])
-    assert page.tags.count("figcaption") == page.tags.count("figure") == 8
+    assert page.tags.count("figcaption") == page.tags.count("figure") == 9
     assert all(
         len(label) > 60 for tag, name, label in page.attributes if (tag, name) == ("svg", "aria-label")
     )

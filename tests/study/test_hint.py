@@ -97,6 +97,24 @@ def test_the_features_are_tested_together_and_controls_are_not_among_them(params
     assert math.isnan(rows.loc["case1-zero", "features_p_holm"])
 
 
+def test_every_network_stands_beside_the_mean_masked_baseline(params):
+    table = measured(params)
+    set_control(table, "case1", "as_tested", [2.0, 2.2, 2.4])
+    set_control(table, "case1", "oracle_mask", [1.8, 1.9, 2.0])
+    set_control(table, "case1", "flips", [0.0, 5.0, math.nan])
+    set_control(table, "baseline", "oracle_mask", [1.5, 1.6, 1.7])
+    rows = hint.networks(params, table)
+    mine = rows[rows["case"] == "case1"]
+    assert mine["seed"].tolist() == [0, 1]  # of the third something is missing
+    assert mine["behind"].tolist() == pytest.approx([0.4, 0.6])
+    assert mine["masked"].tolist() == pytest.approx([1.8, 1.9])
+    assert rows.groupby("case", sort=False)["control"].first().to_dict() == {
+        **dict.fromkeys(("case1", "case2", "case3", "case4"), False),
+        "case1-zero": True,
+    }
+    assert hint.networks(params, table.assign(error=math.nan)).empty
+
+
 def test_deaf_networks_are_counted(params):
     table = measured(params)
     set_control(table, "case1", "flips", [0.0, 0.9, 21.5])
@@ -131,7 +149,15 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
         flips_most=[12.0, 31.0],
         deaf=[0, 1],
     )
-    (said,) = findings.listening(params, rows)
+    networks = pd.DataFrame(
+        {
+            "dataset": "mnist",
+            "control": False,
+            "flips": [0.0, 0.5, 12, 31],
+            "behind": [0.62, 0.36, -0.02, 0.14],
+        }
+    )
+    (said,) = findings.listening(params, rows, networks)
     assert said.startswith(
         "MNIST: told another superclass, HAL's networks change 0.02 to 31 % of their predictions; "
         "1 of 6 networks hardly hears the hint (less than 1 %: case2 1 of 3)."
@@ -140,13 +166,18 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
         "Scores split better where each image is told its own superclass in 2 of 6 networks (case1 2 of 3), and better where all are "
         "told the same in 1, where the hint blurs what the features split." in said
     )
+    assert (
+        "The errors of those that hardly hear it lie +0.36 to +0.62 points from the mean masked baseline's, those of the others "
+        "−0.02 to +0.14." in said
+    )
     assert "A mask laid over HAL's own logits still takes off 0.10 to 0.25 points" in said
     assert "In case1 HAL errs less than the masked baseline even with the mask laid over both" in said
     assert "case2" not in said.split("(Welch, Holm)")[0].rsplit(".", 1)[1]
-    (said,) = findings.listening(params, rows.assign(features_p_holm=0.5, deaf=0))
+    (said,) = findings.listening(params, rows.assign(features_p_holm=0.5, deaf=0), networks[2:])
     assert "none of the 6 networks changes less than 1 %" in said
     assert "that superclasses change the features is not shown" in said
-    (said,) = findings.listening(params, rows.assign(features_p_holm=math.nan))
+    assert "Their errors lie −0.02 to +0.14 points from the mean masked baseline's." in said
+    (said,) = findings.listening(params, rows.assign(features_p_holm=math.nan), networks)
     assert "With a single seed it cannot be told whether superclasses change the features" in said
 
 

@@ -16,7 +16,8 @@ from hal.titles import case_title, dataset_title, superclass_names
 # The computed tables that a figure is drawn from, where it is not drawn from its data set's cells alone.
 DATA = {
     "overview": ("table2.csv", "statistics.csv", "table2b.csv"),
-    "listens": ("hint.csv",),
+    "listens": ("hint.csv", "networks.csv"),
+    "networks": ("networks.csv",),
     "borders": ("borders.csv",),
     "separability": ("pairs.csv", "correlation.csv"),
     "sensitivity": ("sensitivity.csv",),
@@ -30,6 +31,10 @@ OF_ALL = {
         "Left: the share of test images whose predicted class changes with the superclass told, of each network (small dots) and "
         "their mean. Right: the mean test error told the truth, told what helps or hurts each image most, and with the logits "
         "restricted to the true superclass; where the errors span a decade, the axis is linear up to 1 % and logarithmic above. A case marked * is a control."
+    ),
+    "networks": (
+        "Every network that is told a superclass. Across: the share of its predictions that change with the superclass told; at 0 it "
+        "makes no use of the hint. Up: how many points its error lies above the mean masked baseline's, which is the green line."
     ),
     "borders": (
         "Across: the share of our baseline's errors whose predicted class lies in another superclass than the true one, which is "
@@ -135,11 +140,12 @@ def alternative_of_all(params: Params, kind: str, pairs: pd.DataFrame) -> str:
     """A figure of all data sets in words."""
     if kind != "separability":
         what = {
-            "overview": "Dot plot of test errors",
-            "listens": "Shares of flipped predictions and errors under several hints",
-            "borders": "Scatter plot",
+            "overview": "Dot plot of test errors, a row for each data set and case",
+            "listens": "Shares of flipped predictions and errors under several hints, a row for each data set and case",
+            "borders": "Scatter plot, a point for each data set and case",
+            "networks": "Scatter plot of flips and the distance from the mask, a point for each network",
         }[kind]
-        return f"{what}, a {'point' if kind == 'borders' else 'row'} for each data set and case; the tables have the numbers."
+        return f"{what}; the tables have the numbers."
     named = [
         f"{dataset_title(params, r.dataset)} {r.case}: AUC {r.auc:.2f}, overlap {r.overlap:.2f}, {r.percent:.0f} %."
         for r in pairs.itertuples()

@@ -4,7 +4,7 @@ import pandas as pd
 
 from hal.decimals import significant
 from hal.params import Params
-from hal.present.numbers import number
+from hal.present.numbers import number, signed
 from hal.study.hint import DEAF
 from hal.study.resampling import LEVEL
 from hal.titles import dataset_title
@@ -38,15 +38,15 @@ def summary(params: Params, table: pd.DataFrame) -> str:
     )
 
 
-def listening(params: Params, hint: pd.DataFrame) -> list[str]:
+def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> list[str]:
     """A few sentences for each data set: whether its networks listen, what splits, and whose part of an error is what."""
     sentences = []
     for dataset, all_rows in hint.groupby("dataset", sort=False):
         rows = all_rows[~all_rows["control"].astype(bool)].dropna(subset=["flips", "features"])
         if len(rows):
-            sentences.append(
-                f"{dataset_title(params, dataset)}: {_listening(rows)} {_splits(rows)} {_parts(rows)}"
-            )
+            mine = networks[(networks["dataset"] == dataset) & ~networks["control"].astype(bool)]
+            parts = (_listening(rows), _behind(mine), _splits(rows), _parts(rows))
+            sentences.append(f"{dataset_title(params, dataset)}: {' '.join(filter(None, parts))}")
     return sentences
 
 
@@ -70,6 +70,20 @@ def _deaf(rows: pd.DataFrame) -> str:
     return (
         f"{deaf} of {networks} networks hardly hear{'s' * (deaf == 1)} the hint (less than {DEAF:g} %{named})"
     )
+
+
+def _behind(networks: pd.DataFrame) -> str:
+    """How far from the mask those lie that hardly hear the hint, and the others."""
+    known = networks.dropna(subset=["behind"])
+    deaf = known["flips"] < DEAF
+    ranges = [_signed_range(known[side]["behind"]) for side in (deaf, ~deaf)]
+    if not all(ranges):
+        return (
+            f"Their errors lie {''.join(ranges)} points from the mean masked baseline's."
+            if any(ranges)
+            else ""
+        )
+    return f"The errors of those that hardly hear it lie {ranges[0]} points from the mean masked baseline's, those of the others {ranges[1]}."
 
 
 def _splits(rows: pd.DataFrame) -> str:
@@ -119,6 +133,13 @@ def _named(cases: list[str], rows: pd.DataFrame) -> str:
 
 def _range(values: pd.Series) -> str:
     low, high = significant(values.min(), 2), significant(values.max(), 2)
+    return low if low == high else f"{low} to {high}"
+
+
+def _signed_range(values: pd.Series) -> str:
+    if values.empty:
+        return ""
+    low, high = signed(values.min()), signed(values.max())
     return low if low == high else f"{low} to {high}"
 
 

@@ -84,6 +84,29 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     return table[list(COLUMNS)]
 
 
+def networks(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
+    """One row for every network that is told a superclass and has these numbers; errors and shares in percent.
+
+    Columns: dataset, case, control (whether the case is one), seed; flips; error and masked (its own logits masked); behind
+    (the error minus the mean of the masked baselines, in points; NaN where there is none).
+    """
+    keys = ["dataset", "case", "seed"]
+    told = controls[controls["case"].astype(str) == controls["grouping"].astype(str)]
+    told = told.astype(dict.fromkeys(("dataset", "case", "control"), str))
+    wanted = {"flips": "flips", "as_tested": "error", "oracle_mask": "masked"}
+    of_network = told.pivot(index=keys, columns="control", values="error").reindex(columns=list(wanted))
+    table = told[keys].drop_duplicates().join(of_network, on=keys).rename(columns=wanted)
+    table = table.dropna(subset=["flips", "error"])
+    mask = {
+        (dataset, case): moments(control(controls, dataset, BASELINE, case, "oracle_mask")).mean
+        for dataset, case in table[["dataset", "case"]].drop_duplicates().itertuples(index=False)
+    }
+    of_case = list(zip(table["dataset"], table["case"], strict=True))
+    table["behind"] = table["error"] - np.array([mask[key] for key in of_case], dtype=float)
+    table["control"] = [params.datasets[dataset].cases[case].control for dataset, case in of_case]
+    return table[["dataset", "case", "control", "seed", "flips", "error", "masked", "behind"]]
+
+
 def borders(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
     """How much a perfect use of the hint could remove, and what was removed, as shares of the baseline's error in percent.
 

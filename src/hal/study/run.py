@@ -36,6 +36,7 @@ def study(params: Params, cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "correlation": separability.predicts(pairs, crossing),
         "convergence": convergence.convergence(curves),
         "hint": hint.hint(params, controlled),
+        "networks": hint.networks(params, controlled),
         "borders": crossing,
         "verdicts": verdicts.table(verdicts.verdicts(params, cells, scores, curves), powers),
         "power": powers,

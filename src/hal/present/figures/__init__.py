@@ -11,7 +11,6 @@ from hal.errors import UserError
 from hal.outputs import FORMATS, Drawing, drawn_cells, figure_files, figure_names
 from hal.params import Params
 from hal.present.results import read_results
-from hal.study import controls
 from hal.study.grid import load_cells
 
 if TYPE_CHECKING:
@@ -50,7 +49,16 @@ def _draw(params: Params, remark: str, drawing: Drawing, files: list[Path]) -> l
 
 def _figure(params: Params, remark: str, drawing: Drawing) -> Callable[..., "Figure"]:
     """What draws it in a number of columns, with all that it is drawn from."""
-    from hal.present.figures import borders, listens, loss, overview, scores, sensitivity, separability
+    from hal.present.figures import (
+        borders,
+        listens,
+        loss,
+        networks,
+        overview,
+        scores,
+        sensitivity,
+        separability,
+    )
 
     match drawing.kind:
         case "overview":
@@ -59,8 +67,9 @@ def _figure(params: Params, remark: str, drawing: Drawing) -> Callable[..., "Fig
                 overview.draw, params, remark, overview.panels(params, load_cells(params), *of_tables)
             )
         case "listens":
-            networks, (of_hint,) = controls.read(params, load_cells(params)), read_results(params, "hint")
-            return partial(listens.draw, params, remark, drawing, of_hint, networks)
+            return partial(listens.draw, params, remark, drawing, *read_results(params, "hint", "networks"))
+        case "networks":
+            return partial(networks.draw, params, remark, *read_results(params, "networks"))
         case "borders":
             return partial(borders.draw, params, remark, *read_results(params, "borders"))
         case "separability":

@@ -25,7 +25,7 @@ _ERRORS = (
 
 
 def draw(
-    params: Params, remark: str, drawing: Drawing, table: pd.DataFrame, controls: pd.DataFrame, columns: int
+    params: Params, remark: str, drawing: Drawing, table: pd.DataFrame, networks: pd.DataFrame, columns: int
 ) -> Figure:
     """Left the share of predictions that flip, of every network and their mean; right the errors under several hints.
 
@@ -34,7 +34,7 @@ def draw(
         remark: on the run, for the reader.
         drawing: which page.
         table: `study.hint.hint`.
-        controls: `study.controls.read`.
+        networks: `study.hint.networks`.
         columns: 1 sets one panel below the other.
     """
     shown = table[ROWS * (drawing.page - 1) : ROWS * drawing.page].dropna(subset=["flips"])
@@ -46,9 +46,8 @@ def draw(
         right.set_axis_off()
     else:
         rows = np.arange(len(shown))
-        each = select(controls, control="flips").dropna(subset=["error"])
         for y, row in zip(rows, shown.itertuples(), strict=True):
-            seeds = select(each, dataset=row.dataset, case=row.case)
+            seeds = select(networks, dataset=row.dataset, case=row.case)
             dots = {
                 "color": colours.HAL,
                 "alpha": 0.35,
@@ -56,8 +55,8 @@ def draw(
                 "markeredgewidth": 0,
                 "clip_on": False,
             }
-            tips = [f"seed {r.seed}: {number(r.error)} % flip" for r in seeds.itertuples()]
-            style.points(left, seeds["error"], np.full(len(seeds), y + 0.2), "o", tips, "_", **dots)
+            tips = [f"seed {r.seed}: {number(r.flips)} % flip" for r in seeds.itertuples()]
+            style.points(left, seeds["flips"], np.full(len(seeds), y + 0.2), "o", tips, "_", **dots)
         plain = [name.replace("\n", " ") for name in names]
         tips = [
             f"{name}: {number(row.flips)} % flip in the mean, {number(row.flips_least)} to {number(row.flips_most)}"
