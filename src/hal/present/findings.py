@@ -1,5 +1,7 @@
 """What the tables say, in words that the numbers choose."""
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from hal.decimals import significant
@@ -51,13 +53,12 @@ def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> lis
 
 
 def _listening(rows: pd.DataFrame) -> str:
-    least, most = (significant(x, 2) for x in (rows["flips_least"].min(), rows["flips_most"].max()))
-    changed = least if least == most else f"{least} to {most}"
+    changed = _extent(pd.concat([rows["flips_least"], rows["flips_most"]]), _short)
     flips = f"told another superclass, HAL's networks change {changed} % of their predictions; {_deaf(rows)}."
     blind = rows["blind"]
     if blind.max() < 0.5:
         return f"{flips} Their logits depend on it for practically every image."
-    return f"{flips} In the mean of a case the logits are the same whatever is told for {_range(blind)} % of the images."
+    return f"{flips} In the mean of a case the logits are the same whatever is told for {_extent(blind, _short)} % of the images."
 
 
 def _deaf(rows: pd.DataFrame) -> str:
@@ -65,8 +66,8 @@ def _deaf(rows: pd.DataFrame) -> str:
     networks, deaf = int(rows["n"].sum()), int(rows["deaf"].sum())
     if not deaf:
         return f"none of the {networks} networks changes less than {DEAF:g} %"
-    where = ", ".join(f"{r.case} {r.deaf} of {r.n}" for r in rows.itertuples() if r.deaf)
-    named = f": {where}" if len(rows) <= NAMED else ""
+    where = _by_case(rows, "deaf", "n")
+    named = f": {where}" if where else ""
     return (
         f"{deaf} of {networks} networks hardly hear{'s' * (deaf == 1)} the hint (less than {DEAF:g} %{named})"
     )
@@ -76,7 +77,9 @@ def _behind(networks: pd.DataFrame) -> str:
     """How far from the mask those lie that hardly hear the hint, and the others."""
     known = networks.dropna(subset=["behind"])
     deaf = known["flips"] < DEAF
-    ranges = [_signed_range(known[side]["behind"]) for side in (deaf, ~deaf)]
+    ranges = [
+        _extent(side, signed) if len(side) else "" for side in (known["behind"][deaf], known["behind"][~deaf])
+    ]
     if not all(ranges):
         return (
             f"Their errors lie {''.join(ranges)} points from the mean masked baseline's."
@@ -91,8 +94,8 @@ def _splits(rows: pd.DataFrame) -> str:
     scored, own, same = (int(rows[name].sum()) for name in ("scored", "own_splits", "same_splits"))
     if not scored:
         return ""
-    where = ", ".join(f"{r.case} {r.own_splits} of {r.scored}" for r in rows.itertuples() if r.own_splits)
-    named = f" ({where})" if own and len(rows) <= NAMED else ""
+    where = _by_case(rows, "own_splits", "scored")
+    named = f" ({where})" if where else ""
     return (
         f"Scores split better where each image is told its own superclass in {own} of {scored} networks{named}, and better where all "
         f"are told the same in {same}, where the hint blurs what the features split."
@@ -131,16 +134,22 @@ def _named(cases: list[str], rows: pd.DataFrame) -> str:
     )
 
 
-def _range(values: pd.Series) -> str:
-    low, high = significant(values.min(), 2), significant(values.max(), 2)
-    return low if low == high else f"{low} to {high}"
-
-
-def _signed_range(values: pd.Series) -> str:
-    if values.empty:
+def _by_case(rows: pd.DataFrame, count: str, of: str) -> str:
+    """Such as `case1 2 of 5, case3 1 of 5`: where some are counted; empty where nobody would read so many names."""
+    if len(rows) > NAMED:
         return ""
-    low, high = signed(values.min()), signed(values.max())
+    counts = rows[rows[count] > 0][["case", count, of]]
+    return ", ".join(f"{case} {some} of {all_}" for case, some, all_ in counts.itertuples(index=False))
+
+
+def _extent(values: pd.Series, text: Callable[[float], str] = number) -> str:
+    """From the lowest to the highest, as `text` prints them; one of them where both read alike."""
+    low, high = text(values.min()), text(values.max())
     return low if low == high else f"{low} to {high}"
+
+
+def _short(value: float) -> str:
+    return significant(value, 2)
 
 
 def _finding(rows: pd.DataFrame) -> str:
@@ -188,8 +197,3 @@ def _compared(tested: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
     better, worse = (significant & side for side in (tested["difference"] < 0, tested["difference"] > 0))
     cases = tested["case"]
     return list(cases[better]), list(cases[worse]), list(cases[~(better | worse)])
-
-
-def _extent(values: pd.Series) -> str:
-    low, high = number(values.min()), number(values.max())
-    return low if low == high else f"{low} to {high}"

@@ -40,6 +40,11 @@ def control(
     return rows[column].dropna().to_numpy()
 
 
+def planned_comparisons(params: Params) -> int:
+    """The groupings of the grid, each of which is compared once with the same reference."""
+    return sum(len(params.groupings(dataset)) for dataset in params.grid.datasets)
+
+
 def comparisons(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
     """One row for every mean and for every difference from a reference. Errors in percent, differences in points.
 
@@ -49,7 +54,7 @@ def comparisons(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> 
     (Holm over the `comparisons` of the grid against the same reference), detectable (see `statistics.detectable`).
     The case `all cases` pools a data set's cases, each with the same weight, stratified; it has no p.
     """
-    planned = sum(len(params.groupings(dataset)) for dataset in params.grid.datasets)
+    planned = planned_comparisons(params)
     rows = []
     for dataset in params.grid.datasets:
         baseline = errors(cells, dataset, BASELINE)

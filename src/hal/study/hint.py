@@ -17,7 +17,7 @@ import pandas as pd
 from hal.paper import load_paper
 from hal.params import Params
 from hal.settings import BASELINE
-from hal.study.comparisons import control, errors
+from hal.study.comparisons import control, errors, planned_comparisons
 from hal.study.grid import by_case, select
 from hal.study.resampling import Interval, holm, moments, percent_interval, welch_interval, welch_p
 
@@ -78,9 +78,10 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
         row |= {name: moments(of(name)).mean for name in NO_HINT}
         rows.append(row)
     table = pd.DataFrame(rows, columns=[*COLUMNS, "features_p"])
-    planned = sum(len(params.groupings(dataset)) for dataset in params.grid.datasets)
     tested = ~table["control"].astype(bool)
-    table.loc[tested, "features_p_holm"] = holm(table.loc[tested, "features_p"].to_numpy(), planned)
+    table.loc[tested, "features_p_holm"] = holm(
+        table.loc[tested, "features_p"].to_numpy(), planned_comparisons(params)
+    )
     return table[list(COLUMNS)]
 
 
