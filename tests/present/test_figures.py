@@ -116,7 +116,7 @@ def test_many_cases_run_over_several_figures_each_with_a_panel_for_its_own(tmp_p
     assert names["mine_loss_3"].of_pages == " (3 of 3)"
     texts = drawn_texts(drawn(params, "mine_loss_2"))
     assert [text for text in texts if re.match(r"c\d+: ", text)] == [f"c{i}: Mine" for i in range(6, 12)]
-    assert "Mine: loss after each epoch, n = 2 (2 of 3)" in texts
+    assert "Mine: loss, epoch by epoch, n = 2 (2 of 3)" in texts
 
 
 def test_a_figure_with_a_row_for_each_case_has_pages_too(tmp_path):

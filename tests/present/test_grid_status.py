@@ -78,7 +78,7 @@ def test_what_a_gpu_took_says_nothing_of_a_machine_without_one(tmp_path, monkeyp
 def test_a_cell_that_has_saved_nothing_for_long_has_stopped_and_does_not_shorten_the_time_left(tmp_path):
     """An epoch takes 40 s: two minutes and one more without a saved epoch are enough."""
     params = tiny_params(tmp_path)
-    for case, age_s in (("pairs", 170), ("threes", 190)):
+    for case, age_s in (("pairs", 90), ("threes", 190)):
         write(params, case, 0, "unfinished")
         path = params.cell_paths(params.cell("tiny", case, 0)).resume / "progress.json"
         path.write_text('{"epoch": 1, "epochs": 3, "wall_s": 40.0, "test_error": 12.5}')

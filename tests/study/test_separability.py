@@ -7,8 +7,6 @@ from hal.study import separability
 from hal.study.grid import load_cells
 from tests.made_up import change_record, made_up_params, make_up_cell, make_up_grid
 
-RANDOM = np.random.default_rng(0)
-
 
 @pytest.fixture
 def params(tmp_path):
@@ -38,7 +36,7 @@ def test_sets_apart_split_perfectly_in_either_order():
 
 
 def test_the_same_set_does_not_split():
-    x = RANDOM.standard_normal(1_000)
+    x = np.random.default_rng(0).standard_normal(1_000)
     assert separability.auc(x, x) == pytest.approx(0.5)
     assert separability.overlap(x, x) == pytest.approx(1)
 
@@ -60,7 +58,8 @@ def test_the_overlap_sees_a_set_on_both_sides_of_the_other_and_the_auc_does_not(
 
 
 def test_a_few_huge_scores_change_nothing():
-    x, y = RANDOM.normal(0, 1, 5_000), RANDOM.normal(2, 1, 5_000)
+    random = np.random.default_rng(0)
+    x, y = random.normal(0, 1, 5_000), random.normal(2, 1, 5_000)
     assert separability.overlap(np.append(x, 1e9), y) == pytest.approx(separability.overlap(x, y), abs=0.02)
 
 

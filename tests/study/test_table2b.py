@@ -47,10 +47,24 @@ def test_differences_and_their_family_of_tests(params):
     # both sds 0.2: t = -1 / sqrt(2 x 0.04 / 3) = -6.124 with 4 degrees of freedom
     assert row["p"] == pytest.approx(0.00360, abs=1e-5)
     assert row["comparisons"] == 4
-    assert row["p_holm"] >= row["p"]
     assert row["low"] < -1 < row["high"]
     assert table.loc[("oracle_mask", "case1"), "difference"] == pytest.approx(1.2 - 1.6)
     assert math.isnan(table.loc[("", "baseline"), "p"])
+
+
+@pytest.mark.parametrize("against", ["baseline", "oracle_mask"])
+def test_each_family_of_four_tests_is_corrected_by_holm_also_before_all_are_made(params, against):
+    """Differences 1, 0.5 and 0 with sds of 0.2: p = 0.00360, 0.03759 and 1, times four, three and two; case4 is missing."""
+    set_errors(params, "baseline", [2.0, 2.2, 2.4])
+    for case, error in (("case1", 1.2), ("case2", 1.7), ("case3", 2.2)):
+        set_errors(params, case, [error - 0.2, error, error + 0.2])
+    for seed in range(3):
+        make_up_cell(params, params.cell("mnist", "case4", seed), "missing")
+    corrected = compared(params, masked(params, [2.0, 2.2, 2.4]))["p_holm"][against]
+    assert corrected["case1"] == pytest.approx(4 * 0.00360, abs=2e-5)
+    assert corrected["case2"] == pytest.approx(3 * 0.03759, abs=2e-5)
+    assert corrected["case3"] == 1
+    assert math.isnan(corrected["case4"])
 
 
 def test_the_pooled_row_weighs_every_case_the_same(params):
@@ -65,6 +79,31 @@ def test_the_pooled_row_weighs_every_case_the_same(params):
     assert row["low"] < row["difference"] < row["high"]
 
 
+def test_all_groupings_together_against_the_mask_count_each_plain_network_once(params):
+    """Its masks of several groupings are one network's: averaged first, they are three values, not twelve."""
+    for case, error in zip(("case1", "case2", "case3", "case4"), (1.0, 1.2, 1.4, 2.0), strict=True):
+        set_errors(params, case, [error - 0.1, error, error + 0.1])
+    table = masked(params, [0.9, 1.0, 1.1])
+    of_case1 = (table["control"] == "oracle_mask") & (table["grouping"] == "case1")
+    table.loc[of_case1, "error"] += 0.4
+    row = compared(params, table).loc[("oracle_mask", "all cases")]
+    assert (row["n"], row["reference_n"]) == (12, 3)
+    assert row["reference_mean"] == pytest.approx(1.1)
+    assert row["difference"] == pytest.approx(1.4 - 1.1)
+    # parts (0.25 x 0.1)^2 / 3 four times and 0.1^2 / 3, together 0.0041667; freedom 0.0041667^2 / (4 (0.00020833)^2 / 2 +
+    # 0.0033333^2 / 2) = 3.0769; t(0.975) = 3.141
+    assert row["welch_high"] - row["difference"] == pytest.approx(3.141 * math.sqrt(0.0041667), abs=1e-3)
+    cells = load_cells(params)
+    statistics = comparisons(params, cells, table)
+    found = table2b.table2b(cells, table, statistics)
+    assert set(found["case"]) == {"case1", "case2", "case3", "case4"}
+    said = "Over all groupings together HAL lies above the mask: +0.30 [+0.10, +0.50] points (Welch)."
+    assert said in findings.masked(params, found, statistics)[0]
+    errors, _ = tables.controls(params, found, statistics, describe(params, path=ROOT / "params.yaml"))
+    ((_, rows),) = errors.groups
+    assert rows[-1][:6] == ("All groupings", "12", "–", "1.10", "1.40", "+0.30 [+0.10, +0.50]")
+
+
 def test_one_seed_has_means_and_no_interval(tmp_path):
     params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}\ntrain: {epochs: 2}")
     make_up_grid(params, images=500)
@@ -73,7 +112,7 @@ def test_one_seed_has_means_and_no_interval(tmp_path):
     row = found["statistics"].set_index(["against", "case"]).loc[("baseline", "case1")]
     assert not math.isnan(row["difference"])
     assert row[["low", "high", "welch_low", "welch_high", "p", "p_holm", "detectable"]].isna().all()
-    assert "nothing can be tested" in findings.masked(params, found["table2b"])[0]
+    assert "nothing can be tested" in findings.masked(params, found["table2b"], found["statistics"])[0]
     assert "cannot be told yet" in findings.summary(params, found["table2b"])
 
 
@@ -89,8 +128,9 @@ def test_the_finding_is_chosen_by_the_numbers(params, mask, said):
     for case in ("case1", "case2", "case3", "case4"):
         set_errors(params, case, [0.95, 1.0, 1.05])
     cells, table = load_cells(params), masked(params, mask)
-    found = table2b.table2b(cells, table, comparisons(params, cells, table))
-    assert said in findings.masked(params, found)[0]
+    compared = comparisons(params, cells, table)
+    found = table2b.table2b(cells, table, compared)
+    assert said in findings.masked(params, found, compared)[0]
 
 
 def test_more_cases_than_anybody_reads_are_counted():
@@ -105,9 +145,10 @@ def test_the_finding_tells_cases_apart(params):
     for case, error in zip(("case1", "case2", "case3", "case4"), (0.2, 1.0, 1.0, 2.0), strict=True):
         set_errors(params, case, [error - 0.05, error, error + 0.05])
     cells, table = load_cells(params), masked(params, [0.95, 1.0, 1.05])
-    found = table2b.table2b(cells, table, comparisons(params, cells, table))
+    compared = comparisons(params, cells, table)
+    found = table2b.table2b(cells, table, compared)
     said = "HAL is better than the mask in case1; worse than the mask in case4; not distinguishable from it in case2, case3"
-    assert said in findings.masked(params, found)[0]
+    assert said in findings.masked(params, found, compared)[0]
     assert findings.summary(params, found).endswith(
         "HAL is better in 1, worse in 1 and not distinguishable in 2 of 4 groupings."
     )
@@ -177,8 +218,10 @@ datasets: {mnist: {title: '<b>&_%|$#', cases: {case1: {title: 'a|b \frac{ ~^"`'}
     params = made_up_params(tmp_path, overlay + "\ntrain: {epochs: 2}")
     make_up_grid(params, images=400)
     controls.write(params, "mnist")
-    table = run.study(params, load_cells(params))["table2b"]
-    errors, accuracies = tables.controls(params, table, describe(params, path=ROOT / "params.yaml"))
+    found = run.study(params, load_cells(params))
+    errors, accuracies = tables.controls(
+        params, found["table2b"], found["statistics"], describe(params, path=ROOT / "params.yaml")
+    )
     for block in (errors, accuracies):
         rows = [line for line in markdown.table(block).splitlines() if line.startswith("|")]
         assert {line.replace(r"\|", "").count("|") for line in rows} == {len(block.columns) + 2}

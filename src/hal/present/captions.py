@@ -43,7 +43,7 @@ OF_ALL = {
     "separability": (
         "Each point is one data set and case: how well its auxiliary scores split by superclass (left: AUC, right: one minus "
         "the overlap; means over seeds) against the share of the baseline's error that the case takes away. Above each panel "
-        "Spearman's rank correlation with its bootstrap 95 % interval over the points."
+        "Spearman's rank correlation, from 8 points on with its bootstrap 95 % interval over them."
     ),
 }
 
@@ -99,12 +99,12 @@ def _of_dataset(params: Params, kind: str, dataset: str) -> str:
         )
     if kind == "loss":
         return (
-            f"Training loss (dotted) and test loss (solid) of {title} after each epoch, the baseline in black and "
-            "each case in blue. Lines are means over n seeds, bands reach from the lowest to the highest seed; "
+            f"Training loss (dotted; of the augmented images, as they are trained on during an epoch) and test loss (solid; after it) of {title}, the "
+            "baseline in black and each case in blue. Lines are means over n seeds, bands reach from the lowest to the highest seed; "
             "the vertical axis is logarithmic and the same in all panels."
         )
     return (
-        f"Auxiliary scores (equation 3) of all training images of {title}, one network a case. On top of each panel "
+        f"Auxiliary scores (equation 3) of all training images of {title}, of one network a case: the first seed that finished, which the axis names. On top of each panel "
         "the distribution of every superclass, below it that of every class, with a line at its median. Each panel "
         "has its own horizontal axis, which leaves out the outermost scores, at most 0.1 % at either end; “outside” counts them."
     )
@@ -119,12 +119,14 @@ def alternative(params: Params, drawing: Drawing, cells: pd.DataFrame, separabil
         cases = (BASELINE, *drawing.cases)
         losses = [_final_losses(case, select(cells, dataset=dataset, case=case)) for case in cases]
         return f"Line chart of losses, a panel for each case. {' '.join(losses)}"
-    whole = select(separability, dataset=dataset, level="all")
-    whole = whole[whole["case"].isin(drawing.cases)]
-    distributions = [
-        f"{case_title(params, dataset, case)}, n = {len(rows)}: AUC {number(rows['auc'].mean())}, overlap {number(rows['overlap'].mean())}."
-        for case, rows in whole.dropna(subset=["auc"]).groupby("case", sort=False)
-    ]
+    distributions = []
+    for case in drawing.cases:
+        for seed in select(cells, dataset=dataset, case=case, state="ok")["seed"].head(
+            1
+        ):  # the one that is drawn
+            (drawn,) = select(separability, dataset=dataset, case=case, level="all", seed=seed).itertuples()
+            measures = f"AUC {number(drawn.auc)}, overlap {number(drawn.overlap)}"
+            distributions.append(f"{case_title(params, dataset, case)}, seed {seed}: {measures}.")
     return f"Distributions of auxiliary scores, a panel for each case. {' '.join(distributions) or 'No finished cell.'}"
 
 

@@ -6,18 +6,20 @@ import pandas as pd
 
 from hal.decimals import significant
 from hal.params import Params
-from hal.present.numbers import number, signed
-from hal.study.hint import DEAF
-from hal.study.resampling import LEVEL
+from hal.present.numbers import number, signed, with_interval
+from hal.study.comparisons import pooled
+from hal.study.hint import DEAF, SPLIT
+from hal.study.resampling import LEVEL, Interval
 from hal.titles import dataset_title
 
 NAMED = 8  # cases that a sentence names
 
 
-def masked(params: Params, table: pd.DataFrame) -> list[str]:
+def masked(params: Params, table: pd.DataFrame, statistics: pd.DataFrame) -> list[str]:
     """A paragraph for each data set: what the controls show, in words that the numbers choose."""
+    together = pooled(statistics, "oracle_mask")
     return [
-        f"{dataset_title(params, dataset)}: {_finding(table[table['dataset'] == dataset])}"
+        f"{dataset_title(params, dataset)}: {_finding(table[table['dataset'] == dataset], together[together['dataset'] == dataset])}"
         for dataset in params.grid.datasets
         if (table["dataset"] == dataset).any()
     ]
@@ -97,8 +99,8 @@ def _splits(rows: pd.DataFrame) -> str:
     where = _by_case(rows, "own_splits", "scored")
     named = f" ({where})" if where else ""
     return (
-        f"Scores split better where each image is told its own superclass in {own} of {scored} networks{named}, and better where all "
-        f"are told the same in {same}, where the hint blurs what the features split."
+        f"Scores split better where each image is told its own superclass (by more than {SPLIT:g} of the AUC) in {own} of {scored} "
+        f"networks{named}, and better where all are told the same in {same}, where the hint blurs what the features split."
     )
 
 
@@ -152,7 +154,7 @@ def _short(value: float) -> str:
     return significant(value, 2)
 
 
-def _finding(rows: pd.DataFrame) -> str:
+def _finding(rows: pd.DataFrame, together: pd.DataFrame) -> str:
     rows = rows[rows["difference"].notna()]
     if rows.empty:
         return "the controls are not computed yet, or there is no finished network."
@@ -186,9 +188,21 @@ def _finding(rows: pd.DataFrame) -> str:
             )
         else:
             text += "That the auxiliary block makes more of the hint than masking does is not shown. "
+        text += _together(together)
     if rows["no_hint"].notna().any():
         text += f"Without the hint HAL errs in {_extent(rows['no_hint'].dropna())} %, the baseline in {number(rows['baseline'].iloc[0])} %."
     return text.strip()
+
+
+def _together(rows: pd.DataFrame) -> str:
+    """All groupings of a data set together against the mask, where there is an interval: one row, or none."""
+    for r in rows.dropna(subset=["welch_low"]).itertuples():
+        interval = Interval(r.welch_low, r.welch_high)
+        points = with_interval(signed(r.difference), interval, sign=True)
+        side = "above" if interval.low > 0 else "below" if interval.high < 0 else ""
+        where = f"lies {side} the mask" if side else "is not distinguishable from the mask"
+        return f"Over all groupings together HAL {where}: {points} points (Welch). "
+    return ""
 
 
 def _compared(tested: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:

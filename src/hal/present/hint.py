@@ -7,13 +7,13 @@ import pandas as pd
 
 from hal.params import Params
 from hal.present.blocks import Fold, Items, Prose, Sketch, Table, columns, grouped
-from hal.present.numbers import NONE, counted, number, signed, with_interval
+from hal.present.numbers import NONE, counted, number, probability, signed, with_interval
 from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title
 
 LISTENS = (
     "What the superclass told changes, of the test images, in percent: mean over n networks (lowest to highest network). "
-    "Flips: the predicted class depends on the superclass told. Deaf: how many of the n networks flip less than 1 %. Blind: the "
+    "Flips: the predicted class depends on which superclass is told, whichever of them: a case with more has more chances. Deaf: how many of the n networks flip less than 1 %. Blind: the "
     "score is the same under every superclass, and so are the logits. Best and worst hint: the error if every image were told the "
     "superclass, the true one or another, that helps, or hurts, it most. Score change: "
     "how far the score moves with the superclass told (at most 2). AUC: how well the training images' scores split by "
@@ -23,7 +23,7 @@ LISTENS = (
 SPLIT = (
     "Where a case's error comes from, in percent and points. Unused hint: HAL minus HAL masked, what a mask still mends in "
     "HAL's own logits [95 %, Student, cut at 0: a mask cannot hurt]. Features: HAL masked minus the masked baseline, two networks that both make all of the "
-    "hint [95 %, Welch]; negative means that training with superclasses made the features better. Their sum is HAL minus the "
+    "hint [95 %, Welch; p: corrected by Holm for the run's comparisons of features]; negative means that training with superclasses made the features better. Their sum is HAL minus the "
     "masked baseline. Nobody tells: three readings of “no hint” (docs/files.md): the most probable pair of a superclass and "
     "a class in it, which favours the superclass with the larger score; the mixture over all superclasses; the superclass "
     "that the baseline predicts. A case marked * is a control."
@@ -80,6 +80,7 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
             number(r.hal),
             _difference(r, "unused"),
             _difference(r, "features"),
+            probability(r.features_p_holm),
         )
         nobody = (number(r.no_oracle), number(r.no_oracle_mixture), number(r.no_oracle_baseline))
         split.append((title, (name, *parts, *nobody)))
@@ -95,7 +96,7 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
         "Score change",
         "AUC own / same",
     )
-    parts = ("Baseline masked", "HAL masked", "HAL", "Unused hint", "Features")
+    parts = ("Baseline masked", "HAL masked", "HAL", "Unused hint", "Features", "p")
     of_split = columns("Case", *parts, "No hint: pair", "No hint: mixture", "No hint: baseline's")
     return [
         Table("listens-table", "What the hint changes", LISTENS, listening, grouped(listens), wide=True),

@@ -31,6 +31,7 @@ from hal.present.blocks import (
 from hal.present.numbers import number, signed, with_interval
 from hal.present.results import read_results
 from hal.settings import BASELINE
+from hal.study.comparisons import POOLED
 from hal.study.grid import load_cells
 from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title, superclass_names
@@ -54,8 +55,8 @@ SKETCH = (
 )
 MASK = (
     "A plain network can use the same hint without any auxiliary block: take its logits and leave out every class that is not in "
-    "the true superclass. This needs no training with superclasses at all. Only an error below the mask's can be the auxiliary "
-    "block's doing: down to there the hint alone suffices."
+    "the true superclass. This needs no training with superclasses at all. Only an error below the mask's shows that the "
+    "auxiliary block adds to the hint: down to there the hint alone suffices."
 )
 REBUILD = (
     "In the repository, with its environment active. Snakemake makes what is missing or out of date, and `--force` makes its "
@@ -86,8 +87,8 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         Heading("controls", "What the hint alone is worth"),
         Prose(MASK),
         Prose(findings.summary(params, r["table2b"])),
-        Items(tuple(findings.masked(params, r["table2b"]))),
-        *tables.controls(params, r["table2b"], run),
+        Items(tuple(findings.masked(params, r["table2b"], r["statistics"]))),
+        *tables.controls(params, r["table2b"], r["statistics"], run),
         Heading("listening", "Does the network listen?"),
         Items(tuple(findings.listening(params, r["hint"], r["networks"]))),
         *hint.tables(params, r["hint"]),
@@ -141,7 +142,7 @@ def _results(
 ) -> list[str]:
     """A sentence for each data set: the largest fall of the paper, ours with its interval, and what a mask takes off."""
     lines = []
-    compared = statistics[(statistics["against"] == BASELINE) & (statistics["case"] != "all cases")]
+    compared = statistics[(statistics["against"] == BASELINE) & (statistics["case"] != POOLED)]
     for dataset in params.grid.datasets:
         if params.datasets[dataset].variant_of is not None:
             continue

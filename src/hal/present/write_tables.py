@@ -18,11 +18,14 @@ def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         UserError: a table of results/ is missing or damaged.
     """
     run = describe(params, overlays, path)
-    names = ("table2", "table2b", "hint", "networks", "verdicts", "crossed")
-    table2, table2b, of_hint, networks, judged, crossed = read_results(params, *names)
+    names = ("table2", "table2b", "statistics", "hint", "networks", "verdicts", "crossed")
+    table2, table2b, statistics, of_hint, networks, judged, crossed = read_results(params, *names)
     errors = tables.errors(params, table2, run)
-    controls = [*tables.controls(params, table2b, run), *hint.tables(params, of_hint)]
-    sentences = [*findings.masked(params, table2b), *findings.listening(params, of_hint, networks)]
+    controls = [*tables.controls(params, table2b, statistics, run), *hint.tables(params, of_hint)]
+    sentences = [
+        *findings.masked(params, table2b, statistics),
+        *findings.listening(params, of_hint, networks),
+    ]
     texts = {
         "table2.md": markdown.table(errors),
         "table2.tex": latex.tabular(errors),

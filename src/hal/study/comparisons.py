@@ -12,6 +12,7 @@ from hal.study.grid import select
 from hal.study.resampling import (
     NO_INTERVAL,
     bootstrap,
+    contrast_interval,
     detectable,
     holm,
     moments,
@@ -20,6 +21,7 @@ from hal.study.resampling import (
 )
 
 AGAINST = (BASELINE, "oracle_mask")
+POOLED = "all cases"
 
 
 def errors(cells: pd.DataFrame, dataset: str, case: str, measure: str = "test_error") -> np.ndarray:
@@ -51,7 +53,7 @@ def comparisons(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> 
     Columns: dataset, case, against (empty for the baseline's own row; else `baseline`, or `oracle_mask`: the baseline's
     logits restricted to the case's superclasses); n, mean, sd, mean_low, mean_high (bootstrap); reference_n,
     reference_mean; difference (mean minus reference), low and high (bootstrap), welch_low, welch_high, p (Welch), p_holm
-    (Holm over the `comparisons` of the grid against the same reference), detectable (see `statistics.detectable`).
+    (Holm over the `comparisons` of the grid against the same reference), detectable (see `resampling.detectable`).
     The case `all cases` pools a data set's cases, each with the same weight, stratified; it has no p.
     """
     planned = planned_comparisons(params)
@@ -63,16 +65,24 @@ def comparisons(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> 
         for case, sample in samples.items():
             rows.append(_row(dataset, case, BASELINE, sample, baseline) | {"comparisons": planned})
         if len(samples) > 1:
-            rows.append(_pooled(dataset, list(samples.values()), baseline))
+            rows.append(_pooled(dataset, BASELINE, list(samples.values()), baseline))
         for case, sample in samples.items():
             masked = control(controls, dataset, BASELINE, case, "oracle_mask")
             rows.append(_row(dataset, case, "oracle_mask", sample, masked) | {"comparisons": planned})
+        if len(samples) > 1:
+            masked = _masked_with_all(controls, dataset, list(samples))
+            rows.append(_pooled(dataset, "oracle_mask", list(samples.values()), masked))
     table = pd.DataFrame(rows)
     table["p_holm"] = math.nan
     for against in AGAINST:
-        of_family = (table["against"] == against) & (table["case"] != "all cases")
+        of_family = (table["against"] == against) & (table["case"] != POOLED)
         table.loc[of_family, "p_holm"] = holm(table.loc[of_family, "p"].to_numpy(), planned)
     return table
+
+
+def pooled(comparisons: pd.DataFrame, against: str) -> pd.DataFrame:
+    """The rows of `comparisons` that pool all cases of a data set, where their difference from this reference is known."""
+    return select(comparisons, case=POOLED, against=against).dropna(subset=["difference"])
 
 
 def _row(
@@ -105,15 +115,22 @@ def _row(
     }
 
 
-def _pooled(dataset: str, samples: Sequence[np.ndarray], baseline: np.ndarray) -> dict:
-    """The mean difference of all cases from the baseline."""
+def _masked_with_all(controls: pd.DataFrame, dataset: str, cases: list[str]) -> np.ndarray:
+    """The mean error of each baseline over the masks of all these cases: the same network under each, so one value a seed."""
+    rows = select(controls, dataset=dataset, case=BASELINE, control="oracle_mask")
+    of_seed = rows.astype({"grouping": str}).pivot(index="seed", columns="grouping", values="error")
+    return of_seed.reindex(columns=cases).dropna().mean(axis=1).to_numpy()
+
+
+def _pooled(dataset: str, against: str, samples: Sequence[np.ndarray], reference: np.ndarray) -> dict:
+    """The mean difference of all cases from the reference, whose values are those of networks of their own."""
     weights = [1 / len(samples)] * len(samples)
-    mean, drawn = bootstrap(samples, weights), bootstrap([*samples, baseline], [*weights, -1])
-    pooled = float(np.mean([moments(sample).mean for sample in samples]))
-    reference = moments(baseline)
-    row = {"dataset": dataset, "case": "all cases", "against": BASELINE, "n": sum(map(len, samples))}
-    row |= {"mean": pooled, "sd": math.nan, "mean_low": mean.low, "mean_high": mean.high}
-    row |= {"reference_n": reference.n, "reference_mean": reference.mean}
-    row |= {"difference": pooled - reference.mean, "low": drawn.low, "high": drawn.high}
-    none = dict.fromkeys(("welch_low", "welch_high", "p", "detectable"), math.nan)
-    return row | none | {"comparisons": 0}
+    mean, drawn = bootstrap(samples, weights), bootstrap([*samples, reference], [*weights, -1])
+    welch = contrast_interval([*map(moments, samples), moments(reference)], [*weights, -1])
+    mean_of_all, theirs = float(np.mean([moments(sample).mean for sample in samples])), moments(reference)
+    row = {"dataset": dataset, "case": POOLED, "against": against, "n": sum(map(len, samples))}
+    row |= {"mean": mean_of_all, "sd": math.nan, "mean_low": mean.low, "mean_high": mean.high}
+    row |= {"reference_n": theirs.n, "reference_mean": theirs.mean}
+    row |= {"difference": mean_of_all - theirs.mean, "low": drawn.low, "high": drawn.high}
+    row |= {"welch_low": welch.low, "welch_high": welch.high}
+    return row | {"p": math.nan, "detectable": math.nan, "comparisons": 0}

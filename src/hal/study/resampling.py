@@ -131,18 +131,27 @@ def prediction_interval(m: Moments, n: int) -> Interval:
     return Interval(m.mean - half, m.mean + half)
 
 
-def welch_interval(a: Moments, b: Moments, comparisons: int = 1) -> Interval:
-    """Welch's interval of mean(a) - mean(b); with `comparisons` > 1 so wide that as many hold together, at 95 %.
+def contrast_interval(samples: Sequence[Moments], weights: Sequence[float], comparisons: int = 1) -> Interval:
+    """Welch's interval of `sum(weight * mean(sample))` of independent samples, by the degrees of freedom of Satterthwaite.
+
+    With `comparisons` > 1 it is so wide that as many hold together, at 95 %. It covers 95 % where seeds scatter normally, and
+    less where they are of two kinds: of five networks, each of which listens to its hint in one case of five, about three in four.
 
     Returns:
-        The interval, or none where a sample has no deviation or neither varies.
+        The interval, or none where a sample has no deviation or none varies.
     """
-    if min(a.n, b.n) < 2 or not a.sd + b.sd > 0:
+    if min(m.n for m in samples) < 2 or not sum(m.sd for m in samples) > 0:
         return NO_INTERVAL
-    va, vb = a.sd**2 / a.n, b.sd**2 / b.n
-    freedom = (va + vb) ** 2 / (va**2 / (a.n - 1) + vb**2 / (b.n - 1))  # Welch and Satterthwaite
-    half = float(scipy.special.stdtrit(freedom, 1 - LEVEL / comparisons / 2)) * math.sqrt(va + vb)
-    return Interval(a.mean - b.mean - half, a.mean - b.mean + half)
+    parts = [(weight * m.sd) ** 2 / m.n for m, weight in zip(samples, weights, strict=True)]
+    freedom = sum(parts) ** 2 / sum(part**2 / (m.n - 1) for part, m in zip(parts, samples, strict=True))
+    half = float(scipy.special.stdtrit(freedom, 1 - LEVEL / comparisons / 2)) * math.sqrt(sum(parts))
+    value = sum(weight * m.mean for m, weight in zip(samples, weights, strict=True))
+    return Interval(value - half, value + half)
+
+
+def welch_interval(a: Moments, b: Moments, comparisons: int = 1) -> Interval:
+    """Welch's interval of mean(a) - mean(b): see `contrast_interval`."""
+    return contrast_interval([a, b], [1, -1], comparisons)
 
 
 def welch_p(a: Moments, b: Moments) -> float:
@@ -188,16 +197,20 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> tuple[float, Interval]:
     """Spearman's rho of pairs, and its percentile bootstrap 95 % interval over the pairs.
 
     Returns:
-        NaN and no interval for fewer than 4 pairs, or where one side does not vary. Resamples in which one side does
-        not vary have no rho and are left out.
+        NaN for fewer than 4 pairs, or where one side does not vary. No interval for fewer than 8 pairs, or where their order
+        is perfect, as that of every resample then is, although chance orders 4 pairs perfectly in 2 of 24 cases. Resamples
+        in which one side does not vary have no rho and are left out.
     """
     sides = [np.asarray(side, dtype=float) for side in (x, y)]
     if len(x) < 4 or any(np.ptp(side) == 0 for side in sides):
         return math.nan, NO_INTERVAL
+    found = float(scipy.stats.spearmanr(x, y).statistic)
+    if len(x) < 8 or math.isclose(abs(found), 1):
+        return found, NO_INTERVAL
     drawn = np.random.default_rng(_SEED).integers(len(x), size=(RESAMPLES, len(x)))
     ranks = [scipy.stats.rankdata(values[drawn], axis=1) for values in sides]
     ranks = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
     scale = np.sqrt((ranks[0] ** 2).sum(axis=1) * (ranks[1] ** 2).sum(axis=1))
     rho = (ranks[0] * ranks[1]).sum(axis=1)[scale > 0] / scale[scale > 0]
     low, high = np.quantile(rho, [LEVEL / 2, 1 - LEVEL / 2])
-    return float(scipy.stats.spearmanr(x, y).statistic), Interval(float(low), float(high))
+    return found, Interval(float(low), float(high))

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from hal.settings import BASELINE
-from hal.study.comparisons import control, errors
+from hal.study.comparisons import POOLED, control, errors
 from hal.study.grid import select
 from hal.study.resampling import moments
 
@@ -27,7 +27,8 @@ def table2b(cells: pd.DataFrame, controls: pd.DataFrame, comparisons: pd.DataFra
     high (Welch), p_holm; notes (what is missing). The errors of baseline and hal are those of cell.json.
     """
     rows = []
-    for compared in select(comparisons, against="oracle_mask").itertuples():
+    of_cases = comparisons[comparisons["case"] != POOLED]
+    for compared in select(of_cases, against="oracle_mask").itertuples():
         dataset, case = compared.dataset, compared.case
         row = {"dataset": dataset, "case": case, "planned": len(select(cells, dataset=dataset, case=case))}
         sizes = []

@@ -97,7 +97,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     figure.legend(handles=lines, loc="outside lower center", ncols=columns, handlelength=2.6)
     remarks = [remark, *(fault for case in cases.values() for fault in case.faults)]
     remarks += [f"values above the axis: {above}"] if above else []
-    title = f"{dataset_title(params, dataset)}: loss after each epoch"
+    title = f"{dataset_title(params, dataset)}: loss, epoch by epoch"
     of_all = style.of_all((len(case.losses) for case in cases.values()), params)
     style.head(figure, ", ".join(filter(None, [title, of_all])) + drawing.of_pages, remarks)
     return figure

@@ -1,4 +1,4 @@
-"""What listening buys: of every network how many predictions flip, and how far its error lies from the mask's."""
+"""Does listening pay? Of every network how many predictions flip, and how far its error lies from the mask's."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
         ]
         mask = Line2D([], [], color=colours.MASKED, linewidth=1.2, label="baseline, masked (mean)")
         figure.legend(handles=[*handles, mask], loc="outside lower center", ncols=3 if columns > 1 else 2)
-    style.head(figure, "What listening buys, network by network", remarks)
+    style.head(figure, "Flips and the distance from the mask, network by network", remarks)
     return figure
 
 

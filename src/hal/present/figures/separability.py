@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hal.params import Params
 from hal.present.figures import colours, style
-from hal.present.numbers import cut, interval, number
+from hal.present.numbers import cut, number, with_interval
 from hal.study.resampling import Interval
 from hal.titles import dataset_title
 
@@ -78,7 +78,7 @@ def _draw_points(
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.set_xlabel(label)
     few = len(table) < 4
-    found = f"Spearman's ρ {number(rho['rho'])} {interval(Interval(rho['low'], rho['high']))}"
+    found = f"Spearman's ρ {with_interval(number(rho['rho']), Interval(rho['low'], rho['high']))}, {len(table)} points"
     ax.set_title("too few points for a rank correlation" if few else found)
     ax.grid()
     ax.spines[["top", "right"]].set_visible(False)
