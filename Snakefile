@@ -153,7 +153,7 @@ rule data:
         "hal data {wildcards.dataset} > {log} 2>&1"
 
 
-rule train_scored:
+rule cell_scored:
     """Train one network with an auxiliary block."""
     input:
         ancient(data_of),  # the cell's hash holds what the data is; when it was written does not matter
@@ -187,7 +187,7 @@ rule train_scored:
         "hal train {params.cell} --keep-state > {log} 2>&1"
 
 
-use rule train_scored as train_unscored with:
+use rule cell_scored as cell_unscored with:
     output:
         directory(f"{ROOT}results/{{network}}/seed{{seed}}"),
         directory(f"{ROOT}checkpoints/{{network}}/seed{{seed}}"),

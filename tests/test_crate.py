@@ -99,7 +99,7 @@ def test_no_checkpoints_are_needed(finished):
 @pytest.mark.parametrize(
     ("file", "says"),
     [
-        ("results/tiny/pairs/seed1/cell.json", "train this cell first"),
+        ("results/tiny/pairs/seed1/cell.json", ": missing; a crate is of a whole run: run snakemake first"),
         ("results/table2.csv", "is missing or not drawn from the cells there are; run snakemake first"),
     ],
 )
@@ -110,6 +110,16 @@ def test_half_a_run_is_refused(finished, file, says):
     assert file in done.stderr
     assert says in done.stderr
     assert not (finished / "runs/tiny/report/crate.zip").exists()
+
+
+def test_cells_of_other_data_than_the_description_are_refused(finished):
+    description = finished / "runs/tiny/data/tiny.json"
+    stored = json.loads(description.read_text())
+    description.write_text(json.dumps(stored | {"arrays_sha256": "0" * 64}))
+    done = pack(finished)
+    assert done.returncode == 1
+    assert "cell.json: stale (" in done.stderr
+    assert "a crate is of a whole run: run snakemake first" in done.stderr
 
 
 def test_a_changed_file_of_a_cell_is_refused(finished):

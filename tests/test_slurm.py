@@ -36,7 +36,7 @@ PROFILE = (
         "5",
     ),
     # the cells compute on the CPU, and yet each gets a GPU of its own
-    *("--set-resources", "train_scored:gpu=1", "train_unscored:gpu=1"),
+    *("--set-resources", "cell_scored:gpu=1", "cell_unscored:gpu=1"),
 )
 CONF = """
 ClusterName=standin
@@ -161,7 +161,7 @@ def test_the_grid_runs_on_a_cluster_and_all_else_where_it_is_submitted(cluster, 
     assert process.returncode == 0, output
     assert (project / "runs/tiny/report/drawn.json").exists()
     rules = {comment.split("_wildcards")[0] for comment, _ in seen}
-    assert rules == {"rule_train_scored", "rule_train_unscored"}
+    assert rules == {"rule_cell_scored", "rule_cell_unscored"}
     assert {gpus for _, gpus in seen} == {"gres:gpu:1"}
 
 

@@ -78,7 +78,7 @@ def planned(project: Path, *arguments: str) -> dict[str, int]:
 
 
 def cells_trained(jobs: dict[str, int]) -> int:
-    return jobs.get("train_unscored", 0) + jobs.get("train_scored", 0)
+    return jobs.get("cell_unscored", 0) + jobs.get("cell_scored", 0)
 
 
 def edit(project: Path, old: str, new: str) -> None:
@@ -90,13 +90,13 @@ def edit(project: Path, old: str, new: str) -> None:
 
 def test_the_papers_grid_is_75_cells_and_its_figures(project):
     jobs = planned(project)
-    assert (jobs["train_unscored"], jobs["train_scored"], jobs["data"]) == (15, 60, 3)
+    assert (jobs["cell_unscored"], jobs["cell_scored"], jobs["data"]) == (15, 60, 3)
     assert jobs["figure"] >= 6
 
 
 def test_one_cell_is_asked_for_by_its_path(project):
-    assert planned(project, "results/svhn/case4/seed3") == {"data": 1, "train_scored": 1}
-    assert planned(project, "results/svhn/baseline/seed3") == {"data": 1, "train_unscored": 1}
+    assert planned(project, "results/svhn/case4/seed3") == {"data": 1, "cell_scored": 1}
+    assert planned(project, "results/svhn/baseline/seed3") == {"data": 1, "cell_unscored": 1}
 
 
 def test_the_workflow_has_nothing_for_the_linter_to_say_but_that_it_names_no_conda_environment(project):
@@ -120,6 +120,15 @@ def test_an_overlay_writes_below_its_own_root():
     files = cell_files(params, "cell.json")
     assert len(files) == 25
     assert all(file.startswith("runs/demo/results/digits/") for file in files)
+
+
+def test_a_root_has_one_spelling_and_any_name_of_a_data_set_has_a_rule(project):
+    edit(project, "root: runs/tiny", "root: runs/other/../tiny/")
+    path = project / "configs/tiny.yaml"
+    path.write_text(path.read_text().replace("tiny:\n", "scored:\n").replace("[tiny]", "[scored]"))
+    jobs = planned(project, "--configfile", "configs/tiny.yaml")
+    assert (jobs["cell_unscored"], jobs["cell_scored"], jobs["study"]) == (2, 2, 1)
+    assert planned(project, "train_scored", "--configfile", "configs/tiny.yaml")["cell_scored"] == 2
 
 
 def test_figures_need_only_the_cells_that_they_show(tmp_path):
@@ -304,10 +313,10 @@ def test_changes_rerun_just_what_they_touch(finished):
     # a seed more, and a grouping more
     edit(project, "seeds: [0, 1]", "seeds: [0, 1, 2]")
     jobs = planned(project, *tiny)
-    assert (jobs["train_unscored"], jobs["train_scored"]) == (1, 1)
+    assert (jobs["cell_unscored"], jobs["cell_scored"]) == (1, 1)
     edit(project, "cases:", "cases:\n      mine: {superclasses: [[0, 3], [1, 2]]}")
     jobs = planned(project, *tiny)
-    assert (jobs["train_unscored"], jobs["train_scored"]) == (1, 1 + 3)
+    assert (jobs["cell_unscored"], jobs["cell_scored"]) == (1, 1 + 3)
 
     # a title redraws; runtime settings and a touched data set do nothing; epochs retrain all
     edit(project, "title: Tiny", "title: Tiny squares")

@@ -19,11 +19,11 @@ from rocrate.model import ContextEntity, Entity, File
 from rocrate.rocrate import ROCrate
 
 from hal import __version__, current, workflow
-from hal.cell_files import read_record
 from hal.errors import UserError
 from hal.files import sha256_of, write_atomically
 from hal.paper import load_paper
 from hal.params import Cell, Params
+from hal.study.grid import load_grid
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
@@ -46,7 +46,12 @@ def write(params: Params, overlays: Sequence[str], params_path: Path) -> Path:
     Raises:
         UserError: a cell is missing, of other settings or damaged, or tables and figures are not drawn from these cells.
     """
-    records = {cell: _record(params, cell) for cell in params.cells()}
+    results = load_grid(params)
+    for result in results:
+        if not result.finished:
+            file = params.cell_paths(result.cell).record
+            raise UserError(f"{file}: {result.description}; a crate is of a whole run: run snakemake first")
+    records = {result.cell: result.record for result in results}
     drawn = [Path(file) for file in workflow.drawn_files(params)]
     if outdated := sorted(map(str, current.outdated(params, drawn))):
         raise UserError(
@@ -57,19 +62,6 @@ def write(params: Params, overlays: Sequence[str], params_path: Path) -> Path:
     crate = _describe(params, records, drawn, [params_path, *map(Path, overlays)])
     write_atomically(path(params), lambda file: file.writelines(crate.stream_zip()))
     return path(params)
-
-
-def _record(params: Params, cell: Cell) -> dict[str, Any]:
-    file = params.cell_paths(cell).record
-    try:
-        record = read_record(file)
-    except FileNotFoundError:
-        raise UserError(
-            f"{file}: no such file; a crate is of a whole run, so train this cell first"
-        ) from None
-    if record["hash"] != cell.hash:
-        raise UserError(f"{file}: is of other settings than those in force; run snakemake first")
-    return record
 
 
 def _describe(

@@ -249,6 +249,8 @@ def load(path: Path | str = "params.yaml", overlays: Sequence[Path | str] = ()) 
         _check_place(
             params.root, Path(str(base.get("root", "."))), Path(path).resolve().parent, where, overlays[-1]
         )
+    # One spelling of every path: Snakemake would take `runs/a/../b` and `runs/b` for two folders.
+    params = dataclasses.replace(params, root=os.path.normpath(params.root))
     params = _with_variants(params, where)
     _check(params, where)
     return params

@@ -54,8 +54,7 @@ def shell_function(python: str, source: str, files: Sequence[str]) -> str:
 
 def prefix(params: Params) -> str:
     """What every path of the DAG begins with: nothing for the paper's run, else `runs/<name>/`."""
-    root = os.path.normpath(params.root)
-    return "" if root == "." else f"{root}/"
+    return "" if params.root == "." else f"{params.root}/"
 
 
 def lock(params: Params) -> BaseFileLock:
@@ -80,7 +79,7 @@ def forget_states(workflow: Any, params: Params) -> None:
     Not of a cell that finished unseen, while Snakemake was being stopped: it will start that cell again, having deleted
     its files, and the state then saves the training.
     """
-    records = {f"{prefix(params)}results/{cell.name}/cell.json": cell for cell in params.cells()}
+    records = {str(params.path(f"results/{cell.name}/cell.json")): cell for cell in params.cells()}
     unseen = snakemake_internals.marked_incomplete(workflow, records)
     for record, cell in records.items():
         if record not in unseen and Path(record).exists() and not is_stale(params, cell):
@@ -106,7 +105,7 @@ def draw_command(files: Sequence[str]) -> str:
 def cell_files(params: Params, name: str, dataset: str | None = None, scored_only: bool = False) -> list[str]:
     """The file `name` of every cell of the grid, or of one data set, or of those with an auxiliary block."""
     return [
-        f"{prefix(params)}results/{cell.name}/{name}"
+        str(params.path(f"results/{cell.name}/{name}"))
         for cell in params.cells()
         if dataset in (None, cell.dataset) and (cell.scored or not scored_only)
     ]
@@ -126,8 +125,8 @@ def networks(params: Params, scored: bool) -> str:
 def control_inputs(params: Params, dataset: str) -> list[str]:
     """What a data set's controls are computed from."""
     cells = [cell for cell in params.cells() if cell.dataset == dataset]
-    heavy = [f"{prefix(params)}checkpoints/{cell.name}/predictions.npz" for cell in cells]
-    heavy += [f"{prefix(params)}checkpoints/{cell.name}/auxiliary.npz" for cell in cells if cell.scored]
+    heavy = [str(params.path(f"checkpoints/{cell.name}/predictions.npz")) for cell in cells]
+    heavy += [str(params.path(f"checkpoints/{cell.name}/auxiliary.npz")) for cell in cells if cell.scored]
     scores = cell_files(params, "scores.npz", dataset, scored_only=True)
     return heavy + scores + cell_files(params, "cell.json", dataset)
 
@@ -144,7 +143,7 @@ def study_inputs(params: Params) -> list[str]:
 
 def descriptions(params: Params) -> list[str]:
     """What the data sets are: every step looks whether the cells are of these, whatever it makes of them."""
-    return [f"{prefix(params)}data/{dataset}.json" for dataset in params.grid.datasets]
+    return [str(params.path(f"data/{dataset}.json")) for dataset in params.grid.datasets]
 
 
 def report_inputs(params: Params) -> list[str]:
@@ -161,9 +160,9 @@ def all_cell_files(params: Params, dataset: str) -> list[str]:
         *cell_files(params, "cell.json", dataset),
         *cell_files(params, "curves.csv", dataset),
         *cell_files(params, "scores.npz", dataset, scored_only=True),
-        *(f"{prefix(params)}checkpoints/{cell.name}/weights.safetensors" for cell in cells),
-        *(f"{prefix(params)}checkpoints/{cell.name}/predictions.npz" for cell in cells),
-        *(f"{prefix(params)}checkpoints/{cell.name}/auxiliary.npz" for cell in cells if cell.scored),
+        *(str(params.path(f"checkpoints/{cell.name}/weights.safetensors")) for cell in cells),
+        *(str(params.path(f"checkpoints/{cell.name}/predictions.npz")) for cell in cells),
+        *(str(params.path(f"checkpoints/{cell.name}/auxiliary.npz")) for cell in cells if cell.scored),
     ]
 
 
@@ -175,7 +174,7 @@ def mend_times(params: Params) -> None:
     """
     now = time.time()
     data = [
-        f"{prefix(params)}data/{dataset}{kind}"
+        str(params.path(f"data/{dataset}{kind}"))
         for dataset in params.grid.datasets
         for kind in (".npz", ".json")
     ]
@@ -198,7 +197,7 @@ def force_if_stale(workflow: Any, params: Params, cell: Cell) -> list[str]:
         No file: this is an input function, because Snakemake calls those for just the cells that it plans with.
     """
     if is_stale(params, cell):
-        snakemake_internals.force(workflow, f"{prefix(params)}results/{cell.name}/cell.json")
+        snakemake_internals.force(workflow, str(params.path(f"results/{cell.name}/cell.json")))
     return []
 
 
@@ -276,7 +275,7 @@ def figure_inputs(params: Params, figure: str) -> list[str]:
         "sensitivity": [],
     }[drawing.kind]
     records = [f"{cell.name}/cell.json" for cell in cells]
-    return [f"{prefix(params)}results/{file}" for file in drawn + records]
+    return [str(params.path(f"results/{file}")) for file in drawn + records]
 
 
 def figure_labels(params: Params, figure: str) -> dict[str, str]:
@@ -329,10 +328,8 @@ def check_gpu(workflow: Any, params: Params) -> None:
     """
     if not workflow.local_exec or workflow.touch or not gpu.absent():
         return
-    jobs = [
-        wildcards for rule, wildcards in snakemake_internals.to_run(workflow) if rule.startswith("train_")
-    ]
-    for wildcards in (w for w in jobs if "network" in w):
+    jobs = [wildcards for rule, wildcards in snakemake_internals.to_run(workflow) if rule.startswith("cell_")]
+    for wildcards in jobs:
         dataset, case = Path(wildcards["network"]).parts
         cell = params.cell(dataset, case, int(wildcards["seed"]))
         source = SOURCES.get(params.datasets[dataset].source)

@@ -58,7 +58,8 @@ def errors(params: Params, table: pd.DataFrame, run: Run) -> Table:
 
 def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run: Run) -> list[Table]:
     """Table 2b: errors, of single groupings and pooled, and superclass accuracies."""
-    rows, accuracies = [], []
+    rows: list[tuple[str, tuple[str, ...]]] = []
+    accuracies = []
     together = pooled(statistics, "oracle_mask")
     for dataset, of_dataset in table.groupby("dataset", sort=False):
         title = dataset_title(params, str(dataset))
