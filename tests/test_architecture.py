@@ -1,5 +1,6 @@
 """docs/architecture.md has a line for every file, and no line for a file that is gone; and who may import what is slow to import."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -16,6 +17,16 @@ def test_every_file_has_its_line():
     source = ROOT / "src/hal"
     there = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
     assert listed == {name for name in there if not name.endswith(("__init__.py", "__main__.py"))}
+
+
+def test_every_line_says_what_the_file_says_of_itself():
+    said = re.findall(
+        r"^\| `([\w/]+\.py)` \| (.*) \|$", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE
+    )
+    assert said
+    for name, subject in said:
+        docstring = ast.get_docstring(ast.parse((ROOT / "src/hal" / name).read_text()))
+        assert subject == " ".join(docstring.split("\n\n")[0].split()), name
 
 
 @pytest.mark.parametrize(

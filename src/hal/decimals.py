@@ -1,4 +1,4 @@
-"""Numbers in decimals: a half is a half, whatever the sums of binary fractions made of it, and no power of ten is."""
+"""Numbers in decimals, a half rounded to the even digit."""
 
 from decimal import Decimal
 

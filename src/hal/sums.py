@@ -41,7 +41,12 @@ def read(path: Path, sums: Path) -> str:
 
 
 def check(path: Path, sums: Path) -> None:
-    """Compare a file with the sum that was written with it; raises what `read` raises."""
+    """Compare a file with the sum that was written with it.
+
+    Raises:
+        OSError: one of the two cannot be read.
+        ValueError: the file is another than was written, or `sums` does not name it.
+    """
     line = f"{sha256_of(path)}  {path.relative_to(sums.parent).as_posix()}"
     if line not in sums.read_text(encoding="utf-8").splitlines():
         raise ValueError(f"{path}: not what was written (its SHA-256 is not the one in {sums})")

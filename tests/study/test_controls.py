@@ -1,10 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from hal.errors import UserError
 from hal.params import load
-from hal.study import controls
+from hal.study import controls, measures
 from hal.study.grid import load_cells
 from tests.made_up import ROOT, change_record, made_up_params, make_up_cell, make_up_grid
 
@@ -33,37 +35,40 @@ def predictions_path(params, name):
 def test_the_mask_keeps_the_best_class_of_the_true_superclass():
     logits = np.array([[1.0, 2.0, 9.0, 0.0], [9.0, 9.0, 1.0, 0.5], [0.0, 0.0, 7.0, 8.0]])
     # image 0: 2 is masked, 1 beats 0: wrong; image 1: 0 and 1 are masked: right; image 2: right
-    assert list(controls.oracle_mask(logits, LABEL, OWNER)) == [1, 2, 3]
-    found = controls.untold_controls(logits[:, None], LABEL, [[0, 1], [2, 3]])
+    assert list(measures.oracle_mask(logits, LABEL, OWNER)) == [1, 2, 3]
+    found = measures.of_untold(logits[:, None], LABEL, [[0, 1], [2, 3]])
     assert found["oracle_mask"][:3] == (1, 3, 3)
-    # without the mask: 2, 0 and 3 are predicted; only the last is right, and of the true superclass
-    assert found["as_tested"][:3] == (2, 3, 1)
 
 
 def test_a_mask_never_makes_a_right_prediction_wrong():
     random = np.random.default_rng(0)
     logits, label = random.standard_normal((500, 4)), random.integers(4, size=500)
     right = logits.argmax(axis=1) == label
-    assert (controls.oracle_mask(logits, label, OWNER)[right] == label[right]).all()
+    assert (measures.oracle_mask(logits, label, OWNER)[right] == label[right]).all()
 
 
-def test_told_the_truth_a_network_is_judged_by_the_logits_of_the_true_superclass():
+def test_a_network_is_judged_by_the_logits_of_the_superclass_that_it_is_told(params):
     logits = np.zeros((3, 2, 4))
     logits[0, 0, 0] = logits[1, 1, 2] = logits[2, 1, 2] = 1  # right, right, wrong
     logits[:, :, 1] += 0.5
-    assert list(controls.told_truth(logits, LABEL, OWNER)) == [0, 2, 2]
+    cell = params.cell("mnist", "case1", 0)
+    assert list(measures.as_tested(cell, logits, LABEL, OWNER[LABEL], OWNER)) == [0, 2, 2]
+    masked_loss = dataclasses.replace(cell, loss="masked")
+    logits[2, 1, 0] = 2  # of the other superclass
+    assert list(measures.as_tested(cell, logits, LABEL, OWNER[LABEL], OWNER)) == [0, 2, 0]
+    assert list(measures.as_tested(masked_loss, logits, LABEL, OWNER[LABEL], OWNER)) == [0, 2, 2]
 
 
 def test_without_a_hint_the_most_probable_pair_is_taken_whatever_the_scale_of_the_logits():
     # told 0, it doubts between 0 and 1 on a large scale; told 1, it is sure of 2 on a small one
     logits = np.array([[[100.0, 100.0, 0.0, 0.0], [0.0, 0.0, 6.0, 0.0]]])
-    assert list(controls.no_oracle(logits, OWNER)) == [2]
+    assert list(measures.no_oracle(logits, OWNER)) == [2]
 
 
 def test_without_a_hint_a_class_outside_the_superclass_told_does_not_count():
     # told 0, it is sure of 3: that contradicts what it was told; of the consistent pairs (1, 2) is the best
     logits = np.array([[[0.0, 0.0, 0.0, 9.0], [0.0, 0.0, 2.0, 0.0]]])
-    assert list(controls.no_oracle(logits, OWNER)) == [2]
+    assert list(measures.no_oracle(logits, OWNER)) == [2]
 
 
 def test_wrong_hints_mean_and_worst_are_those_worked_by_hand():
@@ -71,8 +76,7 @@ def test_wrong_hints_mean_and_worst_are_those_worked_by_hand():
     logits = np.zeros((2, 3, 3))
     logits[0, :, 0] = 1  # image 0 is right whatever it is told
     logits[1, 0, 0] = logits[1, 1, 0] = logits[1, 2, 2] = 1  # image 1 is misled by hint 2 only
-    found = controls.told_controls(logits, np.array([0, 0]), [[0], [1], [2]])
-    assert found["as_tested"][:3] == (0, 2, 2)
+    found = measures.of_told(logits, np.array([0, 0]), [[0], [1], [2]])
     assert found["wrong_hint_mean"][:3] == (1, 4, 3)
     assert found["wrong_hint_worst"][:3] == (1, 2, 1)
     assert found["flips"][:2] == (1, 2)
@@ -85,24 +89,24 @@ def test_without_a_hint_the_mixture_weighs_every_superclass_by_its_classes():
     p = np.array([[[0.1, 0.6, 0.0, 0.3], [0.1, 0.0, 0.0, 0.9]]])
     with np.errstate(divide="ignore"):
         logits = np.log(p)
-    assert list(controls.mixture(logits, np.array([0, 0, 0, 1]))) == [1]
-    assert list(controls.mixture(logits, np.array([0, 0, 1, 1]))) == [3]
+    assert list(measures.mixture(logits, np.array([0, 0, 0, 1]))) == [1]
+    assert list(measures.mixture(logits, np.array([0, 0, 1, 1]))) == [3]
 
 
 def test_without_a_hint_the_baselines_prediction_may_choose_it():
     logits = np.zeros((2, 2, 4))
     logits[:, 0, 0] = logits[:, 1, 2] = 1  # it says what it is told
-    found = controls.told_controls(logits, np.array([0, 2]), [[0, 1], [2, 3]], of_baseline=np.array([1, 1]))
+    found = measures.of_told(logits, np.array([0, 2]), [[0, 1], [2, 3]], of_baseline=np.array([1, 1]))
     assert found["no_oracle_baseline"][:3] == (1, 2, 1)
-    assert "no_oracle_baseline" not in controls.told_controls(logits, np.array([0, 2]), [[0, 1], [2, 3]])
+    assert "no_oracle_baseline" not in measures.of_told(logits, np.array([0, 2]), [[0, 1], [2, 3]])
 
 
 def test_scores_under_every_hint_and_who_is_blind_to_it_are_those_worked_by_hand():
     """a(s) - a(s') = h(u_s) - h(u_s'), h(u) = 1 below 0, 1 - 2u between, -1 above 1."""
     u = np.array([[-1.0, -2.0], [0.25, 0.75], [2.0, 0.0], [3.0, 1.0]])
-    a = controls.score_under_every_hint(u)
+    a = measures.score_under_every_hint(u)
     assert a.tolist() == [[4, 4], [1.5, 0.5], [1, 3], [3, 3]]
-    found = controls.scored_controls(u, u, np.array([0.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1]))
+    found = measures.of_scored(u, u, np.array([0.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1]))
     assert found["blind"][:2] == (2, 4)  # both below 0, both above 1
     assert found["score_change"].value == (0 + 1 + 2 + 0) / 4
     assert found["own_hint_auc"].value == 1
@@ -120,7 +124,7 @@ def test_scores_under_every_hint_and_who_is_blind_to_it_are_those_worked_by_hand
 )
 def test_a_grouping_that_does_not_cover_the_classes_is_refused(superclasses, said):
     with pytest.raises(UserError, match=said):
-        controls.untold_controls(np.zeros((3, 1, 4)), LABEL, superclasses)
+        measures.of_untold(np.zeros((3, 1, 4)), LABEL, superclasses)
 
 
 def test_every_cell_has_its_rows_and_the_baseline_one_for_each_grouping(params):
@@ -288,4 +292,4 @@ def test_without_a_hint_every_consistent_pair_can_be_the_best_and_no_other():
     for label, superclass in enumerate(OWNER):
         logits[label, superclass, label] = 3
         logits[label, 1 - superclass, label] = 9
-    assert list(controls.no_oracle(logits, OWNER)) == [0, 1, 2, 3]
+    assert list(measures.no_oracle(logits, OWNER)) == [0, 1, 2, 3]

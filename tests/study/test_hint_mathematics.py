@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from hal.study.controls import oracle_mask, score_under_every_hint
+from hal.study.measures import oracle_mask, score_under_every_hint
 from hal.train.cell import run
 from hal.train.model import AuxiliaryBlock
 from tests.tiny import tiny_params

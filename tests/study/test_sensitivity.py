@@ -73,4 +73,3 @@ def test_a_run_without_variants_has_no_such_table():
     params = load(ROOT / "params.yaml")
     assert families(params) == {}
     assert "sensitivity" not in study_names(params)
-    assert tables.sensitivity(params, None) == []

@@ -15,7 +15,7 @@ from hal.errors import UserError
 from hal.files import sha256_of
 from hal.params import load
 from hal.present.evaluated import lines
-from hal.study.controls import oracle_mask, owners, told_controls, told_truth
+from hal.study import measures
 from hal.train.cell import run
 from hal.train.stored import chosen, measure
 from tests.made_up import change_record
@@ -52,8 +52,9 @@ def test_what_was_measured_on_the_weights_comes_back_byte_for_byte(params):
     assert sorted(measured.restored) == sorted(measured.same) == sorted(files(params, "pairs/seed0"))
     assert measured.other == []
     assert [path.read_bytes() for path in files(params, "pairs/seed0")] == before
-    controls = told_controls(measured.predictions["logits"], measured.predictions["label"], cell.superclasses)
-    assert 100 * controls["as_tested"].count / controls["as_tested"].images == measured.error
+    logits, label, told = (measured.predictions[name] for name in ("logits", "label", "told"))
+    tested = measures.as_tested(cell, logits, label, told, measures.owners(cell.superclasses, cell.classes))
+    assert 100 * (tested != label).mean() == measured.error
     assert measure(params, cell).restored == []
 
 
@@ -188,7 +189,7 @@ def test_a_network_of_the_repository_gives_its_number_again_and_obeys_what_is_sa
     assert np.allclose(direction[far], direction[far][:, :1], atol=1e-3)
     without_bias = line[far].argmax(axis=2)
     assert (without_bias == without_bias[:, :1]).all()  # without the bias no hint changes the class
-    owner = owners(cell.superclasses, 10)
-    told = told_truth(logits, label, owner)
-    masked = oracle_mask(logits[np.arange(len(label)), owner[label]], label, owner)
+    owner = measures.owners(cell.superclasses, 10)
+    told = measures.as_tested(cell, logits, label, owner[label], owner)
+    masked = measures.masked(logits, label, owner)
     assert (masked[told == label] == label[told == label]).all()

@@ -78,12 +78,6 @@ def cifar100(folder: Path) -> Images:
     return Images(images[0], train_labels, images[1], test_labels)
 
 
-def cifar100_coarse(folder: Path) -> tuple[int, ...]:
-    """The coarse class that the files of CIFAR-100 give each of the 100 fine ones."""
-    _, ((fine, coarse), _) = _cifar100(folder)
-    return tuple(int(coarse[fine == label][0]) for label in range(100))
-
-
 def _cifar100(folder: Path) -> tuple[list[np.ndarray], list[tuple[np.ndarray, np.ndarray]]]:
     """Images of both splits, and their fine and coarse labels."""
     python, binary = folder / "cifar-100-python.tar.gz", folder / "cifar-100-binary.tar.gz"

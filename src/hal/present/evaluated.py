@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from hal.params import Cell, Params
 from hal.settings import BASELINE
-from hal.study.controls import told_controls, untold_controls
+from hal.study import measures
 
 if TYPE_CHECKING:
     from hal.train.stored import Measured
@@ -31,12 +31,12 @@ def lines(params: Params, cell: Cell, measured: "Measured") -> list[str]:
     cases = params.datasets[cell.dataset].cases
     if cell.hint == "none":
         for case in cases if cell.case == BASELINE else [cell.case]:
-            masked = untold_controls(logits, label, cases[case].superclasses)["oracle_mask"]
+            masked = measures.of_untold(logits, label, cases[case].superclasses)["oracle_mask"]
             printed.append(
                 f"  masked with the superclasses of {case}: {100 * masked.count / masked.images:.2f} %"
             )
     else:
-        controls = told_controls(logits, label, cell.superclasses)
+        controls = measures.of_told(logits, label, cell.superclasses)
         shares = (
             f"{name} {100 * controls[key].count / controls[key].images:.2f} %" for key, name in _NAMES.items()
         )

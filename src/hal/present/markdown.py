@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from hal.present.blocks import Table
-from hal.present.numbers import markdown_cell
 
 
 def table(block: Table) -> str:
@@ -15,16 +14,24 @@ def table(block: Table) -> str:
     for heading, rows in block.groups:
         lines += [_line([heading, *row] if is_grouped else row) for row in rows]
     title = f"**{block.title}.** " if block.title else ""
-    lines += ["", title + markdown_cell(block.caption)]
+    lines += ["", title + _escaped(block.caption)]
     if block.notes:
-        lines += ["", *(f"- {markdown_cell(note)}" for note in block.notes)]
+        lines += ["", *(f"- {_escaped(note)}" for note in block.notes)]
     return "\n".join(lines) + "\n"
 
 
 def items(texts: Iterable[str]) -> str:
     """A list."""
-    return "".join(f"- {markdown_cell(text)}\n" for text in texts)
+    return "".join(f"- {_escaped(text)}\n" for text in texts)
 
 
 def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(map(markdown_cell, cells)) + " |"
+    return "| " + " | ".join(map(_escaped, cells)) + " |"
+
+
+def _escaped(text: str) -> str:
+    """Text with whatever Markdown would read as its own escaped, on one line."""
+    text = " ".join(text.split())
+    for character in "\\`*_{}[]<>|#":
+        text = text.replace(character, "\\" + character)
+    return text

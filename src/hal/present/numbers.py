@@ -64,11 +64,3 @@ def cut(text: str, width: int) -> str:
     while widths(head) + widths(tail) >= width:
         head, tail = (head[:-1], tail) if widths(head) > widths(tail) else (head, tail[1:])
     return f"{head.rstrip()}…{tail.lstrip()}"
-
-
-def markdown_cell(text: str) -> str:
-    """Text with whatever Markdown would read as its own escaped, on one line."""
-    text = " ".join(text.split())
-    for character in "\\`*_{}[]<>|#":
-        text = text.replace(character, "\\" + character)
-    return text

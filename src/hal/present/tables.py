@@ -21,7 +21,7 @@ from hal.present.numbers import (
 )
 from hal.settings import BASELINE
 from hal.study.comparisons import POOLED, pooled
-from hal.study.resampling import Interval, moments
+from hal.study.resampling import RESAMPLES, Interval, moments
 from hal.study.sensitivity import variant_title
 from hal.titles import case_title, dataset_title, superclass_names
 
@@ -154,7 +154,7 @@ def statistics(params: Params, comparisons: pd.DataFrame) -> Table:
         rows.append((dataset_title(params, r.dataset), (name, *cells)))
     caption = (
         "Test error in percent and its difference from the baseline's in points, each with the bootstrap 95 % interval "
-        "over seeds (9,999 resamples; pooled rows stratified by case; none where so few seeds have but their range). With five seeds "
+        f"over seeds ({RESAMPLES:,} resamples; pooled rows stratified by case; none where so few seeds have but their range). With five seeds "
         "the bootstrap's intervals are too short: of a difference they cover about 88 %. Welch's cover 95 % where networks scatter "
         "normally, and the verdicts use those; where some networks listen to their hint and others do not they can cover as "
         "little as three in four. "
@@ -196,7 +196,7 @@ def crossed(params: Params, table: pd.DataFrame, table2: pd.DataFrame) -> Table:
             rows.append((dataset_title(params, dataset), (title, count, *cells, error)))
     caption = (
         "Test error in percent, and differences in points, with 95 % intervals over networks and test images: both are drawn "
-        "anew, 9,999 times, the same images for all networks. Masked: the network's logits without the classes outside the true "
+        f"anew, {RESAMPLES:,} times, the same images for all networks. Masked: the network's logits without the classes outside the true "
         "superclass; baseline masked: the baseline's, which is the same hint with no auxiliary block. Flips: the share of "
         "predictions that change with the superclass told. A single network gives no interval."
     )
@@ -278,12 +278,10 @@ def convergence(params: Params, convergence: pd.DataFrame) -> Table:
     return Table("convergence-table", "Convergence", caption, headings, grouped(rows), tuple(notes))
 
 
-def sensitivity(params: Params, all_rows: pd.DataFrame | None) -> list[Table]:
+def sensitivity(params: Params, all_rows: pd.DataFrame) -> list[Table]:
     """What each assumption is worth; a table for every data set that has variants."""
     tables = []
     for dataset, members in families(params).items():
-        if all_rows is None:
-            continue
         table = all_rows[all_rows["dataset"] == dataset]
         rows = [
             (

@@ -14,7 +14,7 @@ VERDICTS = (
     "Computed, not judged: the tests, their tolerances and the numbers stand below. “As far as this run goes”: what a run that is not the "
     "paper's experiment, or has not all of a claim's data sets, shows all the same. “Its own table”: whether the claim agrees with the paper's Table 2 as printed, where that "
     "says anything of it. Power: how often a repetition with as many seeds would be called reproduced if the table's means were "
-    "the truth and networks scattered as printed, and twice as much (300 draws, so to 6 points; docs/claims.md); no power, no verdict "
+    "the truth and networks scattered as printed, and twice as much (docs/claims.md); no power, no verdict "
     "to be had."
 )
 RULES = (

@@ -24,7 +24,8 @@ import pandas as pd
 from hal.errors import UserError
 from hal.params import Params
 from hal.settings import BASELINE
-from hal.study.controls import as_tested, oracle_mask, owners, predictions
+from hal.study import measures
+from hal.study.controls import predictions
 from hal.study.grid import load_cells, select
 from hal.study.kept import KeptTable
 from hal.study.resampling import LEVEL, NO_INTERVAL, RESAMPLES, Interval
@@ -51,7 +52,7 @@ QUANTITIES: dict[str, dict[tuple[str, str], int]] = {
 Sample = tuple[str, str, str]  # a case, the grouping by which it is looked at, and what is counted
 
 _SEED = 0  # the same networks always give the same intervals
-_CHUNK = 909  # of the 9,999 resamples at a time: their weights fit in memory
+_CHUNK = RESAMPLES // 11  # of the 9,999 resamples at a time: their weights fit in memory
 
 TABLE = KeptTable(
     folder="crossed",
@@ -182,15 +183,13 @@ def _samples(params: Params, cells: pd.DataFrame, case: str, grouping: str) -> d
         if case == BASELINE == grouping:
             of_network = {"error": logits[:, 0].argmax(axis=1) != label}
         else:
-            owner = owners(params.datasets[cell.dataset].cases[grouping].superclasses, cell.classes)
-            by_hint = logits.argmax(axis=2)
-            truth = owner[label] if logits.shape[1] > 1 else np.zeros(len(label), dtype=int)
-            masked = oracle_mask(logits[np.arange(len(label)), truth], label, owner) != label
-            error = as_tested(cell, logits, label, told, owner) != label
+            owner = measures.owners(params.datasets[cell.dataset].cases[grouping].superclasses, cell.classes)
+            masked = measures.masked(logits, label, owner) != label
+            error = measures.as_tested(cell, logits, label, told, owner) != label
             of_network = {
                 "error": error,
                 "masked": masked,
-                "flips": (by_hint != by_hint[:, :1]).any(axis=1),
+                "flips": measures.flips(logits),
                 "unused": error.astype(np.int8) - masked,
             }
         for what, of_images in of_network.items():

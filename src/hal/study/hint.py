@@ -31,7 +31,7 @@ DEAF = 1.0  # percent of predictions: a network of which fewer depend on the sup
 def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     """One row for every data set and case that is told a superclass; errors and shares in percent, differences in points.
 
-    Columns: dataset, case, control (whether the case is a control), planned, n (cells with all numbers of the row); mean
+    Columns: dataset, case, control (whether the case is a control), planned, n (cells with an error); mean
     error of hal, hal_masked and masked (the baseline's); unused and features (see the module's text) with `_low` and
     `_high` (Student's over the networks, Welch's between them), and features_p_holm (Welch's test, corrected by Holm for
     all groupings of the run); for each of `SHARES` its mean, `_least` and `_most` over the networks (no interval: some
@@ -60,7 +60,8 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
             "hal_masked": moments(hal_masked).mean,
             "masked": moments(masked).mean,
         }
-        unused = moments(hal - hal_masked if len(hal) == len(hal_masked) else [])
+        by_seed = mine.pivot(index="seed", columns="control", values="error")
+        unused = moments((by_seed["as_tested"] - by_seed["oracle_mask"]).dropna())
         row |= _with_interval("unused", unused.mean, percent_interval(unused))
         both = moments(hal_masked), moments(masked)
         row |= _with_interval("features", row["hal_masked"] - row["masked"], welch_interval(*both))

@@ -10,7 +10,8 @@ def learning_rates(settings: TrainSettings, steps_per_epoch: int) -> np.ndarray:
 
     Step t of the W steps of warm-up has the rate max_lr (t + 1) / W. A later step t of T has
     max_lr/2 (1 + cos(pi (t - W) / (T - W))), so 0 would be reached at step T, the one after the last. With
-    `cosine: epoch`, t is held at the epoch's first step. However short a run is, its warm-up ends at max_lr.
+    `cosine: epoch`, t is held at the epoch's first step. A run of fewer epochs than its warm-up
+    ends below max_lr (`TrainSettings.highest_lr`).
     """
     step = np.arange(settings.epochs * steps_per_epoch, dtype=np.float64)
     held = step if settings.cosine == "step" else step - step % steps_per_epoch

@@ -8,8 +8,6 @@ from hal.present.figures import colours, style
 from hal.present.numbers import cut, number
 from hal.titles import dataset_title
 
-_MARKERS = "os^Dv"
-
 
 def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figure:
     """A point for each data set and case, ours filled and the paper's open, against the line of a perfect use.
@@ -36,7 +34,7 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
                 ax,
                 rows["borders"],
                 rows["gain"],
-                _MARKERS[i % len(_MARKERS)],
+                style.marker(i),
                 [
                     f"{title}, {row.case}, {who}: {row.borders:.0f} % cross a border, {number(row.gain, 0)} % removed"
                     for row in rows.itertuples()

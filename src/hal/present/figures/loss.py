@@ -22,7 +22,7 @@ from hal.study.grid import curves, select
 from hal.titles import case_title, dataset_title
 
 _LOSSES: dict[str, tuple[Any, str]] = {"train_loss": ((0, (1, 1)), "training"), "test_loss": ("-", "test")}
-_COLOURS = {"baseline": colours.INK, "with superclass": colours.COLOURS[0]}
+_COLOURS = {"baseline": colours.BASELINE, "with superclass": colours.HAL}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,6 @@ from hal.present.figures import colours, style
 from hal.present.numbers import cut, number, signed
 from hal.titles import dataset_title
 
-_MARKERS = "os^Dv"
 _OF_CASES = tuple(colour for colour in colours.COLOURS if colour != colours.MASKED)
 _PANELS = 12  # data sets
 _NAMED = 8  # cases that a legend can tell apart
@@ -40,7 +39,9 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
                 f"{case}, seed {r.seed}: {number(r.flips)} % flip, error {number(r.error)} %, {signed(r.behind)} points from the mask"
                 for r in mine.itertuples()
             ]
-            style.points(ax, mine["flips"], mine["behind"], _marker(i), tips, "_", **_look(i), clip_on=False)
+            style.points(
+                ax, mine["flips"], mine["behind"], style.marker(i), tips, "_", **_look(i), clip_on=False
+            )
         ax.axhline(0, color=colours.MASKED, linewidth=1.2, zorder=1.5)
         ax.set_title(style.panel_title(dataset_title(params, dataset)))
         ax.set_xlim(left=0)
@@ -52,17 +53,13 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
         remarks.append(f"{_PANELS} of {len(datasets)} data sets; networks.csv has all")
     if len(cases) <= _NAMED:
         handles = [
-            Line2D([], [], linestyle="", marker=_marker(i), label=cut(case, 24), **_look(i))
+            Line2D([], [], linestyle="", marker=style.marker(i), label=cut(case, 24), **_look(i))
             for i, case in enumerate(cases)
         ]
         mask = Line2D([], [], color=colours.MASKED, linewidth=1.2, label="baseline, masked (mean)")
         figure.legend(handles=[*handles, mask], loc="outside lower center", ncols=3 if columns > 1 else 2)
     style.head(figure, "Flips and the distance from the mask, network by network", remarks)
     return figure
-
-
-def _marker(i: int) -> str:
-    return _MARKERS[i % len(_MARKERS)]
 
 
 def _look(i: int) -> dict[str, Any]:

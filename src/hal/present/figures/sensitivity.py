@@ -38,7 +38,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     for ax, case in zip(axes, cases, strict=True):
         ax.set_title(style.panel_title(case_title(params, dataset, case)))
         for row, member in zip(rows, members, strict=True):
-            for name, colour, offset in ((BASELINE, colours.INK, 0.17), (case, colours.COLOURS[0], -0.17)):
+            for name, colour, offset in ((BASELINE, colours.BASELINE, 0.17), (case, colours.HAL, -0.17)):
                 mine = select(cells, dataset=member, case=name)
                 errors = mine["test_error"].dropna()
                 y = row + offset

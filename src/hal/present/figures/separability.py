@@ -11,8 +11,6 @@ from hal.present.numbers import cut, number, with_interval
 from hal.study.resampling import Interval
 from hal.titles import dataset_title
 
-_MARKERS = "os^Dv"
-
 
 def draw(params: Params, remark: str, table: pd.DataFrame, correlation: pd.DataFrame, columns: int) -> Figure:
     """A point for each data set and case: separability of its scores against what it takes off the baseline's error.
@@ -63,7 +61,7 @@ def _draw_points(
             ax,
             x[mine],
             table["percent"][mine],
-            _MARKERS[i % len(_MARKERS)],
+            style.marker(i),
             [
                 f"{title}, {row.case}: AUC {row.auc:.2f}, overlap {row.overlap:.2f}, {number(row.percent, 0)} % of the error taken off"
                 for row in table[mine].itertuples()

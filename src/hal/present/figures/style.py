@@ -29,6 +29,8 @@ from hal.titles import case_title, dataset_title, superclass_names
 WIDTH = 5.4  # inches: a page's column
 COLUMN = 3.31  # a journal's column, 8.4 cm: where type below 6 points is not read
 
+_MARKERS = "os^Dv"
+
 FONT = "DejaVu Sans"  # comes with matplotlib, so every machine draws the same
 
 _STYLE = {
@@ -273,6 +275,11 @@ def points(
     """Points, each with the text that a page shows where the pointer is on it; `how` is `plot`'s."""
     for i, (x, y, tip) in enumerate(zip(xs, ys, tips, strict=True)):
         ax.plot(x, y, marker, gid=tip, label="_" if i else label, **how)
+
+
+def marker(i: int) -> str:
+    """The i-th kind of points."""
+    return _MARKERS[i % len(_MARKERS)]
 
 
 def say(ax: Axes, text: str) -> None:

@@ -284,7 +284,7 @@ def _better_split(claim: Claim, source: Source) -> Outcome:
 
 
 def _predicts(claim: Claim, source: Source) -> Outcome:
-    """By the coefficient found, not by its interval: over 12 pairs that lies wholly above 0.7 in 15 % of runs at 0.9."""
+    """By the coefficient found, not by its interval: over 12 pairs with a correlation of 0.9 that seldom lies above 0.7 (docs/claims.md)."""
     rho, remark = source.correlation(claim.datasets)
     shown = f"Rank correlation: {rho} ({remark})"
     if rho.value >= claim.value and rho.interval.low > 0:
@@ -367,25 +367,27 @@ RULES = {
     "lowest": Rule(
         lambda c: f"The mean error of {c.cases[0]} lies below that of every other case.",
         _extreme(1),
-        False,
+        baseline=False,
         beside=True,
     ),
     "highest": Rule(
         lambda c: f"The mean error of {c.cases[0]} lies above that of every other case.",
         _extreme(-1),
-        False,
+        baseline=False,
         beside=True,
     ),
-    "lower": Rule(lambda c: f"The mean error of {c.cases[0]} {_below(c)} {c.against}'s.", _lower, False),
+    "lower": Rule(
+        lambda c: f"The mean error of {c.cases[0]} {_below(c)} {c.against}'s.", _lower, baseline=False
+    ),
     "similar": Rule(
         lambda c: f"The mean errors of {', '.join(c.cases)} differ by no more than {c.tolerance:g} points.",
         _similar,
-        False,
+        baseline=False,
     ),
     "deviation": Rule(
         lambda c: f"The deviation of {c.cases[0]} over the seeds of the run is at most {c.value:g} points.",
         _deviation,
-        False,
+        baseline=False,
         beside=True,
     ),
     "faster": Rule(
@@ -400,19 +402,19 @@ RULES = {
             f"The scores of no two superclasses overlap by more than {SPLIT:g}; against it counts {MIXED:g} or more."
         ),
         _separated,
-        False,
+        baseline=False,
     ),
     "mixed": Rule(
         lambda c: (
             f"The scores of superclasses overlap by at least {MIXED:g} (mean over pairs); against it counts {SPLIT:g} or less."
         ),
         _mixed,
-        False,
+        baseline=False,
     ),
     "better_split": Rule(
         lambda c: f"Scores overlap by at least {c.value:g} less in {c.cases[0]} than in {c.against}.",
         _better_split,
-        False,
+        baseline=False,
     ),
     "predicts": Rule(
         lambda c: (
