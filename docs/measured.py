@@ -17,6 +17,7 @@ import pandas as pd
 from hal.params import Params, load
 from hal.present.numbers import NONE, number, signed, with_deviation, with_interval
 from hal.present.results import read_results
+from hal.study.comparisons import pooled
 from hal.study.grid import load_cells, select
 from hal.study.resampling import Interval
 from hal.titles import case_title
@@ -43,13 +44,19 @@ def written(page: str, cpu: Params, gpu: Params) -> str:
 
 def errors(params: Params) -> str:
     """The README's tables: a row a case of MNIST, beside the paper's HAL."""
-    (paper,) = read_results(params, "table2")
+    paper, statistics = read_results(params, "table2", "statistics")
     theirs = paper[paper["dataset"] == "mnist"].set_index("case")
     row = _rows(params)
     rows = [
         [case_title(params, "mnist", case), *row("mnist", case), _paper(theirs.loc[case])]
         for case in _cases(params)
     ]
+    together = select(pooled(statistics, "oracle_mask"), dataset="mnist").dropna(subset="welch_low")
+    for r in together.itertuples():
+        interval = Interval(r.welch_low, r.welch_high)
+        difference = with_interval(signed(r.difference), interval, sign=True)
+        means = (NONE, number(r.reference_mean), number(r.mean), NONE, difference)
+        rows.append(["all cases", str(r.n), *means, *[NONE] * 3])
     return _table([f"MNIST, {params.train.epochs} epochs", *_ERRORS, "paper (250 epochs): HAL"], rows)
 
 
