@@ -219,10 +219,10 @@ datasets: {mnist: {title: '<b>&_%|$#', cases: {case1: {title: 'a|b \frac{ ~^"`'}
     make_up_grid(params, images=400)
     controls.write(params, "mnist")
     found = run.study(params, load_cells(params))
-    errors, accuracies = tables.controls(
+    errors, others = tables.controls(
         params, found["table2b"], found["statistics"], describe(params, path=ROOT / "params.yaml")
     )
-    for block in (errors, accuracies):
+    for block in (errors, others):
         rows = [line for line in markdown.table(block).splitlines() if line.startswith("|")]
         assert {line.replace(r"\|", "").count("|") for line in rows} == {len(block.columns) + 2}
     assert r"\textless{}b\textgreater{}\&\_\%\textbar{}\$\#" in latex.tabular(errors)

@@ -57,70 +57,68 @@ def errors(params: Params, table: pd.DataFrame, run: Run) -> Table:
 
 
 def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run: Run) -> list[Table]:
-    """Table 2b: errors, of single groupings and pooled, and superclass accuracies."""
+    """Table 2b, case by case and pooled; and what is left without the hint, or with a wrong one."""
     rows: list[tuple[str, tuple[str, ...]]] = []
-    accuracies = []
+    of_others: list[tuple[str, tuple[str, ...]]] = []
     together = pooled(statistics, "oracle_mask")
     for dataset, of_dataset in table.groupby("dataset", sort=False):
         title = dataset_title(params, str(dataset))
         for r in of_dataset.itertuples():
-            name = case_title(params, r.dataset, r.case)
-            difference = with_interval(signed(r.difference), Interval(r.low, r.high), sign=True)
+            name, n = case_title(params, r.dataset, r.case), _count(r.n, r.planned)
             numbers = (
                 with_deviation(r.baseline, r.baseline_sd),
                 with_deviation(r.masked, r.masked_sd),
                 with_deviation(r.hal, r.hal_sd),
-                difference,
+                with_interval(signed(r.difference), Interval(r.low, r.high), sign=True),
                 probability(r.p_holm),
+            )
+            rows.append((title, (name, n, *numbers)))
+            others = (
                 with_deviation(r.no_hint, r.no_hint_sd),
                 with_deviation(r.wrong_hint, r.wrong_hint_sd),
                 number(r.wrong_hint_worst),
             )
-            rows.append((title, (name, _count(r.n, r.planned), *numbers)))
             shares = (getattr(r, f"{who}_superclass") for who in ("baseline", "hal", "no_hint", "wrong_hint"))
-            accuracies.append((title, (name, *map(number, shares))))
+            of_others.append((title, (name, n, *others, *map(number, shares))))
         for r in together[together["dataset"] == dataset].itertuples():
             difference = with_interval(signed(r.difference), Interval(r.welch_low, r.welch_high), sign=True)
-            means = (NONE, number(r.reference_mean), number(r.mean), difference)
-            rows.append((title, ("All groupings", str(r.n), *means, *[NONE] * 4)))
+            means = (NONE, number(r.reference_mean), number(r.mean), difference, NONE)
+            rows.append((title, ("All groupings", str(r.n), *means)))
     caption = (
         "Test error in percent, mean ± sample standard deviation over n seeds. Masked: the baseline's "
         "logits restricted to the classes of the true superclass: the same hint as HAL's, with no auxiliary block. "
         "HAL − masked: the difference in points with Welch's 95 % interval; negative means that HAL makes more of the "
         "hint. p: Welch's test, corrected by Holm for the run's comparisons with the mask. All groupings: the mean of their "
-        "differences, each with the same weight, and Welch's interval of it; each plain network's masks are averaged first. No hint: every superclass is tried and the most probable pair of a superclass and a class in it is "
-        "taken. Wrong hint: a wrong superclass is fed in, every wrong one with the same weight; worst wrong hint: an image "
-        "counts as wrong if any wrong superclass misleads the network."
+        "differences, each with the same weight, and Welch's interval of it; each plain network's masks are averaged first."
     )
-    headings = (
-        "n",
-        "Baseline",
-        "Masked",
-        "HAL",
-        "HAL − masked",
-        "p",
-        "HAL, no hint",
-        "HAL, wrong hint",
-        "Worst wrong hint",
+    without = (
+        "HAL's test error in percent, mean ± sample standard deviation over n seeds. No hint: every superclass is tried and the most "
+        "probable pair of a superclass and a class in it is taken. Wrong: a wrong superclass is fed in, every wrong one with the same "
+        "weight; worst wrong: an image counts as wrong if any wrong superclass misleads the network. Superclass accuracy: how often "
+        "the class predicted is of the true superclass, in percent; masked it always is."
     )
-    accuracy = "How often the class predicted is of the true superclass, in percent; masked it always is."
+    accuracy = "Superclass accuracy:"
     return [
         Table(
             "controls-errors",
             "Table 2b",
             f"{run.statement} {caption}".strip(),
-            columns("Case", *headings),
+            columns("Case", "n", "Baseline", "Masked", "HAL", "HAL − masked", "p"),
             grouped(rows),
             tuple(missing(params, table)),
             wide=True,
             main=True,
         ),
         Table(
-            "controls-accuracies",
-            "Superclass accuracy",
-            accuracy,
-            columns("Case", "Baseline", "HAL", "HAL, no hint", "HAL, wrong hint"),
-            grouped(accuracies),
+            "controls-others",
+            "Without the hint, or with a wrong one",
+            without,
+            columns(
+                *("Case", "n", "No hint", "Wrong", "Worst wrong"),
+                *(f"{accuracy} baseline", "HAL", "no hint", "wrong"),
+            ),
+            grouped(of_others),
+            wide=True,
         ),
     ]
 
