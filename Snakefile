@@ -15,7 +15,7 @@ from pathlib import Path
 SOURCE = str(Path(workflow.basedir, "src"))  # beside this file, whatever is installed
 sys.path.insert(0, SOURCE)
 
-from hal import current, params, workflow as dag
+from hal import current, dag, params, session
 from hal.errors import UserError
 from hal.interruption import Interruption
 from hal.outputs import figure_names
@@ -24,15 +24,15 @@ from hal.staying_line import StayingLine
 from hal.study.grid import load_grid
 
 try:
-    OVERLAYS = dag.overlays(workflow.overwrite_configfiles, workflow.config_settings.config)
+    OVERLAYS = session.overlays(workflow.overwrite_configfiles, workflow.config_settings.config)
     P = params.load("params.yaml", OVERLAYS)
 except UserError as error:
     sys.exit(f"hal: {error}")
-dag.mend_times(P)
+session.mend_times(P)
 ROOT = dag.prefix(P)  # nothing for the paper's run, else such as runs/demo/
 OUTDATED = {str(path) for path in current.outdated(P, map(Path, dag.drawn_files(P)))}
 
-shell.prefix(dag.shell_function(sys.executable, SOURCE, OVERLAYS))  # `hal` below
+shell.prefix(session.shell_function(sys.executable, SOURCE, OVERLAYS))  # `hal` below
 
 
 report: "docs/captions/workflow.rst"
@@ -51,34 +51,34 @@ LINE = StayingLine(lambda: grid_status.while_training(load_grid(P)))
 
 onstart:
     try:
-        HELD.append(dag.lock(P))
-        dag.check_gpu(workflow, P)
+        HELD.append(session.lock(P))
+        session.check_gpu(workflow, P)
     except UserError as error:
         sys.exit(f"hal: {error}")
-    dag.say_limit(workflow, P)
+    session.say_limit(workflow, P)
     if workflow.local_exec:
-        dag.start_mps(P)
+        session.start_mps(P)
     LINE.start()
 
 
 onsuccess:
     LINE.stop()
-    dag.stop_mps(P)
-    dag.forget_states(workflow, P)
+    session.stop_mps(P)
+    session.forget_states(workflow, P)
 
 
 onerror:
     LINE.stop()
-    dag.say_full_disk(P)
-    dag.stop_mps(P)
-    dag.forget_states(workflow, P)
+    session.say_full_disk(P)
+    session.stop_mps(P)
+    session.forget_states(workflow, P)
     if INTERRUPTION.happened:
         print(
-            f"Interrupted. Finished networks are kept, and those under way go on from their last saved epoch with: {dag.same_command()}"
+            f"Interrupted. Finished networks are kept, and those under way go on from their last saved epoch with: {session.same_command()}"
         )
     else:
         print(
-            f"Tables, figures and report of the networks there are, training nothing: {dag.draw_command(OVERLAYS)}"
+            f"Tables, figures and report of the networks there are, training nothing: {session.draw_command(OVERLAYS)}"
         )
 
 
@@ -87,7 +87,7 @@ def drawn(rule):
 
     def check(wildcards):
         name = "/".join([rule, *wildcards])
-        return dag.force_if_outdated(workflow, OUTDATED, dag.drawn_by(P, name))
+        return session.force_if_outdated(workflow, OUTDATED, dag.drawn_by(P, name))
 
     return check
 
@@ -95,7 +95,7 @@ def drawn(rule):
 @functools.cache
 def share_gpus():
     """Once, while the jobs are planned: only then does Snakemake know whether they will run on this machine."""
-    dag.share_gpus(workflow, P)
+    session.share_gpus(workflow, P)
 
 
 def cell_of(wildcards):
@@ -157,7 +157,7 @@ rule cell_scored:
     """Train one network with an auxiliary block."""
     input:
         ancient(data_of),  # the cell's hash holds what the data is; when it was written does not matter
-        lambda w: share_gpus() or dag.force_if_stale(workflow, P, cell_of(w)),
+        lambda w: share_gpus() or session.force_if_stale(workflow, P, cell_of(w)),
     output:
         directory(f"{ROOT}results/{{network}}/seed{{seed}}"),
         directory(f"{ROOT}checkpoints/{{network}}/seed{{seed}}"),
@@ -321,7 +321,7 @@ rule pdf:
     input:
         f"{ROOT}report/report.tex",
         rules.report.output,
-        lambda w: dag.force_if_outdated(workflow, dag.pdf_outdated(P), dag.drawn_by(P, "pdf")),
+        lambda w: session.force_if_outdated(workflow, session.pdf_outdated(P), dag.drawn_by(P, "pdf")),
     output:
         dag.drawn_by(P, "pdf"),
     log:

@@ -33,7 +33,7 @@ def test_every_line_says_what_the_file_says_of_itself():
     ("modules", "without"),
     [
         # the Snakefile's and every command's
-        ("hal.cli, hal.workflow, hal.current, hal.study.grid", {"torch", "matplotlib", "seaborn", "scipy"}),
+        ("hal.cli, hal.session, hal.current, hal.study.grid", {"torch", "matplotlib", "seaborn", "scipy"}),
         ("hal.study.controls, hal.study.crossed", {"torch", "matplotlib", "seaborn", "scipy.stats"}),
         ("hal.present.render, hal.present.write_tables", {"torch", "matplotlib", "seaborn", "scipy.stats"}),
         ("hal.present.figures.overview", {"torch"}),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hal import cli, workflow
+from hal import cli, dag
 from hal.outputs import figure_names
 from tests.made_up import ROOT, made_up_params, make_up_grid
 
@@ -43,20 +43,20 @@ def names() -> list[str]:
 def declared(params, name: str) -> list[str]:
     rule, _, argument = name.partition("/")
     inputs = {
-        "controls": lambda: workflow.control_inputs(params, argument),
-        "study": lambda: workflow.study_inputs(params),
-        "tables": lambda: workflow.drawn_by(params, "study"),
-        "figure": lambda: workflow.figure_inputs(params, argument),
-        "report": lambda: workflow.report_inputs(params),
+        "controls": lambda: dag.control_inputs(params, argument),
+        "study": lambda: dag.study_inputs(params),
+        "tables": lambda: dag.drawn_by(params, "study"),
+        "figure": lambda: dag.figure_inputs(params, argument),
+        "report": lambda: dag.report_inputs(params),
     }
-    return inputs[rule]() + (workflow.descriptions(params) if rule != "tables" else [])
+    return inputs[rule]() + (dag.descriptions(params) if rule != "tables" else [])
 
 
 @pytest.mark.parametrize("name", names())
 def test_a_rules_declared_inputs_are_all_that_it_reads(drawn, name):
     rule, _, argument = name.partition("/")
     assert argument == "" or argument in figure_names(drawn) or argument in drawn.grid.datasets
-    outputs = [Path(file) for file in workflow.drawn_by(drawn, name)]
+    outputs = [Path(file) for file in dag.drawn_by(drawn, name)]
     expected = [output.read_bytes() for output in outputs]
     root = Path(drawn.root)
     whole = root.with_name("whole")

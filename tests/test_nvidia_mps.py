@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hal import nvidia_mps, workflow
+from hal import nvidia_mps, session
 from hal.params import load
 from tests.tiny import ROOT
 
@@ -144,7 +144,7 @@ def test_it_is_started_only_where_cells_share_a_gpu(control, tmp_path, monkeypat
     def begin(runtime: str) -> None:
         overlay = tmp_path / "overlay.yaml"
         overlay.write_text(f"root: {tmp_path}/run\nruntime: {runtime}\n", encoding="utf-8")
-        workflow.start_mps(load(ROOT / "params.yaml", [overlay]))
+        session.start_mps(load(ROOT / "params.yaml", [overlay]))
 
     begin("{cells_per_gpu: 3}")  # no GPU on this machine: no nvidia-smi
     (control.parent / "nvidia-smi").touch(mode=0o755)

@@ -15,21 +15,10 @@ from types import SimpleNamespace
 import pytest
 
 from hal.current import settings_sum
+from hal.dag import cell_files, figure_inputs, gpus, minutes, prefix
 from hal.errors import UserError
 from hal.params import load
-from hal.workflow import (
-    cell_files,
-    draw_command,
-    figure_inputs,
-    gpus,
-    lock,
-    minutes,
-    overlays,
-    prefix,
-    say_full_disk,
-    say_limit,
-    share_gpus,
-)
+from hal.session import draw_command, lock, overlays, say_full_disk, say_limit, share_gpus
 from tests.checkout import make_checkout, snakemake
 from tests.tiny import ROOT
 from tests.train.test_cell import files_of

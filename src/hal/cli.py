@@ -259,7 +259,7 @@ def _verify(params: Params, arguments: argparse.Namespace) -> None:
 
     print(f"{verify(params)} files of cells are what was written")
     if not arguments.cells:
-        from hal.workflow import drawn_files
+        from hal.dag import drawn_files
 
         print(
             f"{verify_drawn(params, map(Path, drawn_files(params)))} tables, figures and pages are what was drawn from them"
@@ -359,16 +359,16 @@ def _draw(params: Params, arguments: argparse.Namespace) -> None:
     arguments.datasets, arguments.names, arguments.note = [], [], None
     for step in (_controls, _study, _tables, _figure, _report):
         step(params, arguments)
-    from hal.workflow import drawn_by
+    from hal.dag import drawn_by
 
     arguments.note = Path(*drawn_by(params, "pdf"))
     _pdf(params, arguments)
 
 
 def _drawn(params: Params, arguments: argparse.Namespace) -> None:
-    from hal import current, workflow
+    from hal import current, dag
 
-    print(current.write_stamp(params, map(Path, workflow.drawn_files(params))))
+    print(current.write_stamp(params, map(Path, dag.drawn_files(params))))
 
 
 def _schema(params: Params, arguments: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from rocrate.model import ContextEntity, Entity, File
 from rocrate.rocrate import ROCrate
 
-from hal import __version__, current, workflow
+from hal import __version__, current, dag
 from hal.errors import UserError
 from hal.files import sha256_of, write_atomically
 from hal.paper import load_paper
@@ -52,7 +52,7 @@ def write(params: Params, overlays: Sequence[str], params_path: Path) -> Path:
             file = params.cell_paths(result.cell).record
             raise UserError(f"{file}: {result.description}; a crate is of a whole run: run snakemake first")
     records = {result.cell: result.record for result in results}
-    drawn = [Path(file) for file in workflow.drawn_files(params)]
+    drawn = [Path(file) for file in dag.drawn_files(params)]
     if outdated := sorted(map(str, current.outdated(params, drawn))):
         raise UserError(
             f"{outdated[0]}: is missing or not drawn from the cells there are"

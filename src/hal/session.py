@@ -1,0 +1,215 @@
+"""One Snakemake at work: the parameters in force, its commands, what it must do again, its lock and its GPUs."""
+
+import contextlib
+import hashlib
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import BaseFileLock
+from safetensors import SafetensorError, safe_open
+
+from hal import dag, gpu, locks, nvidia_mps, snakemake_internals
+from hal.cell_files import read_record
+from hal.data.sources import SOURCES
+from hal.errors import UserError
+from hal.params import Cell, Params
+from hal.present import pdf
+
+
+def overlays(configfiles: Sequence[Path], config: Mapping[str, Any]) -> list[str]:
+    """The files of `--configfile`, relative to the working directory where they lie below it.
+
+    Raises:
+        UserError: `--config` was given; one place of truth is a file that is there the next time.
+    """
+    if config:
+        raise UserError(
+            f"--config {' '.join(f'{key}={value}' for key, value in config.items())}: settings come from files; "
+            "write them to an overlay such as configs/mine.yaml and give it with --configfile"
+        )
+    relative = [os.path.relpath(path) for path in configfiles]
+    return [path if not path.startswith("..") else str(Path(path).resolve()) for path in relative]
+
+
+def shell_function(python: str, source: str, files: Sequence[str]) -> str:
+    """Shell code that makes `hal ...` mean `python -m hal --overlay FILE ... ...`, with this very Python and source.
+
+    Snakemake formats it, hence the doubled braces.
+    """
+    words = shlex.join([python, "-m", "hal", *(word for file in files for word in ("--overlay", file))])
+    path = shlex.quote(source) + "${PYTHONPATH:+:$PYTHONPATH}"
+    code = f'set -euo pipefail; export PYTHONPATH={path}; hal() {{ {words} "$@"; }}; '
+    return code.replace("{", "{{").replace("}", "}}")
+
+
+def same_command() -> str:
+    """The command that this Snakemake was started with, ready to be pasted."""
+    return shlex.join(["snakemake", *sys.argv[1:]])
+
+
+def draw_command(files: Sequence[str]) -> str:
+    """What draws tables, figures and report of the cells there are, with the same overlays, ready to be pasted."""
+    return shlex.join(["hal", *(word for file in files for word in ("--overlay", file)), "draw"])
+
+
+def lock(params: Params) -> BaseFileLock:
+    """Hold the root for as long as this process lives.
+
+    Snakemake's own lock outlives a killed process and then has to be removed by hand, so the profiles switch it off.
+
+    Raises:
+        UserError: another Snakemake is at work there, or nothing can be written there.
+    """
+    held = locks.acquire(params.path(".lock"))
+    if held is None:
+        raise UserError(
+            f"{params.path('.lock')}: another snakemake is at work in {params.root}; wait for it or stop it"
+        )
+    return held
+
+
+def mend_times(params: Params) -> None:
+    """Give files that are dated in the future the present as their time.
+
+    A clock that went wrong, or another machine's, dated them. What they are is known from their sums; Snakemake would hold
+    whatever is made from them for older than them, and throw it away.
+    """
+    now = time.time()
+    data = [
+        str(params.path(f"data/{dataset}{kind}"))
+        for dataset in params.grid.datasets
+        for kind in (".npz", ".json")
+    ]
+    for file in [
+        *data,
+        *(file for dataset in params.grid.datasets for file in dag.all_cell_files(params, dataset)),
+    ]:
+        with contextlib.suppress(OSError):  # not there, or not ours to change
+            if os.stat(file).st_mtime > now:
+                os.utime(file)
+
+
+def is_stale(params: Params, cell: Cell) -> bool:
+    """Whether the cell's record or its weights say other settings, or cannot be read; a missing file is not stale."""
+    paths = params.cell_paths(cell)
+    record, weights = paths.record, paths.weights
+    try:
+        if record.exists() and read_record(record)["hash"] != cell.hash:
+            return True
+        if weights.exists():
+            with safe_open(weights, "numpy") as opened:
+                return opened.metadata()["cell"] != cell.hash
+    except (OSError, UserError, KeyError, TypeError, SafetensorError):
+        return True
+    return False
+
+
+def force_if_stale(workflow: Any, params: Params, cell: Cell) -> list[str]:
+    """Have a cell trained again, if its files are of other settings.
+
+    What Snakemake remembers of settings lies in .snakemake/, which a fresh clone lacks, and which is wrong
+    after `git checkout && dvc checkout`. The cell's own files are right in both.
+
+    Returns:
+        No file: this is an input function, because Snakemake calls those for just the cells that it plans with.
+    """
+    if is_stale(params, cell):
+        snakemake_internals.force(workflow, str(params.path(f"results/{cell.name}/cell.json")))
+    return []
+
+
+def force_if_outdated(workflow: Any, outdated: Container[str], files: Sequence[str]) -> list[str]:
+    """Have files drawn again if one of them is among the outdated ones (see `hal.current`); returns no file, as above."""
+    if any(file in outdated for file in files):
+        snakemake_internals.force(workflow, files[0])
+    return []
+
+
+def pdf_outdated(params: Params) -> list[str]:
+    """report/pdf.txt, if it speaks of another PDF than the one there is, or of a TeX that was missing and is here now."""
+    (note,) = dag.drawn_by(params, "pdf")
+    return [] if pdf.note_holds(params, Path(note)) else [note]
+
+
+def forget_states(workflow: Any, params: Params) -> None:
+    """Delete what `hal train --keep-state` left of cells of the grid that are finished under the settings in force.
+
+    Not of a cell that finished unseen, while Snakemake was being stopped: it will start that cell again, having deleted
+    its files, and the state then saves the training.
+    """
+    records = {str(params.path(f"results/{cell.name}/cell.json")): cell for cell in params.cells()}
+    unseen = snakemake_internals.marked_incomplete(workflow, records)
+    for record, cell in records.items():
+        if record not in unseen and Path(record).exists() and not is_stale(params, cell):
+            shutil.rmtree(params.cell_paths(cell).resume, ignore_errors=True)
+
+
+def share_gpus(workflow: Any, params: Params) -> None:
+    """Let Snakemake start `cells_per_gpu` cells on this machine for each GPU of `--resources gpu=N`.
+
+    A cell takes one of the resource, so that a cluster gives it a GPU; what is multiplied is how many there are here. On a
+    cluster nothing is: each job has a GPU of its own.
+    """
+    if workflow.local_exec:
+        snakemake_internals.multiply_resource(workflow, "gpu", params.runtime.cells_per_gpu)
+
+
+def check_gpu(workflow: Any, params: Params) -> None:
+    """Refuse once, before the first job, what every cell would refuse here: long training on a CPU that nobody asked for.
+
+    Raises:
+        UserError: this machine has no GPU, and cells of a known data set are to be trained here for long.
+    """
+    if not workflow.local_exec or workflow.touch or not gpu.absent():
+        return
+    jobs = [wildcards for rule, wildcards in snakemake_internals.to_run(workflow) if rule.startswith("cell_")]
+    for wildcards in jobs:
+        dataset, case = Path(wildcards["network"]).parts
+        cell = params.cell(dataset, case, int(wildcards["seed"]))
+        source = SOURCES.get(params.datasets[dataset].source)
+        if source:
+            steps = cell.train.epochs * (source.images[0] // cell.train.batch_size)
+            gpu.check_without(params.runtime, cell.name, steps)
+
+
+def say_limit(workflow: Any, params: Params) -> None:
+    """Say that a cluster trains one network at a time, where the limit of the default profile holds there."""
+    one = snakemake_internals.limit_of(workflow, "gpu") == 1
+    if one and dag.gpus(params) and not workflow.local_exec:
+        print(
+            "One network at a time: profiles/default allows one GPU, and holds beside a profile that --profile or SNAKEMAKE_PROFILE "
+            "names. `--resources gpu=N` allows N; --workflow-profile takes the place of profiles/default"
+        )
+
+
+def say_full_disk(params: Params) -> None:
+    """Say that the disk is full, where not even a job's log has room to say so."""
+    if shutil.disk_usage(params.path()).free < 2**20:
+        print(f"{params.path()}: No space left on device; make room and run the same command again")
+
+
+def start_mps(params: Params) -> None:
+    """Have the cells that share a GPU compute there side by side, if this machine can."""
+    shared = params.runtime.cells_per_gpu
+    if dag.gpus(params) and shared > 1 and shutil.which("nvidia-smi"):
+        reason = nvidia_mps.start(_mps_folder(params))
+        how = "side by side" if reason is None else f"in turns, without MPS: {reason}"
+        print(f"Up to {shared} cells at once on each GPU, {how}")
+
+
+def stop_mps(params: Params) -> None:
+    """End what `start_mps` started."""
+    nvidia_mps.stop(_mps_folder(params))
+
+
+def _mps_folder(params: Params) -> Path:
+    """One for each root, of which one Snakemake at a time has the lock; its path is short, as a socket's must be."""
+    root = hashlib.sha256(str(Path(params.root).resolve()).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir(), f"hal-mps-{os.getuid()}-{root}")
