@@ -44,6 +44,7 @@ COMMANDS = (
     "report",
     "compare runs/tiny other --out runs/tiny/compared",
 )
+PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><g id="figure_1"></g></svg>'
 TIMES = {"time", "peak_memory_bytes", "sha256"}
 TEMPORARY = re.compile(r"^\.(.*)\.\d+\.tmp$|^(.*)\.[0-9a-f]{8}\.part$")
 
@@ -156,7 +157,7 @@ def stages(tmp_path_factory) -> dict[str, tuple[Path, Path]]:
     """For each command a folder as it finds it, with whole files of other settings in the place of its own, and one as it leaves it."""
     found = tmp_path_factory.mktemp("found")
     with pytest.MonkeyPatch.context() as patch:
-        use_small_mnist(patch)
+        use_small_inputs(patch)
         patch.chdir(found)
         save_npz(Path("tiny-source.npz"))
         put(Path("mirror/mnist"), small_mnist())
@@ -181,9 +182,11 @@ def stages(tmp_path_factory) -> dict[str, tuple[Path, Path]]:
     return made
 
 
-def use_small_mnist(patch: pytest.MonkeyPatch) -> None:
+def use_small_inputs(patch: pytest.MonkeyPatch) -> None:
+    """A small MNIST, and of each figure a picture that takes no time: what is tried here is how files are written."""
     small = {"mnist": make_source("mnist", small_mnist())}
     patch.setattr("hal.data.prepare.prepare", functools.partial(prepare, sources=small))
+    patch.setattr("matplotlib.figure.Figure.savefig", lambda figure, file, **how: file.write(PICTURE))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -215,7 +218,7 @@ def test_no_fault_leaves_half_a_file_and_the_same_command_mends_it(
     """Every file is the old one or the new one, whichever write or rename comes to nothing; the next run ends as if it never had."""
     found, left = stages[command]
     before, after = contents(found), contents(left)
-    use_small_mnist(monkeypatch)
+    use_small_inputs(monkeypatch)
     monkeypatch.setattr("hal.train.loop.SAVE_EVERY_S", 0)
     for n in range(1000):
         folder = tmp_path / str(n)
@@ -254,7 +257,7 @@ def test_folders_that_cannot_be_written_are_named_and_nothing_changes(
     stages, tmp_path, monkeypatch, capsys, command
 ):
     found, left = stages[command]
-    use_small_mnist(monkeypatch)
+    use_small_inputs(monkeypatch)
     shutil.copytree(found, tmp_path / "read-only")
     monkeypatch.chdir(tmp_path / "read-only")
     capsys.readouterr()
@@ -293,6 +296,7 @@ def test_a_damaged_file_of_any_kind_gives_no_number_and_is_made_again(
     whole = stages[COMMANDS[-1]][1]
     other, reader, maker = KINDS[file]
     path = Path("runs/tiny", file)
+    use_small_inputs(monkeypatch)
 
     def damaged(folder: str) -> None:
         shutil.copytree(whole, tmp_path / folder)
