@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help install hooks demo short paper workflow-report draw test coverage lint format docs lock
 
 help:
-	@echo "make demo     the whole pipeline on embedded data: minutes, no GPU, no download -> runs/demo/report/report.html"
+	@echo "make demo     the whole pipeline on scikit-learn's digits: minutes, no GPU, no download -> runs/demo/report/report.html"
 	@echo "make short    the real MNIST, 3 epochs, 3 seeds, on the CPU                     -> runs/short/report/report.html"
 	@echo "make paper    the paper: 75 cells of 250 epochs; GPUS=2 for two GPUs            -> report/report.html"
 	@echo "make draw     tables, figures and report from the results there are, training nothing; OVERLAYS=configs/demo.yaml for another run"

@@ -26,8 +26,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/budget.md")
 _PLACE = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-_BOTH = "HAL − baseline masked, 95 % interval of networks"
-_CROSSED = "of networks and images"
+_BOTH = "HAL − masked baseline, 95 % interval of networks"
+_CROSSED = "the interval of networks and images"
 _ERRORS = ("n", "baseline", "baseline, masked", "HAL", "HAL, masked", _BOTH, _CROSSED, "flips")
 
 

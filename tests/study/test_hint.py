@@ -170,12 +170,12 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
     )
     assert (
         "Scores split better where each image is told its own superclass (by more than 0.02 of the AUC) in 2 of 6 networks (case1 2 "
-        "of 3), and better where all are told the same in 1, where the hint blurs what the features split."
+        "of 3); in 1 they split better when all images are told the same one: there the hint blurs what the features split."
         in said
     )
     assert (
-        "The errors of those that hardly hear it lie +0.36 to +0.62 points from the mean masked baseline's, those of the others "
-        "−0.02 to +0.14." in said
+        "The errors of those that hardly hear it lie +0.36 to +0.62 points from the mean masked baseline's (+: more errors), those of "
+        "the others −0.02 to +0.14." in said
     )
     assert "A mask laid over HAL's own logits still takes off 0.10 to 0.25 points" in said
     assert "In case1 HAL errs less than the masked baseline even with the mask laid over both" in said

@@ -97,11 +97,11 @@ def test_all_groupings_together_against_the_mask_count_each_plain_network_once(p
     statistics = comparisons(params, cells, table)
     found = table2b.table2b(cells, table, statistics)
     assert set(found["case"]) == {"case1", "case2", "case3", "case4"}
-    said = "Over all groupings together HAL lies above the mask: +0.30 [+0.10, +0.50] points (Welch)."
+    said = "Over all cases together HAL's error lies above the mask's: +0.30 [+0.10, +0.50] points (Welch)."
     assert said in findings.masked(params, found, statistics)[0]
     errors, _ = tables.controls(params, found, statistics, describe(params, path=ROOT / "params.yaml"))
     ((_, rows),) = errors.groups
-    assert rows[-1][:6] == ("All groupings", "12", "–", "1.10", "1.40", "+0.30 [+0.10, +0.50]")
+    assert rows[-1][:6] == ("All cases", "12", "–", "1.10", "1.40", "+0.30 [+0.10, +0.50]")
 
 
 def test_one_seed_has_means_and_no_interval(tmp_path):

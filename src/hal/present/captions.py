@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from hal.decimals import significant
-from hal.outputs import Drawing, figure_names
+from hal.outputs import Drawing, families, figure_names
 from hal.paper import load_paper
 from hal.params import Params
 from hal.present.numbers import number, widths
@@ -30,11 +30,11 @@ OF_ALL = {
     "listens": (
         "Left: the share of test images whose predicted class changes with the superclass told, of each network (small dots) and "
         "their mean. Right: the mean test error told the truth, told what helps or hurts each image most, and with the logits "
-        "restricted to the true superclass; where the errors span a decade, the axis is linear up to 1 % and logarithmic above. A case marked * is a control."
+        "restricted to the true superclass, HAL's and the baseline's; where the errors span a decade, the axis is linear up to 1 % and logarithmic above. A case marked * is a control."
     ),
     "networks": (
         "Every network that is told a superclass. Across: the share of its predictions that change with the superclass told; at 0 it "
-        "makes no use of the hint. Up: how many points its error lies above the mean masked baseline's, which is the green line."
+        "makes no use of the hint. Up: how many points its error lies above the mean masked baseline's, which is the green line. Each panel has its own axes."
     ),
     "borders": (
         "Across: the share of our baseline's errors whose predicted class lies in another superclass than the true one, which is "
@@ -43,7 +43,7 @@ OF_ALL = {
     "separability": (
         "Each point is one data set and case: how well its auxiliary scores split by superclass (left: AUC, right: one minus "
         "the overlap; means over seeds) against the share of the baseline's error that the case takes away. Above each panel "
-        "Spearman's rank correlation, from 8 points on with its bootstrap 95 % interval over them."
+        "Spearman's rank correlation, with its bootstrap 95 % interval if there are 8 points or more."
     ),
 }
 
@@ -73,6 +73,8 @@ def caption(params: Params, drawing: Drawing) -> str:
     text = OF_ALL.get(drawing.kind, "").format(paper=_OF_PAPER.get(drawing.kind, "") if of_paper else "")
     if drawing.dataset:
         text = _of_dataset(params, drawing.kind, drawing.dataset)
+    elif drawing.kind in ("overview", "borders", "separability") and families(params):
+        text += " Variants of a data set are not drawn."
     long = dict.fromkeys(name for name, room in _names(params, drawing) if widths(name) > room)
     return f"{text} In full: {'; '.join(long)}." if long else text
 
@@ -94,7 +96,7 @@ def _of_dataset(params: Params, kind: str, dataset: str) -> str:
     title = dataset_title(params, dataset)
     if kind == "sensitivity":
         return (
-            f"One assumption varied at a time on {title}: the test error of every seed (dots) and their mean (bar), the "
+            f"One setting varied at a time on {title}: the test error of every seed (dots) and their mean (bar), the "
             "baseline in black in every panel, the case in blue. × is a seed that diverged, ? one that is not there."
         )
     if kind == "loss":

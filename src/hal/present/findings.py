@@ -26,18 +26,17 @@ def masked(params: Params, table: pd.DataFrame, statistics: pd.DataFrame) -> lis
 
 
 def summary(params: Params, table: pd.DataFrame) -> str:
-    """What a reader of the verdicts must know: the hint, and in how many groupings HAL makes more of it than a mask.
+    """In how many groupings HAL makes more of the hint than a mask.
 
     Of the data sets themselves: a variant's groupings are the same ones again.
     """
-    told = "Every case's network is told the true superclass of each test image; the baseline is not."
     own = [name for name in params.grid.datasets if params.datasets[name].variant_of is None]
     tested = table[table["p_holm"].notna() & table["dataset"].isin(own)]
     if tested.empty:
-        return f"{told} Whether HAL makes more of this hint than a plain network whose logits are masked with it cannot be told yet."
+        return "Whether HAL makes more of the hint than a plain network whose logits are masked with it cannot be told yet."
     better, worse, open_ = (len(cases) for cases in _compared(tested))
     return (
-        f"{told} Against a plain network whose logits are masked with the same hint HAL is better in {better}, worse in "
+        f"Against a plain network whose logits are masked with the same hint HAL is better in {better}, worse in "
         f"{worse} and not distinguishable in {open_} of {len(tested)} groupings."
     )
 
@@ -60,7 +59,7 @@ def _listening(rows: pd.DataFrame) -> str:
     blind = rows["blind"]
     if blind.max() < 0.5:
         return f"{flips} Their logits depend on it for practically every image."
-    return f"{flips} In the mean of a case the logits are the same whatever is told for {_extent(blind, _short)} % of the images."
+    return f"{flips} Averaged over a case's networks, {_extent(blind, _short)} % of the images get the same logits under every superclass."
 
 
 def _deaf(rows: pd.DataFrame) -> str:
@@ -82,13 +81,10 @@ def _behind(networks: pd.DataFrame) -> str:
     ranges = [
         _extent(side, signed) if len(side) else "" for side in (known["behind"][deaf], known["behind"][~deaf])
     ]
+    from_mask = "points from the mean masked baseline's (+: more errors)"
     if not all(ranges):
-        return (
-            f"Their errors lie {''.join(ranges)} points from the mean masked baseline's."
-            if any(ranges)
-            else ""
-        )
-    return f"The errors of those that hardly hear it lie {ranges[0]} points from the mean masked baseline's, those of the others {ranges[1]}."
+        return f"Their errors lie {''.join(ranges)} {from_mask}." if any(ranges) else ""
+    return f"The errors of those that hardly hear it lie {ranges[0]} {from_mask}, those of the others {ranges[1]}."
 
 
 def _splits(rows: pd.DataFrame) -> str:
@@ -100,7 +96,7 @@ def _splits(rows: pd.DataFrame) -> str:
     named = f" ({where})" if where else ""
     return (
         f"Scores split better where each image is told its own superclass (by more than {SPLIT:g} of the AUC) in {own} of {scored} "
-        f"networks{named}, and better where all are told the same in {same}, where the hint blurs what the features split."
+        f"networks{named}; in {same} they split better when all images are told the same one: there the hint blurs what the features split."
     )
 
 
@@ -200,8 +196,8 @@ def _together(rows: pd.DataFrame) -> str:
         interval = Interval(r.welch_low, r.welch_high)
         points = with_interval(signed(r.difference), interval, sign=True)
         side = "above" if interval.low > 0 else "below" if interval.high < 0 else ""
-        where = f"lies {side} the mask" if side else "is not distinguishable from the mask"
-        return f"Over all groupings together HAL {where}: {points} points (Welch). "
+        where = f"lies {side} the mask's" if side else "is not distinguishable from the mask's"
+        return f"Over all cases together HAL's error {where}: {points} points (Welch). "
     return ""
 
 

@@ -13,9 +13,9 @@ from hal.titles import case_title, dataset_title
 
 LISTENS = (
     "What the superclass told changes, of the test images, in percent: mean over n networks (lowest to highest network). "
-    "Flips: the predicted class depends on which superclass is told, whichever of them: a case with more has more chances. Deaf: how many of the n networks flip less than 1 %. Blind: the "
-    "score is the same under every superclass, and so are the logits. Best and worst hint: the error if every image were told the "
-    "superclass, the true one or another, that helps, or hurts, it most. Score change: "
+    "Flips: some superclass changes the predicted class; a case with more superclasses has more chances. Deaf: how many of the n networks flip less than 1 %. Blind: the "
+    "score is the same under every superclass, and so are the logits. Best and worst hint: the error if each image were told the "
+    "superclass (true or not) that helps, or hurts, it most. Score change: "
     "how far the score moves with the superclass told (at most 2). AUC: how well the training images' scores split by "
     "superclass, each image told its own, and all told the same: where the second is as large, the split shows the features "
     "and not the hint. A case marked * is a control."
@@ -24,7 +24,7 @@ SPLIT = (
     "Where a case's error comes from, in percent and points. Unused hint: HAL minus HAL masked, what a mask still mends in "
     "HAL's own logits [95 %, Student, cut at 0: a mask cannot hurt]. Features: HAL masked minus the masked baseline, two networks that both make all of the "
     "hint [95 %, Welch; p: corrected by Holm for the run's comparisons of features]; negative means that training with superclasses made the features better. Their sum is HAL minus the "
-    "masked baseline. Nobody tells: three readings of “no hint” (docs/files.md): the most probable pair of a superclass and "
+    "masked baseline. No hint: three readings of it (docs/files.md): the most probable pair of a superclass and "
     "a class in it, which favours the superclass with the larger score; the mixture over all superclasses; the superclass "
     "that the baseline predicts. A case marked * is a control."
 )
@@ -38,7 +38,7 @@ STATEMENTS = (
     "How far: a(s) = Σ |uⱼ| + h(uₛ) with h(u) = |u − 1| − |u|, which falls from 1 (u ≤ 0) to −1 (u ≥ 1). So two hints differ by at "
     "most 2, and at most one superclass has a small score: a(s) + a(s′) ≥ 2.",
     "Blind: where uₛ and uₛ′ are both ≤ 0, both ≥ 1, or equal, both hints give the same logits; strictly inside the first two regions "
-    "they give the same gradients too, so no step is taken because a hint would then help.",
+    "they give the same gradients too, so no step is ever taken in order to make the hint help.",
     "The bias listens: without b the logits are v times a positive number, and the class is the same whatever is told. With it the class "
     "can change, but only to one that is largest somewhere on the line.",
     "A mask is never worse on the same logits: it cannot make a right prediction wrong. What it still takes off HAL's error is the unused "

@@ -10,6 +10,7 @@ import pandas as pd
 from hal.departures import Run, shown
 from hal.params import Params
 from hal.present.blocks import Block, Column, Facts, Fold, Heading, Items, Table, Text, plain
+from hal.settings import BASELINE
 from hal.study.grid import CellResult, select
 from hal.titles import dataset_title
 
@@ -23,8 +24,8 @@ def blocks(params: Params, run: Run, cells: pd.DataFrame) -> list[Block]:
     facts = [
         ("Written below", f"`{params.root}`" + (" (the repository)" if params.root == "." else "")),
         ("Settings", "`params.yaml`" + "".join(f" with `{overlay}`" for overlay in run.overlays)),
-        ("Data sets", ", ".join(dataset_title(params, d) for d in params.grid.datasets)),
-        ("Epochs", str(params.train.epochs)),
+        ("Data sets", "; ".join(dataset_title(params, d) for d in params.grid.datasets)),
+        ("Epochs", _epochs(params)),
         ("Seeds", ", ".join(map(str, params.grid.seeds))),
         (
             "Training time",
@@ -121,6 +122,14 @@ def _dataset(params: Params, dataset: str, cells: pd.DataFrame) -> tuple[str, ..
         ", ".join(origins) or params.datasets[dataset].source,
         ", ".join(used) or present,
     )
+
+
+def _epochs(params: Params) -> str:
+    """One number, or each data set's where a variant has another."""
+    of = {d: params.cell(d, BASELINE, params.grid.seeds[0]).train.epochs for d in params.grid.datasets}
+    if len(set(of.values())) == 1:
+        return str(params.train.epochs)
+    return "; ".join(f"{dataset_title(params, dataset)}: {epochs}" for dataset, epochs in of.items())
 
 
 def _machines(results: Iterable[CellResult]) -> dict[str, str]:

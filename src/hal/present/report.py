@@ -46,7 +46,7 @@ HINT = (
 INTRODUCTION = (
     "Hierarchical auxiliary learning (HAL) groups the classes of a data set into superclasses, such as even and odd digits, and "
     "tells the network the superclass of each image: a small auxiliary block turns it, with the network's features, into one "
-    "number that scales the features before the output layer. Each grouping is a case; the baseline is the same network without "
+    "number, the auxiliary score, that scales the features before the output layer. Each grouping is a case; the baseline is the same network without "
     "the block. A mask is the plainest use of the same hint: the baseline's logits without the classes outside the superclass."
 )
 SKETCH = (
@@ -56,7 +56,7 @@ SKETCH = (
 MASK = (
     "A plain network can use the same hint without any auxiliary block: take its logits and leave out every class that is not in "
     "the true superclass. This needs no training with superclasses at all. Only an error below the mask's shows that the "
-    "auxiliary block adds to the hint: down to there the hint alone suffices."
+    "auxiliary block adds to the hint: an error no lower needs only the hint."
 )
 REBUILD = (
     "In the repository, with its environment active. Snakemake makes what is missing or out of date, and `--force` makes its "
@@ -108,7 +108,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
     varied = [name for name in study_names(params) if name == "sensitivity"]
     if varied:
         of_variants = tables.sensitivity(params, *read_results(params, *varied))
-        blocks += [Heading("sensitivity", "What the assumptions are worth"), *of_variants]
+        blocks += [Heading("sensitivity", "What single settings are worth"), *of_variants]
     blocks += [Heading("figures", "The paper's figures"), *figures.values()]
     blocks += assumed.blocks(params, path)
     blocks += made.blocks(params, run, cells)
@@ -121,7 +121,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         title=f"Reproduction of “{paper.citation.title}”" + (f": run “{run.label}”" if run.label else ""),
         authors=f"The paper: {authors}, {paper.citation.url}",
         blocks=tuple(block for block in blocks if not (isinstance(block, Items) and not block.items)),
-        footer=f"Written by `hal report` from `{run.root}`; the same content as LaTeX is in `report.tex`.",
+        footer=f"Written by `hal report` from `{run.root}`; the same as LaTeX, but for the two sketches, is in `report.tex`.",
     )
 
 
@@ -152,7 +152,7 @@ def _results(
             case = rows["paper_difference"].idxmin()
             printed = rows["paper_mean"]
             parts.append(
-                f"in the paper the test error falls by up to {number(-rows['paper_difference'][case])} points "
+                f"in the paper a case's test error lies up to {number(-rows['paper_difference'][case])} points below the baseline's "
                 f"({number(printed[BASELINE])} to {number(printed[case])} %, {case})"
             )
         of_dataset = compared[compared["dataset"] == dataset].set_index("case")
@@ -165,7 +165,7 @@ def _results(
             if len(masked) and not math.isnan(masked.iloc[0]):
                 taken = row["reference_mean"] - masked.iloc[0]
                 parts.append(
-                    f"the same hint as a mask on the plain network, with no auxiliary block, takes off {number(taken)} points ({number(masked.iloc[0])} %)"
+                    f"in that case the same hint as a mask on the plain network, with no auxiliary block, takes off {number(taken)} points (to {number(masked.iloc[0])} %)"
                 )
             if len(ours) < len(of_dataset):
                 without = ", ".join(of_dataset.index.difference(ours.index, sort=False))
@@ -183,9 +183,9 @@ def _largest_fall(case: str, row: pd.Series) -> str:
     of_means = f"{means}; the interval is of that case alone" if not math.isnan(low) else means
     if row["difference"] < 0:
         points = with_interval(number(-row["difference"]), Interval(-high, -low))
-        return f"here the test error falls by up to {points} points ({of_means})"
+        return f"here up to {points} points ({of_means})"
     points = with_interval(signed(row["difference"]), Interval(low, high), sign=True)
-    return f"here the test error falls in no case; the smallest difference is {points} points ({of_means})"
+    return f"here no case's lies below it; the smallest difference is {points} points ({of_means})"
 
 
 def _figures(
@@ -224,7 +224,8 @@ def _figures(
 def _groupings(params: Params) -> Table:
     rows = []
     for dataset in params.grid.datasets:
-        entry, printed = params.datasets[dataset], load_paper().dataset(params, dataset)
+        entry = params.datasets[dataset]
+        printed = load_paper().dataset(params, entry.variant_of or dataset)
         for name, case in entry.cases.items():
             classes = (", ".join(entry.classes[label] for label in labels) for labels in case.superclasses)
             named = zip(superclass_names(params, dataset, name), classes, strict=True)

@@ -83,21 +83,20 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
         for r in together[together["dataset"] == dataset].itertuples():
             difference = with_interval(signed(r.difference), Interval(r.welch_low, r.welch_high), sign=True)
             means = (NONE, number(r.reference_mean), number(r.mean), difference, NONE)
-            rows.append((title, ("All groupings", str(r.n), *means)))
+            rows.append((title, ("All cases", str(r.n), *means)))
     caption = (
         "Test error in percent, mean ± sample standard deviation over n seeds. Masked: the baseline's "
         "logits restricted to the classes of the true superclass: the same hint as HAL's, with no auxiliary block. "
         "HAL − masked: the difference in points with Welch's 95 % interval; negative means that HAL makes more of the "
-        "hint. p: Welch's test, corrected by Holm for the run's comparisons with the mask. All groupings: the mean of their "
+        "hint. p: Welch's test, corrected by Holm for the run's comparisons with the mask. All cases: the mean of their "
         "differences, each with the same weight, and Welch's interval of it; each plain network's masks are averaged first."
     )
     without = (
         "HAL's test error in percent, mean ± sample standard deviation over n seeds. No hint: every superclass is tried and the most "
         "probable pair of a superclass and a class in it is taken. Wrong: a wrong superclass is fed in, every wrong one with the same "
-        "weight; worst wrong: an image counts as wrong if any wrong superclass misleads the network. Superclass accuracy: how often "
+        "weight; worst wrong: an image counts as wrong if any wrong superclass misleads the network. Superclass: how often "
         "the class predicted is of the true superclass, in percent; masked it always is."
     )
-    accuracy = "Superclass accuracy:"
     return [
         Table(
             "controls-errors",
@@ -115,7 +114,7 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
             without,
             columns(
                 *("Case", "n", "No hint", "Wrong", "Worst wrong"),
-                *(f"{accuracy} baseline", "HAL", "no hint", "wrong"),
+                *(f"Superclass: {which}" for which in ("baseline", "HAL", "no hint", "wrong")),
             ),
             grouped(of_others),
             wide=True,
@@ -152,7 +151,7 @@ def statistics(params: Params, comparisons: pd.DataFrame) -> Table:
         rows.append((dataset_title(params, r.dataset), (name, *cells)))
     caption = (
         "Test error in percent and its difference from the baseline's in points, each with the bootstrap 95 % interval "
-        f"over seeds ({RESAMPLES:,} resamples; pooled rows stratified by case; none where so few seeds have but their range). With five seeds "
+        f"over seeds ({RESAMPLES:,} resamples; pooled rows stratified by case; none where so few seeds would give no more than their range). With five seeds "
         "the bootstrap's intervals are too short: of a difference they cover about 88 %. Welch's cover 95 % where networks scatter "
         "normally, and the verdicts use those; where some networks listen to their hint and others do not they can cover as "
         "little as three in four. "
@@ -194,7 +193,7 @@ def crossed(params: Params, table: pd.DataFrame, table2: pd.DataFrame) -> Table:
             rows.append((dataset_title(params, dataset), (title, count, *cells, error)))
     caption = (
         "Test error in percent, and differences in points, with 95 % intervals over networks and test images: both are drawn "
-        f"anew, {RESAMPLES:,} times, the same images for all networks. Masked: the network's logits without the classes outside the true "
+        f"anew, {RESAMPLES:,} times, the same images for all networks; too short while networks are few. Masked: the network's logits without the classes outside the true "
         "superclass; baseline masked: the baseline's, which is the same hint with no auxiliary block. Flips: the share of "
         "predictions that change with the superclass told. A single network gives no interval."
     )
@@ -289,7 +288,7 @@ def sensitivity(params: Params, all_rows: pd.DataFrame) -> list[Table]:
             for variant in (variant_title(params, member) for member in members)
         ]
         caption = (
-            "Test error in percent after the last epoch when one assumption is varied and all else is as set: mean ± sample "
+            "Test error in percent after the last epoch when one setting is varied and all else is as set: mean ± sample "
             "standard deviation (n seeds that count), and how many diverged."
         )
         headings = columns("Variant", *params.cases(dataset))

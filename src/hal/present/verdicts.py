@@ -12,10 +12,10 @@ from hal.present.blocks import Block, Column, Fold, Heading, Items, Mark, Prose,
 
 VERDICTS = (
     "Computed, not judged: the tests, their tolerances and the numbers stand below. “As far as this run goes”: what a run that is not the "
-    "paper's experiment, or has not all of a claim's data sets, shows all the same. “Its own table”: whether the claim agrees with the paper's Table 2 as printed, where that "
+    "paper's experiment, or lacks some of a claim's data sets, shows nevertheless. “The paper's Table 2”: whether the claim agrees with it as printed, where it "
     "says anything of it. Power: how often a repetition with as many seeds would be called reproduced if the table's means were "
-    "the truth and networks scattered as printed, and twice as much (docs/claims.md); no power, no verdict "
-    "to be had."
+    "the truth and networks scattered as printed, and twice as much (docs/claims.md); without power no "
+    "verdict can be expected."
 )
 RULES = (
     "Every test asks whether numbers lie in a range, each with a 95 % interval over the seeds (Welch's or Student's, widened so "
@@ -37,12 +37,10 @@ def blocks(verdicts: pd.DataFrame) -> list[Block]:
     claims = {claim.id: claim for claim in load_paper().claims}
     slips = verdicts["test"].isin(["images", "no_rule"])
     tested, facts = verdicts[~slips], verdicts[slips]
-    counts = Counter(tested["verdict"])
-    tally = ", ".join(f"{counts[name]} {name}" for name in _MARKS if counts[name])
     own = Counter(tested["table"])
     summary = (
-        f"{len(tested)} claims: {tally}. The paper's own Table 2 agrees with {own['agrees']} of them and contradicts "
-        f"{own['contradicts']}; {own['does not follow']} do not follow from it, and of the others it says nothing."
+        f"{_tally(tested)} The paper's own Table 2 agrees with {own['agrees']} and contradicts "
+        f"{own['contradicts'] or 'none'}; {own['does not follow']} do not follow from it, and on the rest it is silent."
     )
     shown: tuple[Block, ...] = (_verdict_table("verdicts-table", VERDICTS, tested),)
     if set(tested["verdict"]) == {"not yet run"}:
@@ -64,6 +62,22 @@ def blocks(verdicts: pd.DataFrame) -> list[Block]:
     return section
 
 
+def _tally(tested: pd.DataFrame) -> str:
+    """How many claims have which verdict, and what the run indicates of those that have none."""
+    counts, indicated = Counter(tested["verdict"]), Counter(tested["indication"])
+    tally = ", ".join(f"{counts[name]} {name}" for name in _MARKS if counts[name])
+    if counts["not yet run"] == len(tested):
+        tally = f"None of the {len(tested)} claims has been put to its test yet"
+    else:
+        tally = f"{len(tested)} claims: {tally}"
+    if any(indicated[name] for name in _INDICATIONS):
+        tally += (
+            f". As far as this run goes, it speaks for {indicated['for']} of them, against {indicated['against']}, and neither "
+            f"for nor against {indicated['open']}"
+        )
+    return f"{tally}."
+
+
 def tables(run: Run, verdicts: pd.DataFrame) -> list[Table]:
     """The verdicts in short, and how each was reached."""
     claims = {claim.id: claim for claim in load_paper().claims}
@@ -76,7 +90,7 @@ def _verdict_table(name: str, caption: str, verdicts: pd.DataFrame) -> Table:
         Column("The paper says", "name", 4.5),
         Column("Place", "text", 0.9),
         Column("Verdict", "text", 1.4),
-        Column("Its own table", "text", 0.9),
+        Column("The paper's Table 2", "text", 0.9),
         Column("Power (%)", "number"),
     )
     rows = [

@@ -80,6 +80,6 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
         "Black: the baseline; blue: with superclass. A dot is a seed, a bar the mean of those that count; "
         "× diverged, ? not there.",
     ]
-    title = f"{dataset_title(params, dataset)}: one assumption varied at a time"
+    title = f"{dataset_title(params, dataset)}: one setting varied at a time"
     style.head(figure, title + drawing.of_pages, remarks)
     return figure
