@@ -183,7 +183,7 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
     (said,) = findings.listening(params, rows.assign(features_p_holm=0.5, deaf=0), networks[2:])
     assert "none of the 6 networks changes less than 1 %" in said
     assert "that superclasses change the features is not shown" in said
-    assert "Their errors lie −0.02 to +0.14 points from the mean masked baseline's." in said
+    assert "Their errors lie −0.02 to +0.14 points from the mean masked baseline's (+: more errors)." in said
     (said,) = findings.listening(params, rows.assign(features_p_holm=math.nan), networks)
     assert "With a single seed it cannot be told whether superclasses change the features" in said
 
