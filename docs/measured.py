@@ -20,7 +20,7 @@ from hal.present.results import read_results
 from hal.study.comparisons import pooled
 from hal.study.grid import load_cells, select
 from hal.study.resampling import Interval
-from hal.titles import case_title
+from hal.titles import case_title, dataset_title
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/budget.md")
@@ -31,33 +31,35 @@ _CROSSED = "the interval of networks and images"
 _ERRORS = ("n", "baseline", "baseline, masked", "HAL", "HAL, masked", _BOTH, _CROSSED, "flips")
 
 
-def written(page: str, cpu: Params, gpu: Params) -> str:
-    """The text of a page with its tables as the results of the two runs on MNIST give them."""
+def written(page: str, cpu: Params, gpu: Params, cifar10: Params) -> str:
+    """The text of a page with its tables as the results of the runs on real images give them."""
     tables = {
-        "mnist": lambda: errors(cpu),
-        "mnist-gpu": lambda: errors(gpu),
+        "mnist": lambda: errors(cpu, "mnist"),
+        "mnist-gpu": lambda: errors(gpu, "mnist"),
+        "cifar10": lambda: errors(cifar10, "cifar10"),
         "mnist-budgets": lambda: budgets(budget_runs(cpu, gpu)),
         "mnist-flips": lambda: flips(budget_runs(cpu, gpu)),
     }
     return _PLACE.sub(lambda place: f"{place[1]}{tables[place[2]]()}\n{place[3]}", page)
 
 
-def errors(params: Params) -> str:
-    """The README's tables: a row a case of MNIST, beside the paper's HAL."""
+def errors(params: Params, dataset: str) -> str:
+    """The README's tables: a row a case of the data set, beside the paper's HAL."""
     paper, statistics = read_results(params, "table2", "statistics")
-    theirs = paper[paper["dataset"] == "mnist"].set_index("case")
+    theirs = paper[paper["dataset"] == dataset].set_index("case")
     row = _rows(params)
     rows = [
-        [case_title(params, "mnist", case), *row("mnist", case), _paper(theirs.loc[case])]
-        for case in _cases(params)
+        [case_title(params, dataset, case), *row(dataset, case), _paper(theirs.loc[case])]
+        for case in params.cases(dataset)[1:]
     ]
-    together = select(pooled(statistics, "oracle_mask"), dataset="mnist").dropna(subset="welch_low")
+    together = select(pooled(statistics, "oracle_mask"), dataset=dataset).dropna(subset="welch_low")
     for r in together.itertuples():
         interval = Interval(r.welch_low, r.welch_high)
         difference = with_interval(signed(r.difference), interval, sign=True)
         means = (NONE, number(r.reference_mean), number(r.mean), NONE, difference)
         rows.append(["all cases", str(r.n), *means, *[NONE] * 3])
-    return _table([f"MNIST, {params.train.epochs} epochs", *_ERRORS, "paper (250 epochs): HAL"], rows)
+    heading = f"{dataset_title(params, dataset)}, {params.train.epochs} epochs"
+    return _table([heading, *_ERRORS, "paper (250 epochs): HAL"], rows)
 
 
 def budgets(runs: list[tuple[Params, str]]) -> str:
@@ -103,16 +105,20 @@ def cells_sum(overlay: Path) -> str:
 
 
 def budget_runs(*runs: Params) -> list[tuple[Params, str]]:
-    """The data sets of the runs, the fewest epochs first."""
-    both = [(params, dataset) for params in runs for dataset in params.grid.datasets]
-    return sorted(both, key=lambda run: _epochs(*run))
+    """MNIST and its variants in the runs, the fewest epochs first."""
+    of_mnist = [
+        (params, dataset)
+        for params in runs
+        for dataset in params.grid.datasets
+        if params.datasets[dataset].source == "mnist"
+    ]
+    return sorted(of_mnist, key=lambda run: _epochs(*run))
 
 
 def runs() -> list[Params]:
-    """MNIST on a CPU and on a GPU."""
-    return [
-        load(ROOT / "params.yaml", [ROOT / f"configs/{name}.yaml"]) for name in ("cpu-mnist", "gpu-mnist")
-    ]
+    """MNIST on a CPU and on a GPU, and CIFAR-10."""
+    names = ("cpu-mnist", "gpu-mnist", "cpu-cifar10")
+    return [load(ROOT / "params.yaml", [ROOT / f"configs/{name}.yaml"]) for name in names]
 
 
 def _rows(params: Params) -> Callable[[str, str], list[str]]:

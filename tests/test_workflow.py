@@ -286,7 +286,7 @@ def test_changes_rerun_just_what_they_touch(finished):
     # Snakemake's own report has a text of its own, every figure with number and caption, and the report's page
     assert snakemake(project, *tiny, "--report", "workflow.html").returncode == 0
     workflow_report = (project / "workflow.html").read_text(encoding="utf-8")
-    for said in ("This page is about the making", "Training loss (dotted)", '"Figure": "A2"', '"text/html"'):
+    for said in ("This page is about the making", "Training loss (dotted;", '"Figure": "A2"', '"text/html"'):
         assert said in workflow_report
 
     # a forced cell, and what follows from it

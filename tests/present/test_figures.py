@@ -339,11 +339,16 @@ def test_fewer_than_four_pairs_have_no_rank_correlation_and_the_figure_says_so(t
 
 
 def test_the_scatter_plot_names_every_pair_and_its_rank_correlation(tmp_path):
-    params = mine(tmp_path, 5)
-    run.write(params)
-    texts = drawn_texts(drawn(params, "separability"))
-    assert {f"c{i}" for i in range(5)} <= set(texts)
-    assert sum(re.match(r"Spearman's ρ −?\d\.\d\d \[", text) is not None for text in texts) == 2
+    for n, found in (
+        (5, r"Spearman's ρ −?\d\.\d\d, 5 points"),
+        (8, r"Spearman's ρ −?\d\.\d\d \[.*\], 8 points"),
+    ):
+        (tmp_path / str(n)).mkdir()
+        params = mine(tmp_path / str(n), n)
+        run.write(params)
+        texts = drawn_texts(drawn(params, "separability"))
+        assert {f"c{i}" for i in range(n)} <= set(texts)
+        assert sum(re.fullmatch(found, text) is not None for text in texts) == 2
 
 
 def test_the_scatter_plots_legend_names_no_data_set_without_points(tmp_path):

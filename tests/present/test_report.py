@@ -143,7 +143,7 @@ def test_the_first_line_says_a_fall_or_the_smallest_rise_each_with_its_own_inter
             change_record(params, f"mnist/{case}/seed{seed}", test_error=error)
     (line,) = first_lines(params)
     assert (
-        "here the test error falls in no case; the smallest difference is +1.00 [+0.55, +1.45] points (1.20 to 2.20 %, case2, n = 3; the interval is of that case alone)"
+        "here no case's test error lies below the baseline's; the smallest difference is +1.00 [+0.55, +1.45] points (1.20 to 2.20 %, case2, n = 3; the interval is of that case alone)"
         in line
     )
     for seed in range(3):
@@ -151,7 +151,7 @@ def test_the_first_line_says_a_fall_or_the_smallest_rise_each_with_its_own_inter
         change_record(params, f"mnist/case4/seed{seed}", status="diverged", diverged_at_step=3)
     (line,) = first_lines(params)
     assert (
-        "here the test error falls by up to 1.00 [0.55, 1.45] points (3.20 to 2.20 %, case2, n = 3; the interval is of that case alone)"
+        "here a case's test error lies up to 1.00 [0.55, 1.45] points below the baseline's (3.20 to 2.20 %, case2, n = 3; the interval is of that case alone)"
         in line
     )
     assert line.endswith("; no network of case4 counts.")
@@ -193,7 +193,7 @@ def test_the_first_lines_count_what_is_missing(paper):
 def test_verdicts_come_before_tables_and_a_demo_reproduces_nothing(demo):
     page, tex = build(demo)
     judged = [claim for claim in load_paper().claims if claim.test not in ("images", "no_rule")]
-    said = f"{len(judged)} claims: {len(judged)} not yet run"
+    said = f"None of the {len(judged)} claims has been put to its test yet. "
     assert page.text.index(said) < page.text.index("Table 2. ")
     assert tex.index(said) < tex.index("Table 2.")
     assert {row["Verdict"] for row in rows(blocks(demo, Table)["verdicts-table"])} == {"not yet run"}
@@ -358,7 +358,7 @@ def test_the_alternative_text_of_a_figure_holds_its_main_numbers(demo):
     shown = blocks(demo, Figure)
     losses, scores = shown["digits_loss"].alternative, shown["digits_scores"].alternative
     assert re.search(r"baseline, n = 2: final training loss \d\.\d+, final test loss \d\.\d+\.", losses)
-    assert re.search(r"case1: ≥ 5, n = 2: AUC 0\.\d\d, overlap 0\.\d\d\.", scores)
+    assert re.search(r"case1: ≥ 5, seed 0: AUC 0\.\d\d, overlap 0\.\d\d\.", scores)
 
 
 def test_names_cannot_break_the_page(demo):
@@ -504,7 +504,7 @@ def test_without_a_report_there_is_no_pdf_to_build(demo):
 
 def test_what_assumptions_are_worth_is_in_a_run_that_varies_them(tmp_path, demo):
     page, _ = build(demo, demo.path("overlay.yaml"))
-    assert "What the assumptions are worth" not in page.text
+    assert "What single settings are worth" not in page.text
     overlay = (
         "grid: {datasets: [digits], seeds: [0, 1]}\nvariants: {slow: {title: slower, train: {max_lr: 0.1}}}"
     )
@@ -512,7 +512,7 @@ def test_what_assumptions_are_worth_is_in_a_run_that_varies_them(tmp_path, demo)
     make_up_grid(varied, images=200)
     page, tex = build(varied, varied.path("overlay.yaml"))
     for text in (page.text, tex):
-        assert "What the assumptions are worth" in text
+        assert "What single settings are worth" in text
         assert "slower" in text
 
 

@@ -183,9 +183,9 @@ def _largest_fall(case: str, row: pd.Series) -> str:
     of_means = f"{means}; the interval is of that case alone" if not math.isnan(low) else means
     if row["difference"] < 0:
         points = with_interval(number(-row["difference"]), Interval(-high, -low))
-        return f"here up to {points} points ({of_means})"
+        return f"here a case's test error lies up to {points} points below the baseline's ({of_means})"
     points = with_interval(signed(row["difference"]), Interval(low, high), sign=True)
-    return f"here no case's lies below it; the smallest difference is {points} points ({of_means})"
+    return f"here no case's test error lies below the baseline's; the smallest difference is {points} points ({of_means})"
 
 
 def _figures(
@@ -254,7 +254,7 @@ def _commands(params: Params, run: Run, figures: dict[str, Figure]) -> Table:
         **{f"Figure {figure.number}": figure.command for figure in figures.values()},
         "This report": f"snakemake --force {params.path('report', 'report.html')}{run.suffix}",
     }
-    columns = (Column("Part", "name", 1.0), Column("Command", "code", 2.0))
+    columns = (Column("Part", "name", 1.0), Column("Command", "code", 3.0))
     return Table("commands", "", "The command for each part.", columns, plain(list(targets.items())))
 
 
