@@ -163,6 +163,11 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
             "behind": [0.62, 0.36, -0.02, 0.14],
         }
     )
+    one = rows.head(1).assign(n=1, scored=1, own_splits=1, flips_least=70.0, flips_most=70.0)
+    (said,) = findings.listening(params, one, networks.tail(1))
+    assert "told another superclass, HAL's one network changes 70 % of its predictions. " in said
+    assert "Its error lies +0.14 points from the mean masked baseline's" in said
+    assert "Its scores split better where each image is told its own superclass." in said
     (said,) = findings.listening(params, rows, networks)
     assert said.startswith(
         "MNIST: told another superclass, HAL's networks change 0.02 to 31 % of their predictions; "

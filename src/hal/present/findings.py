@@ -55,7 +55,13 @@ def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> lis
 
 def _listening(rows: pd.DataFrame) -> str:
     changed = _extent(pd.concat([rows["flips_least"], rows["flips_most"]]), _short)
-    flips = f"told another superclass, HAL's networks change {changed} % of their predictions; {_deaf(rows)}."
+    if rows["n"].sum() == 1:
+        hardly = ": it hardly hears the hint" * int(rows["deaf"].sum())
+        flips = f"told another superclass, HAL's one network changes {changed} % of its predictions{hardly}."
+    else:
+        flips = (
+            f"told another superclass, HAL's networks change {changed} % of their predictions; {_deaf(rows)}."
+        )
     blind = rows["blind"]
     if blind.max() < 0.5:
         return f"{flips} Their logits depend on it for practically every image."
@@ -83,7 +89,8 @@ def _behind(networks: pd.DataFrame) -> str:
     ]
     from_mask = "points from the mean masked baseline's (+: more errors)"
     if not all(ranges):
-        return f"Their errors lie {''.join(ranges)} {from_mask}." if any(ranges) else ""
+        errors = "Its error lies" if len(known) == 1 else "Their errors lie"
+        return f"{errors} {''.join(ranges)} {from_mask}." if any(ranges) else ""
     return f"The errors of those that hardly hear it lie {ranges[0]} {from_mask}, those of the others {ranges[1]}."
 
 
@@ -92,6 +99,13 @@ def _splits(rows: pd.DataFrame) -> str:
     scored, own, same = (int(rows[name].sum()) for name in ("scored", "own_splits", "same_splits"))
     if not scored:
         return ""
+    if scored == 1:
+        better = "told its own superclass" if own else "told the same one" if same else ""
+        return (
+            f"Its scores split better where each image is {better}."
+            if better
+            else "Its scores split alike, each image told its own superclass or all told the same."
+        )
     where = _by_case(rows, "own_splits", "scored")
     named = f" ({where})" if where else ""
     return (
