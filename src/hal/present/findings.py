@@ -56,7 +56,7 @@ def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> lis
 def _listening(rows: pd.DataFrame) -> str:
     changed = _extent(pd.concat([rows["flips_least"], rows["flips_most"]]), _short)
     if rows["n"].sum() == 1:
-        hardly = ": it hardly hears the hint" * int(rows["deaf"].sum())
+        hardly = ": it hardly hears the hint" if rows["deaf"].sum() else ""
         flips = f"told another superclass, HAL's one network changes {changed} % of its predictions{hardly}."
     else:
         flips = (

@@ -65,17 +65,17 @@ def blocks(verdicts: pd.DataFrame) -> list[Block]:
 def _tally(tested: pd.DataFrame) -> str:
     """How many claims have which verdict, and what the run indicates of those that have none."""
     counts, indicated = Counter(tested["verdict"]), Counter(tested["indication"])
-    tally = ", ".join(f"{counts[name]} {name}" for name in _MARKS if counts[name])
     if counts["not yet run"] == len(tested):
-        tally = f"None of the {len(tested)} claims has been put to its test yet"
+        tally = f"None of the {len(tested)} claims has been put to its test yet."
     else:
-        tally = f"{len(tested)} claims: {tally}"
-    if any(indicated[name] for name in _INDICATIONS):
-        tally += (
-            f". As far as this run goes, it speaks for {indicated['for']} of them, against {indicated['against']}, and neither "
-            f"for nor against {indicated['open']}"
-        )
-    return f"{tally}."
+        of_each = ", ".join(f"{counts[name]} {name}" for name in _MARKS if counts[name])
+        tally = f"{len(tested)} claims: {of_each}."
+    if not any(indicated[name] for name in _INDICATIONS):
+        return tally
+    return (
+        f"{tally} As far as this run goes, it speaks for {indicated['for']} of them, against {indicated['against']}, and neither "
+        f"for nor against {indicated['open']}."
+    )
 
 
 def tables(run: Run, verdicts: pd.DataFrame) -> list[Table]:
