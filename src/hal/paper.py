@@ -136,7 +136,7 @@ class Paper:
 
 def same_grouping(printed: PrintedDataset, dataset: Dataset, case: str) -> bool:
     """Whether the data set's case is Table 1's of that name; the order within a superclass means nothing."""
-    if case not in printed.cases or dataset.cases[case].control:
+    if case not in printed.cases or dataset.cases[case].ablation:
         return False
     ours, theirs = dataset.cases[case].superclasses, printed.cases[case].superclasses
     return [sorted(classes) for classes in ours] == [sorted(classes) for classes in theirs]

@@ -192,8 +192,8 @@ class Params:
         return [BASELINE, *self._dataset(dataset).cases]
 
     def groupings(self, dataset: str) -> list[str]:
-        """The data set's cases that are the paper's network under some grouping, and no controls."""
-        return [name for name, case in self._dataset(dataset).cases.items() if not case.control]
+        """The data set's cases that are the paper's network under some grouping, and no ablations."""
+        return [name for name, case in self._dataset(dataset).cases.items() if not case.ablation]
 
     def cells(self) -> list[Cell]:
         """Every cell of the grid, data set by data set, case by case, seed by seed."""

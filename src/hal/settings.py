@@ -49,9 +49,9 @@ class DataSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A superclass grouping, told to a network by an auxiliary block, or a control of it.
+    """A superclass grouping, told to a network by an auxiliary block, or an ablation of it.
 
-    `block`, `hint` and `loss` make a control: a network that differs from the paper's in one thing.
+    `block`, `hint` and `loss` make an ablation: a network that differs from the paper's in one thing.
 
     Attributes:
         superclasses: the classes of superclass 0, of superclass 1, ...; superclass j is told as the one-hot vector with
@@ -75,8 +75,8 @@ class Case:
     loss: Literal["softmax", "masked"] = "softmax"
 
     @property
-    def control(self) -> bool:
-        """Whether this is a control, and not the paper's network under some grouping."""
+    def ablation(self) -> bool:
+        """Whether this is an ablation, and not the paper's network under some grouping."""
         return (self.block, self.hint, self.loss) != ("auxiliary", "superclass", "softmax")
 
     def check(self, where: str, classes: int) -> None:

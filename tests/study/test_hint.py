@@ -49,12 +49,12 @@ def test_an_error_is_split_into_the_unused_hint_and_the_features(params):
     assert row["features"] == pytest.approx(0.3)
     assert row["unused"] + row["features"] == pytest.approx(row["hal"] - row["masked"])
     assert row["n"] == row["planned"] == 3
-    assert rows["control"].to_dict() == dict.fromkeys(("case1", "case2", "case3", "case4"), False) | {
+    assert rows["ablation"].to_dict() == dict.fromkeys(("case1", "case2", "case3", "case4"), False) | {
         "case1-zero": True
     }
 
 
-def test_a_control_is_in_no_comparison_and_no_verdict(params):
+def test_an_ablation_is_in_no_comparison_and_no_verdict(params):
     table = measured(params)
     crossing = hint.borders(params, load_cells(params), table)
     assert set(crossing["case"]) == {"case1", "case2", "case3", "case4"}
@@ -87,7 +87,7 @@ def test_a_correlation_with_the_borders_held_fixed():
     assert math.isnan(separability.partial_spearman(held, y, held))
 
 
-def test_the_features_are_tested_together_and_controls_are_not_among_them(params):
+def test_the_features_are_tested_together_and_ablations_are_not_among_them(params):
     table = measured(params)
     set_control(table, "case1", "oracle_mask", [1.8, 1.9, 2.0])
     set_control(table, "baseline", "oracle_mask", [1.5, 1.6, 1.7])
@@ -114,7 +114,7 @@ def test_every_network_stands_beside_the_mean_masked_baseline(params):
     assert mine["seed"].tolist() == [0, 1]  # of the third something is missing
     assert mine["behind"].tolist() == pytest.approx([0.4, 0.6])
     assert mine["masked"].tolist() == pytest.approx([1.8, 1.9])
-    assert rows.groupby("case", sort=False)["control"].first().to_dict() == {
+    assert rows.groupby("case", sort=False)["ablation"].first().to_dict() == {
         **dict.fromkeys(("case1", "case2", "case3", "case4"), False),
         "case1-zero": True,
     }
@@ -158,7 +158,7 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
     networks = pd.DataFrame(
         {
             "dataset": "mnist",
-            "control": False,
+            "ablation": False,
             "flips": [0.0, 0.5, 12, 31],
             "behind": [0.62, 0.36, -0.02, 0.14],
         }

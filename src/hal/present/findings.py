@@ -45,9 +45,9 @@ def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> lis
     """A few sentences for each data set: whether its networks listen, what splits, and whose part of an error is what."""
     sentences = []
     for dataset, all_rows in hint.groupby("dataset", sort=False):
-        rows = all_rows[~all_rows["control"].astype(bool)].dropna(subset=["flips", "features"])
+        rows = all_rows[~all_rows["ablation"].astype(bool)].dropna(subset=["flips", "features"])
         if len(rows):
-            mine = networks[(networks["dataset"] == dataset) & ~networks["control"].astype(bool)]
+            mine = networks[(networks["dataset"] == dataset) & ~networks["ablation"].astype(bool)]
             parts = (_listening(rows), _behind(mine), _splits(rows), _parts(rows))
             sentences.append(f"{dataset_title(params, dataset)}: {' '.join(filter(None, parts))}")
     return sentences

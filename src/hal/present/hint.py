@@ -18,7 +18,7 @@ LISTENS = (
     "superclass (true or not) that helps, or hurts, it most. Score change: "
     "how far the score moves with the superclass told (at most 2). AUC: how well the training images' scores split by "
     "superclass, each image told its own, and all told the same: where the second is as large, the split shows the features "
-    "and not the hint. A case marked * is a control."
+    "and not the hint. A case marked * is an ablation."
 )
 SPLIT = (
     "Where a case's error comes from, in percent and points. Unused hint: HAL minus HAL masked, what a mask still mends in "
@@ -26,7 +26,7 @@ SPLIT = (
     "hint [95 %, Welch; p: corrected by Holm for the run's comparisons of features]; negative means that training with superclasses made the features better. Their sum is HAL minus the "
     "masked baseline. No hint: three readings of it (docs/files.md): the most probable pair of a superclass and "
     "a class in it, which favours the superclass with the larger score; the mixture over all superclasses; the superclass "
-    "that the baseline predicts. A case marked * is a control."
+    "that the baseline predicts. A case marked * is an ablation."
 )
 
 DERIVATION = (
@@ -61,7 +61,7 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
     listens, split = [], []
     for r in hint.itertuples():
         title = dataset_title(params, r.dataset)
-        name = f"{case_title(params, r.dataset, r.case)}{' *' * r.control}"
+        name = f"{case_title(params, r.dataset, r.case)}{' *' * r.ablation}"
         n = counted(r.n, r.planned)
         auc = f"{number(r.own_hint_auc)} / {number(r.same_hint_auc)}"
         changes = (

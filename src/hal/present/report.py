@@ -231,7 +231,7 @@ def _groupings(params: Params) -> Table:
             named = zip(superclass_names(params, dataset, name), classes, strict=True)
             superclasses = "; ".join(f"{superclass}: {members}" for superclass, members in named)
             of_paper = printed is not None and same_grouping(printed, entry, name)
-            source = "Table 1" if of_paper else "control" if case.control else "not in the paper"
+            source = "Table 1" if of_paper else "ablation" if case.ablation else "not in the paper"
             rows.append(
                 (dataset_title(params, dataset), (case_title(params, dataset, name), superclasses, source))
             )

@@ -10,13 +10,11 @@ from hal.params import Params
 from hal.settings import BASELINE
 from hal.study.grid import select
 from hal.study.resampling import (
-    NO_INTERVAL,
     bootstrap,
     contrast_interval,
     detectable,
     holm,
     moments,
-    welch_interval,
     welch_p,
 )
 
@@ -61,17 +59,17 @@ def comparisons(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> 
     for dataset in params.grid.datasets:
         baseline = errors(cells, dataset, BASELINE)
         samples = {case: errors(cells, dataset, case) for case in params.groupings(dataset)}
-        rows.append(_row(dataset, BASELINE, "", baseline))
+        rows.append(_row(dataset, BASELINE, "", [baseline]))
         for case, sample in samples.items():
-            rows.append(_row(dataset, case, BASELINE, sample, baseline) | {"comparisons": planned})
+            rows.append(_row(dataset, case, BASELINE, [sample], baseline) | {"comparisons": planned})
         if len(samples) > 1:
-            rows.append(_pooled(dataset, BASELINE, list(samples.values()), baseline))
+            rows.append(_row(dataset, POOLED, BASELINE, list(samples.values()), baseline))
         for case, sample in samples.items():
             masked = control(controls, dataset, BASELINE, case, "oracle_mask")
-            rows.append(_row(dataset, case, "oracle_mask", sample, masked) | {"comparisons": planned})
+            rows.append(_row(dataset, case, "oracle_mask", [sample], masked) | {"comparisons": planned})
         if len(samples) > 1:
             masked = _masked_with_all(controls, dataset, list(samples))
-            rows.append(_pooled(dataset, "oracle_mask", list(samples.values()), masked))
+            rows.append(_row(dataset, POOLED, "oracle_mask", list(samples.values()), masked))
     table = pd.DataFrame(rows)
     table["p_holm"] = math.nan
     for against in AGAINST:
@@ -86,31 +84,34 @@ def pooled(comparisons: pd.DataFrame, against: str) -> pd.DataFrame:
 
 
 def _row(
-    dataset: str, case: str, against: str, sample: np.ndarray, reference: np.ndarray | None = None
+    dataset: str, case: str, against: str, samples: Sequence[np.ndarray], reference: Sequence[float] = ()
 ) -> dict:
-    ours, mean = moments(sample), bootstrap([sample], [1])
-    row = {
+    """The mean of one case, or of several with the same weight each, and its difference from a reference of other networks."""
+    weights = [1 / len(samples)] * len(samples)
+    ours, theirs = [moments(sample) for sample in samples], moments(reference)
+    mean = float(np.mean([m.mean for m in ours]))
+    resampled = bootstrap(samples, weights)
+    drawn = bootstrap([*samples, reference], [*weights, -1])
+    welch = contrast_interval([*ours, theirs], [*weights, -1])
+    one = ours[0] if len(ours) == 1 else None
+    return {
         "dataset": dataset,
         "case": case,
         "against": against,
-        "n": ours.n,
-        "mean": ours.mean,
-        "sd": ours.sd,
-    }
-    row |= {"mean_low": mean.low, "mean_high": mean.high}
-    theirs = moments(reference if reference is not None else [])
-    drawn = NO_INTERVAL if reference is None else bootstrap([sample, reference], [1, -1])
-    welch = welch_interval(ours, theirs)
-    return row | {
+        "n": sum(m.n for m in ours),
+        "mean": mean,
+        "sd": one.sd if one else math.nan,
+        "mean_low": resampled.low,
+        "mean_high": resampled.high,
         "reference_n": theirs.n,
         "reference_mean": theirs.mean,
-        "difference": ours.mean - theirs.mean,
+        "difference": mean - theirs.mean,
         "low": drawn.low,
         "high": drawn.high,
         "welch_low": welch.low,
         "welch_high": welch.high,
-        "p": welch_p(ours, theirs),
-        "detectable": detectable(ours, theirs),
+        "p": welch_p(one, theirs) if one else math.nan,
+        "detectable": detectable(one, theirs) if one else math.nan,
         "comparisons": 0,
     }
 
@@ -120,17 +121,3 @@ def _masked_with_all(controls: pd.DataFrame, dataset: str, cases: list[str]) -> 
     rows = select(controls, dataset=dataset, case=BASELINE, control="oracle_mask")
     of_seed = rows.astype({"grouping": str}).pivot(index="seed", columns="grouping", values="error")
     return of_seed.reindex(columns=cases).dropna().mean(axis=1).to_numpy()
-
-
-def _pooled(dataset: str, against: str, samples: Sequence[np.ndarray], reference: np.ndarray) -> dict:
-    """The mean difference of all cases from the reference, whose values are those of networks of their own."""
-    weights = [1 / len(samples)] * len(samples)
-    mean, drawn = bootstrap(samples, weights), bootstrap([*samples, reference], [*weights, -1])
-    welch = contrast_interval([*map(moments, samples), moments(reference)], [*weights, -1])
-    mean_of_all, theirs = float(np.mean([moments(sample).mean for sample in samples])), moments(reference)
-    row = {"dataset": dataset, "case": POOLED, "against": against, "n": sum(map(len, samples))}
-    row |= {"mean": mean_of_all, "sd": math.nan, "mean_low": mean.low, "mean_high": mean.high}
-    row |= {"reference_n": theirs.n, "reference_mean": theirs.mean}
-    row |= {"difference": mean_of_all - theirs.mean, "low": drawn.low, "high": drawn.high}
-    row |= {"welch_low": welch.low, "welch_high": welch.high}
-    return row | {"p": math.nan, "detectable": math.nan, "comparisons": 0}

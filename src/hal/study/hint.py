@@ -31,7 +31,7 @@ DEAF = 1.0  # percent of predictions: a network of which fewer depend on the sup
 def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     """One row for every data set and case that is told a superclass; errors and shares in percent, differences in points.
 
-    Columns: dataset, case, control (whether the case is a control), planned, n (cells with an error); mean
+    Columns: dataset, case, ablation (whether the case is one), planned, n (cells with an error); mean
     error of hal, hal_masked and masked (the baseline's); unused and features (see the module's text) with `_low` and
     `_high` (Student's over the networks, Welch's between them), and features_p_holm (Welch's test, corrected by Holm for
     all groupings of the run); for each of `SHARES` its mean, `_least` and `_most` over the networks (no interval: some
@@ -42,16 +42,13 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     rows = []
     own = controls[controls["case"].astype(str) == controls["grouping"].astype(str)]
     for (dataset, case), mine in by_case(own):
-
-        def of(name: str, column: str = "error", mine: pd.DataFrame = mine) -> np.ndarray:
-            return select(mine, control=name)[column].dropna().to_numpy()
-
-        hal, hal_masked = of("as_tested"), of("oracle_mask")
+        error, value = (_by_seed(mine, column) for column in ("error", "value"))
+        hal, hal_masked = error["as_tested"].dropna(), error["oracle_mask"].dropna()
         masked = control(controls, dataset, BASELINE, case, "oracle_mask")
         row: dict[str, Any] = {
             "dataset": dataset,
             "case": case,
-            "control": params.datasets[dataset].cases[case].control,
+            "ablation": params.datasets[dataset].cases[case].ablation,
             "planned": mine["seed"].nunique(),
             "n": len(hal),
         }
@@ -60,26 +57,21 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
             "hal_masked": moments(hal_masked).mean,
             "masked": moments(masked).mean,
         }
-        by_seed = mine.pivot(index="seed", columns="control", values="error")
-        unused = moments((by_seed["as_tested"] - by_seed["oracle_mask"]).dropna())
+        unused = moments((error["as_tested"] - error["oracle_mask"]).dropna())
         row |= _with_interval("unused", unused.mean, percent_interval(unused))
         both = moments(hal_masked), moments(masked)
         row |= _with_interval("features", row["hal_masked"] - row["masked"], welch_interval(*both))
         row["features_p"] = welch_p(*both)
         for name in SHARES:
-            share = pd.Series(of(name))
+            share = error[name]
             row |= {name: share.mean(), f"{name}_least": share.min(), f"{name}_most": share.max()}
-        row["deaf"] = (of("flips") < DEAF).sum()
-        own_auc, same_auc = (
-            select(mine, control=f"{told}_hint_auc").set_index("seed")["value"] for told in ("own", "same")
-        )
-        gain = (own_auc - same_auc).dropna()
+        row["deaf"] = (error["flips"] < DEAF).sum()
+        gain = (value["own_hint_auc"] - value["same_hint_auc"]).dropna()
         row |= {"scored": len(gain), "own_splits": (gain > SPLIT).sum(), "same_splits": (gain < -SPLIT).sum()}
-        row |= {name: moments(of(name, "value")).mean for name in VALUES}
-        row |= {name: moments(of(name)).mean for name in NO_HINT}
+        row |= {name: value[name].mean() for name in VALUES} | {name: error[name].mean() for name in NO_HINT}
         rows.append(row)
     table = pd.DataFrame(rows, columns=[*COLUMNS, "features_p"])
-    tested = ~table["control"].astype(bool)
+    tested = ~table["ablation"].astype(bool)
     table.loc[tested, "features_p_holm"] = holm(
         table.loc[tested, "features_p"].to_numpy(), planned_comparisons(params)
     )
@@ -89,7 +81,7 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
 def networks(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     """One row for every network that is told a superclass and has these numbers; errors and shares in percent.
 
-    Columns: dataset, case, control (whether the case is one), seed; flips; error and masked (its own logits masked); behind
+    Columns: dataset, case, ablation (whether the case is one), seed; flips; error and masked (its own logits masked); behind
     (the error minus the mean of the masked baselines, in points; NaN where there is none).
     """
     keys = ["dataset", "case", "seed"]
@@ -105,8 +97,8 @@ def networks(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     }
     of_case = list(zip(table["dataset"], table["case"], strict=True))
     table["behind"] = table["error"] - np.array([mask[key] for key in of_case], dtype=float)
-    table["control"] = [params.datasets[dataset].cases[case].control for dataset, case in of_case]
-    return table[["dataset", "case", "control", "seed", "flips", "error", "masked", "behind"]]
+    table["ablation"] = [params.datasets[dataset].cases[case].ablation for dataset, case in of_case]
+    return table[["dataset", "case", "ablation", "seed", "flips", "error", "masked", "behind"]]
 
 
 def borders(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
@@ -114,14 +106,14 @@ def borders(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.D
 
     Columns: dataset, case, whose (`ours`, or `paper`: the paper's gain beside our baseline's errors), n; borders (the
     baseline's errors whose predicted class lies in another superclass than the true one), gain (of the mean error). One
-    row for each grouping of the grid that is no control and of no variant, where the numbers are there.
+    row for each grouping of the grid that is no ablation and of no variant, where the numbers are there.
     """
     rows = []
     tested = select(controls, case=BASELINE, control="as_tested")
     for (dataset, case), mine in tested.groupby(["dataset", "grouping"], sort=False, observed=True):
         mine = mine.dropna(subset="error")
         entry, wrong = params.datasets[dataset], mine["error"].to_numpy()
-        if entry.variant_of is not None or entry.cases[case].control or not wrong.sum() > 0:
+        if entry.variant_of is not None or entry.cases[case].ablation or not wrong.sum() > 0:
             continue
         share = 100 * (100 - mine["superclass_accuracy"].to_numpy()).sum() / wrong.sum()
         baseline, sample = (errors(cells, dataset, which) for which in (BASELINE, case))
@@ -135,12 +127,18 @@ def borders(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.D
     return pd.DataFrame(rows, columns=["dataset", "case", "whose", "n", "borders", "gain"])
 
 
+def _by_seed(controls: pd.DataFrame, column: str) -> pd.DataFrame:
+    """A column of one case's controls: a row for each seed, a column for each control of this module, NaN where it is not known."""
+    table = controls.astype({"control": str}).pivot(index="seed", columns="control", values=column)
+    return table.reindex(columns=["as_tested", "oracle_mask", *SHARES, *VALUES, *NO_HINT])
+
+
 def _with_interval(name: str, value: float, interval: Interval) -> dict[str, float]:
     return {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 COLUMNS = (
-    *("dataset", "case", "control", "planned", "n", "hal", "hal_masked", "masked"),
+    *("dataset", "case", "ablation", "planned", "n", "hal", "hal_masked", "masked"),
     *(f"{name}{end}" for name in ("unused", "features") for end in ("", "_low", "_high")),
     *(f"{name}{end}" for name in SHARES for end in ("", "_least", "_most")),
     *("features_p_holm", "deaf", "scored", "own_splits", "same_splits"),

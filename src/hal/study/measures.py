@@ -4,7 +4,7 @@ Everything here is computed from what a cell keeps: the test logits (N, S, K), e
 it is told superclass s (S = 1 for a network that is told none), and u = W y of equation 3. Images are counted, so that
 every number is exact. The measures, which the tables call controls:
 
-- `as_tested`: as the paper tests. A case is told the true superclass (a control: what its hint is), the baseline nothing;
+- `as_tested`: as the paper tests. A case is told the true superclass (an ablation: what its hint is), the baseline nothing;
   a network with the masked loss is masked here too. Must agree with cell.json.
 - `oracle_mask`: the logits restricted to the classes of the true superclass. Of the baseline, for every grouping: the same
   hint, used without an auxiliary block. Of a case: its own logits, told the truth, masked too; what masking still

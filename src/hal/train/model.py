@@ -89,7 +89,7 @@ class HAL(nn.Module):
         channels: C of the images.
         classes: K.
         superclasses: S, or 0 for the baseline.
-        block: what the superclass goes into: `auxiliary`, the paper's; `concat`, a control that feeds it to the output
+        block: what the superclass goes into: `auxiliary`, the paper's; `concat`, an ablation that feeds it to the output
             layer beside the features; `none`, the baseline.
         layers: convolutions, projections included: 6 n + 4 for n blocks a stage (10 for MNIST, else 28).
         widths: channels of the three stages.

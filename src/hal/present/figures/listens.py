@@ -99,7 +99,7 @@ def _name(params: Params, row: Any) -> str:
     several = f"{cut(dataset_title(params, row.dataset), 20)} " if len(params.grid.datasets) > 1 else ""
     fewer = style.fewer(row.n, params)
     return style.row_name(
-        f"{several}{case_title(params, row.dataset, row.case)}", f"{' *' * row.control}{fewer}"
+        f"{several}{case_title(params, row.dataset, row.case)}", f"{' *' * row.ablation}{fewer}"
     )
 
 

@@ -25,7 +25,7 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
         table: `study.hint.networks`.
         columns: 1 sets the panels below each other.
     """
-    shown = table[~table["control"].astype(bool)].dropna(subset=["behind"])
+    shown = table[~table["ablation"].astype(bool)].dropna(subset=["behind"])
     datasets = [name for name in params.grid.datasets if (shown["dataset"] == name).any()]
     cases = list(dict.fromkeys(case for name in datasets for case in params.groupings(name)))
     figure, axes = style.panels(max(len(datasets[:_PANELS]), 1), 2.0, share=False, columns=columns)
@@ -55,6 +55,7 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
         handles = [
             Line2D([], [], linestyle="", marker=style.marker(i), label=cut(case, 24), **_look(i))
             for i, case in enumerate(cases)
+            if (shown["case"] == case).any()
         ]
         mask = Line2D([], [], color=colours.MASKED, linewidth=1.2, label="baseline, masked (mean)")
         figure.legend(handles=[*handles, mask], loc="outside lower center", ncols=3 if columns > 1 else 2)

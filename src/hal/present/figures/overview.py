@@ -51,7 +51,7 @@ class Row:
 def panels(
     params: Params, cells: pd.DataFrame, table2: pd.DataFrame, table2b: pd.DataFrame
 ) -> dict[str, list[Row]]:
-    """The rows of each data set's panel, by its title; variants and controls have figures of their own."""
+    """The rows of each data set's panel, by its title; variants and ablations have figures of their own."""
     masked = table2b.set_index(["dataset", "case"])["masked"].to_dict()
     shown: dict[str, list[Row]] = {}
     for dataset in params.grid.datasets:

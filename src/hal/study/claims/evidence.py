@@ -92,7 +92,7 @@ class Source(Protocol):
         """Numbers of images."""
 
     def groupings_beyond(self, classes: int) -> list[tuple[str, str]]:
-        """(data set, case) of every grouping, controls aside, of data sets with more classes than that."""
+        """(data set, case) of every grouping, ablations aside, of data sets with more classes than that."""
 
 
 class Errors:
@@ -208,7 +208,7 @@ class Measured(Errors):
                 continue
             if departed := departures(self.params, name)[:-1]:  # but for not being the paper's data set
                 raise NotYet(f"{dataset_title(self.params, name)}: {departed[0]}")
-            cases = [case for case, grouping in dataset.cases.items() if not grouping.control]
+            cases = [case for case, grouping in dataset.cases.items() if not grouping.ablation]
             mine = select(self.cells, dataset=name)
             states = mine[mine["case"].isin([BASELINE, *cases])]["state"]
             if text := pending(states):
