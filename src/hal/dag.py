@@ -75,7 +75,7 @@ def figure_inputs(params: Params, figure: str) -> list[str]:
     """What a figure is drawn from."""
     drawing = figure_names(params)[figure]
     if not drawing.dataset:
-        shown = cell_files(params, "cell.json") if drawing.kind == "overview" else []
+        shown = cell_files(params, "cell.json") if drawing.kind in ("overview", "ablations") else []
         return shown + drawn_by(params, "study")
     cells = drawn_cells(params, drawing)
     drawn = {

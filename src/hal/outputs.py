@@ -39,9 +39,19 @@ def families(params: Params) -> dict[str, list[str]]:
     return members
 
 
+def has_ablations(params: Params) -> bool:
+    """Whether some network of the grid is the paper's with one thing changed."""
+    return any(params.ablations(dataset) for dataset in params.grid.datasets)
+
+
+def optional_names(params: Params) -> list[str]:
+    """The tables that only some runs have."""
+    return [*["ablations"] * has_ablations(params), *["sensitivity"] * bool(families(params))]
+
+
 def study_names(params: Params) -> list[str]:
     """The tables that `hal study` computes."""
-    return [*STUDY, *(["sensitivity"] if families(params) else [])]
+    return [*STUDY, *optional_names(params)]
 
 
 def sums_path(params: Params) -> Path:
@@ -58,7 +68,9 @@ def study_files(params: Params) -> list[Path]:
 def printed_files(params: Params) -> list[Path]:
     """The files of `hal tables`: the same tables for people, in Markdown and, where a paper would print them, in LaTeX."""
     names = ["table2.tex", "table2b.tex", "table2.md", "table2b.md", "summary.md", "verdicts.md"]
-    return [params.path("results", name) for name in names + ["sensitivity.md"] * bool(families(params))]
+    return [
+        params.path("results", name) for name in names + [f"{name}.md" for name in optional_names(params)]
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +115,8 @@ def figure_names(params: Params) -> dict[str, Drawing]:
     pages = max(1, math.ceil(sum(len(params.datasets[d].cases) for d in params.grid.datasets) / ROWS))
     for page in range(1, pages + 1):
         names["listens" if page == 1 else f"listens_{page}"] = Drawing("listens", page=page, pages=pages)
-    return names | {name: Drawing(name) for name in ("networks", "borders", "separability")}
+    of_all = ("networks", "borders", *["ablations"] * has_ablations(params), "separability")
+    return names | {name: Drawing(name) for name in of_all}
 
 
 def drawn_cells(params: Params, drawing: Drawing) -> list[Cell]:

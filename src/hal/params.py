@@ -195,6 +195,12 @@ class Params:
         """The data set's cases that are the paper's network under some grouping, and no ablations."""
         return [name for name, case in self._dataset(dataset).cases.items() if not case.ablation]
 
+    def ablations(self, dataset: str) -> dict[str, str]:
+        """Each ablation with its grouping: the paper's network that has its superclasses, else the first ablation that has."""
+        cases = self._dataset(dataset).cases
+        first = {cases[name].superclasses: name for name in reversed([*self.groupings(dataset), *cases])}
+        return {name: first[case.superclasses] for name, case in cases.items() if case.ablation}
+
     def cells(self) -> list[Cell]:
         """Every cell of the grid, data set by data set, case by case, seed by seed."""
         return [

@@ -15,6 +15,17 @@ def case_title(params: Params, dataset: str, case: str) -> str:
     return f"{case}: {title}" if title else case
 
 
+def network_title(params: Params, dataset: str, case: str) -> str:
+    """What kind of network a case is, whatever its grouping: the baseline, the paper's, or what is changed in an ablation."""
+    if case == BASELINE:
+        return BASELINE
+    entry = params.datasets[dataset].cases[case]
+    hint = {"superclass": "", "zero": "no hint (x* = 0)", "random": "a random hint"}[entry.hint]
+    block = {"auxiliary": "", "concat": "hint beside the features", "none": "no block"}[entry.block]
+    loss = {"softmax": "", "masked": "masked loss"}[entry.loss]
+    return ", ".join(filter(None, (hint, block, loss))) or "the paper's network"
+
+
 def superclass_names(params: Params, dataset: str, case: str) -> list[str]:
     """The case's names for its superclasses, or their numbers."""
     entry = params.datasets[dataset].cases[case]

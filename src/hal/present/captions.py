@@ -1,6 +1,6 @@
 """What stands under a figure, and what a reader who cannot see it is told instead."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
@@ -19,6 +19,7 @@ DATA = {
     "listens": ("hint.csv", "networks.csv"),
     "networks": ("networks.csv",),
     "borders": ("borders.csv",),
+    "ablations": ("ablations.csv",),
     "separability": ("pairs.csv", "correlation.csv"),
     "sensitivity": ("sensitivity.csv",),
 }
@@ -40,6 +41,10 @@ OF_ALL = {
         "Across: the share of our baseline's errors whose predicted class lies in another superclass than the true one, which is "
         "all that a perfect use of the hint could remove. Up: the share of the baseline's error that the case removes{paper}. On the dashed line every such error is gone; above it the features gained too."
     ),
+    "ablations": (
+        "The paper's network with one thing changed at a time: test errors of every network (small dots: one a seed) and their means with Student's 95 % interval; "
+        "the green bar is the baseline's error when its logits are masked with the same grouping. Left is better."
+    ),
     "separability": (
         "Each point is one data set and case: how well its auxiliary scores split by superclass (left: AUC, right: one minus "
         "the overlap; means over seeds) against the share of the baseline's error that the case takes away. Above each panel "
@@ -47,6 +52,9 @@ OF_ALL = {
     ),
 }
 
+
+WITHOUT_VARIANTS = ("overview", "borders", "separability")
+WITHOUT_ABLATIONS = ("overview", "networks", "borders", "separability")
 
 _OF_PAPER = {  # where there is a data set of the paper's
     "overview": ", the paper's printed means with their deviation",
@@ -73,7 +81,7 @@ def caption(params: Params, drawing: Drawing) -> str:
     text = OF_ALL.get(drawing.kind, "").format(paper=_OF_PAPER.get(drawing.kind, "") if of_paper else "")
     if drawing.dataset:
         text = _of_dataset(params, drawing.kind, drawing.dataset)
-    elif drawing.kind in ("overview", "borders", "separability") and families(params):
+    elif drawing.kind in WITHOUT_VARIANTS and families(params):
         text += " Variants of a data set are not drawn."
     long = dict.fromkeys(name for name, room in _names(params, drawing) if widths(name) > room)
     return f"{text} In full: {'; '.join(long)}." if long else text
@@ -82,14 +90,24 @@ def caption(params: Params, drawing: Drawing) -> str:
 def _names(params: Params, drawing: Drawing) -> Iterator[tuple[str, int]]:
     """The names in a figure, each with the letters for which every figure has room."""
     for dataset in [drawing.dataset] if drawing.dataset else params.grid.datasets:
-        cases = drawing.cases or params.cases(dataset)[1:]
+        if drawing.kind in WITHOUT_VARIANTS and params.datasets[dataset].variant_of is not None:
+            continue
         yield dataset_title(params, dataset), 20
-        yield from ((case_title(params, dataset, case), 40) for case in cases)
+        yield from ((case_title(params, dataset, case), 40) for case in _cases(params, drawing, dataset))
         if drawing.kind == "scores":
             yield from ((name, 16) for name in params.datasets[dataset].classes)
             yield from (
                 (name, 22) for case in drawing.cases for name in superclass_names(params, dataset, case)
             )
+
+
+def _cases(params: Params, drawing: Drawing, dataset: str) -> Iterable[str]:
+    """The cases of a data set that a figure names."""
+    if drawing.cases:
+        return drawing.cases
+    if drawing.kind == "ablations":
+        return dict.fromkeys(params.ablations(dataset).values())
+    return params.groupings(dataset) if drawing.kind in WITHOUT_ABLATIONS else params.cases(dataset)[1:]
 
 
 def _of_dataset(params: Params, kind: str, dataset: str) -> str:
@@ -147,6 +165,7 @@ def alternative_of_all(params: Params, kind: str, pairs: pd.DataFrame) -> str:
             "overview": "Dot plot of test errors, a row for each data set and case",
             "listens": "Shares of flipped predictions and errors under several hints, a row for each data set and case",
             "borders": "Scatter plot, a point for each data set and case",
+            "ablations": "Dot plot of test errors, a panel for each data set and grouping, a row for each kind of network",
             "networks": "Scatter plot of flips and the distance from the mask, a point for each network",
         }[kind]
         return f"{what}; the tables have the numbers."

@@ -9,10 +9,10 @@ import pandas as pd
 from hal import sums
 from hal.departures import PARAMS, Run, describe
 from hal.errors import UserError
-from hal.outputs import FORMATS, STUDY, figure_files, figure_names, study_names
+from hal.outputs import FORMATS, STUDY, figure_files, figure_names, has_ablations, study_names
 from hal.paper import load_paper, same_grouping
 from hal.params import Params
-from hal.present import assumed, captions, findings, hint, made, tables, verdicts
+from hal.present import ablations, assumed, captions, findings, hint, made, tables, verdicts
 from hal.present.blocks import (
     Block,
     Column,
@@ -96,6 +96,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         *(figures.pop(name) for name, drawing in figure_names(params).items() if drawing.kind == "listens"),
         figures.pop("networks"),
         figures.pop("borders"),
+        *_ablations(params, figures),
         Heading("statistics", "How sure the numbers are"),
         tables.statistics(params, r["statistics"]),
         tables.crossed(params, r["crossed"], r["table2"]),
@@ -123,6 +124,20 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         blocks=tuple(block for block in blocks if not (isinstance(block, Items) and not block.items)),
         footer=f"Written by `hal report` from `{run.root}`; the same as LaTeX, but for the two sketches, is in `report.tex`.",
     )
+
+
+def _ablations(params: Params, figures: dict[str, Figure]) -> list[Block]:
+    """What a lower error is owed to, where networks with one thing changed are in the grid."""
+    if not has_ablations(params):
+        return []
+    (table,) = read_results(params, "ablations")
+    return [
+        Heading("ablations", "What is a lower error owed to?"),
+        Prose(ablations.OWED),
+        Items(tuple(ablations.sentences(params, table))),
+        figures.pop("ablations"),
+        ablations.table(params, table),
+    ]
 
 
 def _state(run: Run, states: pd.Series) -> str:
@@ -225,7 +240,9 @@ def _groupings(params: Params) -> Table:
     rows = []
     for dataset in params.grid.datasets:
         entry = params.datasets[dataset]
-        printed = load_paper().dataset(params, entry.variant_of or dataset)
+        if entry.variant_of is not None:
+            continue  # it has the groupings of its data set
+        printed = load_paper().dataset(params, dataset)
         for name, case in entry.cases.items():
             classes = (", ".join(entry.classes[label] for label in labels) for labels in case.superclasses)
             named = zip(superclass_names(params, dataset, name), classes, strict=True)

@@ -14,8 +14,8 @@ VERDICTS = (
     "Computed, not judged: the tests, their tolerances and the numbers stand below. “As far as this run goes”: what a run that is not the "
     "paper's experiment, or lacks some of a claim's data sets, shows nevertheless. “The paper's Table 2”: whether the claim agrees with it as printed, where it "
     "says anything of it. Power: how often a repetition with as many seeds would be called reproduced if the table's means were "
-    "the truth and networks scattered as printed, and twice as much (docs/claims.md); without power no "
-    "verdict can be expected."
+    "the truth and networks scattered as printed, and twice as much, known to 6 points (docs/claims.md has more draws); without power "
+    "no verdict can be expected."
 )
 RULES = (
     "Every test asks whether numbers lie in a range, each with a 95 % interval over the seeds (Welch's or Student's, widened so "

@@ -7,7 +7,7 @@ from hal.departures import PARAMS, describe
 from hal.files import write_text
 from hal.outputs import printed_files
 from hal.params import Params
-from hal.present import findings, hint, latex, markdown, tables, verdicts
+from hal.present import ablations, findings, hint, latex, markdown, tables, verdicts
 from hal.present.results import read_results
 
 
@@ -38,5 +38,9 @@ def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         if file.name == "sensitivity.md":
             of_variants = tables.sensitivity(params, *read_results(params, "sensitivity"))
             texts[file.name] = "\n".join(map(markdown.table, of_variants))
+        if file.name == "ablations.md":
+            (ablated,) = read_results(params, "ablations")
+            said = markdown.items(ablations.sentences(params, ablated))
+            texts[file.name] = f"{said}\n{markdown.table(ablations.table(params, ablated))}"
         write_text(file, texts[file.name])
     return printed_files(params)

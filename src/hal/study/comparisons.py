@@ -20,6 +20,7 @@ from hal.study.resampling import (
 
 AGAINST = (BASELINE, "oracle_mask")
 POOLED = "all cases"
+NOTHING = np.array([])  # a sample of no networks
 
 
 def errors(cells: pd.DataFrame, dataset: str, case: str, measure: str = "test_error") -> np.ndarray:
@@ -84,7 +85,7 @@ def pooled(comparisons: pd.DataFrame, against: str) -> pd.DataFrame:
 
 
 def _row(
-    dataset: str, case: str, against: str, samples: Sequence[np.ndarray], reference: Sequence[float] = ()
+    dataset: str, case: str, against: str, samples: Sequence[np.ndarray], reference: np.ndarray = NOTHING
 ) -> dict:
     """The mean of one case, or of several with the same weight each, and its difference from a reference of other networks."""
     weights = [1 / len(samples)] * len(samples)

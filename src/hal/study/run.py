@@ -7,9 +7,10 @@ import pandas as pd
 
 from hal import sums
 from hal.files import write_text
-from hal.outputs import families, sums_path
+from hal.outputs import families, has_ablations, sums_path
 from hal.params import Params
 from hal.study import controls, convergence, crossed, dvc_metrics, hint, separability, table2, table2b
+from hal.study.ablations import ablations
 from hal.study.claims import verdicts
 from hal.study.claims.power import power
 from hal.study.comparisons import comparisons
@@ -26,7 +27,7 @@ def study(params: Params, cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
     curves = convergence.per_cell(cells)
     crossing = hint.borders(params, cells, controlled)
     powers = power(len(params.grid.seeds))
-    return {
+    tables = {
         "table2": table2.table2(params, cells),
         "table2b": table2b.table2b(cells, controlled, compared),
         "statistics": compared,
@@ -40,7 +41,9 @@ def study(params: Params, cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "borders": crossing,
         "verdicts": verdicts.table(verdicts.verdicts(params, cells, scores, curves), powers),
         "power": powers,
-    } | ({"sensitivity": sensitivity(params, cells)} if families(params) else {})
+    }
+    tables |= {"ablations": ablations(params, cells, controlled)} if has_ablations(params) else {}
+    return tables | ({"sensitivity": sensitivity(params, cells)} if families(params) else {})
 
 
 def write(params: Params) -> list[Path]:

@@ -50,6 +50,7 @@ def _draw(params: Params, remark: str, drawing: Drawing, files: list[Path]) -> l
 def _figure(params: Params, remark: str, drawing: Drawing) -> Callable[..., "Figure"]:
     """What draws it in a number of columns, with all that it is drawn from."""
     from hal.present.figures import (
+        ablations,
         borders,
         listens,
         loss,
@@ -65,6 +66,10 @@ def _figure(params: Params, remark: str, drawing: Drawing) -> Callable[..., "Fig
             of_tables = read_results(params, "table2", "table2b")
             return partial(
                 overview.draw, params, remark, overview.panels(params, load_cells(params), *of_tables)
+            )
+        case "ablations":
+            return partial(
+                ablations.draw, params, remark, load_cells(params), *read_results(params, "ablations")
             )
         case "listens":
             return partial(listens.draw, params, remark, drawing, *read_results(params, "hint", "networks"))

@@ -6,7 +6,7 @@ INK = "#222222"
 FAINT = "#6b6b6b"
 WARNING = "#A03000"
 # What a colour means, in every figure; superclasses take COLOURS in their order.
-BASELINE, HAL, PAPER, MASKED = INK, COLOURS[0], COLOURS[1], COLOURS[2]
+BASELINE, HAL, PAPER, MASKED, ABLATION = INK, *COLOURS[:4]
 
 GRID = "#dddddd"
 # Each colour's name on a page, which has another value for it in a dark room.

@@ -21,15 +21,21 @@ from hal.titles import case_title, dataset_title
 
 ROW = 0.26  # inches a case
 MOST = 16  # cases that a panel holds
+_KINDS = {
+    colours.BASELINE: "baseline, ours",
+    colours.HAL: "with superclass, ours (small dots: each seed)",
+    colours.ABLATION: "with one thing changed, ours",
+}
 OURS, THEIRS = -0.14, 0.18  # where in its row (downwards, in rows) something is drawn
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One network of Table 2; NaN where there is no number, and errors in percent.
+    """One kind of network; NaN where there is no number, and errors in percent.
 
     Attributes:
         title: the case's.
+        colour: of the kind: one of `_KINDS`.
         fewer: the number of networks where some are missing, else empty.
         seeds: the test error of each network.
         mean, low, high: of our networks, with the interval's ends.
@@ -38,6 +44,7 @@ class Row:
     """
 
     title: str
+    colour: str
     fewer: str
     seeds: tuple[float, ...]
     mean: float
@@ -60,24 +67,38 @@ def panels(
         rows = select(table2, dataset=dataset).set_index("case")
         for case in [BASELINE, *params.groupings(dataset)]:
             seeds = errors(cells, dataset, case)
-            bounds = percent_interval(moments(seeds))
+            colour = colours.BASELINE if case == BASELINE else colours.HAL
+            printed = rows["paper_mean"][case], rows["paper_sd"][case]
             shown.setdefault(dataset_title(params, dataset), []).append(
-                Row(
-                    title=case_title(params, dataset, case),
-                    fewer=style.fewer(len(seeds), params),
-                    seeds=tuple(seeds),
-                    mean=rows["mean"][case],
-                    low=bounds.low,
-                    high=bounds.high,
-                    paper=rows["paper_mean"][case],
-                    paper_sd=rows["paper_sd"][case],
-                    masked=masked.get((dataset, case), math.nan),
+                row_of(
+                    params,
+                    case_title(params, dataset, case),
+                    colour,
+                    seeds,
+                    masked.get((dataset, case), math.nan),
+                    printed,
                 )
             )
     return shown
 
 
-def draw(params: Params, remark: str, panels: dict[str, list[Row]], columns: int) -> Figure:
+def row_of(
+    params: Params,
+    title: str,
+    colour: str,
+    seeds: np.ndarray,
+    masked: float,
+    printed: tuple[float, float] = (math.nan, math.nan),
+) -> Row:
+    """A row from the errors of its networks, the masked baseline's error, and the mean and deviation printed in the paper."""
+    sample = moments(seeds)
+    bounds, fewer = percent_interval(sample), style.fewer(len(seeds), params)
+    return Row(title, colour, fewer, tuple(seeds), sample.mean, bounds.low, bounds.high, *printed, masked)
+
+
+def draw(
+    params: Params, remark: str, panels: dict[str, list[Row]], columns: int, heading: str = "Test errors"
+) -> Figure:
     """A panel for each data set, the baseline first in it, `columns` of them beside each other.
 
     Args:
@@ -85,6 +106,7 @@ def draw(params: Params, remark: str, panels: dict[str, list[Row]], columns: int
         remark: on the run, for the reader.
         panels: as `panels` gives them.
         columns: 1 for a journal's column or a phone.
+        heading: of the figure.
     """
     width = style.WIDTH if columns > 1 else style.COLUMN
     parts = [part for title, rows in panels.items() for part in _parts(title, rows)]
@@ -103,7 +125,7 @@ def draw(params: Params, remark: str, panels: dict[str, list[Row]], columns: int
         handles=handles, loc="outside lower left", ncols=columns, handlelength=1.8, columnspacing=1.4
     )
     of_all = style.of_all((len(row.seeds) for rows in panels.values() for row in rows), params)
-    style.head(figure, ", ".join(filter(None, ["Test errors", of_all])), [remark])
+    style.head(figure, ", ".join(filter(None, [heading, of_all])), [remark])
     return figure
 
 
@@ -121,15 +143,14 @@ def _parts(title: str, rows: list[Row]) -> list[tuple[str, list[Row]]]:
 
 def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
     for y, row in enumerate(rows):
-        colour = colours.BASELINE if y == 0 else colours.HAL
         at = y + OURS
         seeds = np.array(row.seeds, dtype=float)
-        dot: dict[str, Any] = {"color": colour, "markeredgewidth": 0}
+        dot: dict[str, Any] = {"color": row.colour, "markeredgewidth": 0}
         each = ", ".join(f"{seed:.2f}" for seed in row.seeds)
         tip = f"seeds: {each} %"
         ax.plot(seeds, np.full(len(seeds), at), "o", alpha=0.35, markersize=3, gid=tip, **dot)
         if not math.isnan(row.low):
-            ax.plot([row.low, row.high], [at, at], color=colour, linewidth=1.4)
+            ax.plot([row.low, row.high], [at, at], color=row.colour, linewidth=1.4)
         known = f" {interval(Interval(row.low, row.high))}" if not math.isnan(row.low) else ""
         tip = f"{row.title}: {number(row.mean)}{known} %, n = {len(row.seeds)}"
         ax.plot([row.mean], [at], "o", markersize=4.5, gid=tip, **dot)
@@ -163,9 +184,13 @@ def _legend(rows: list[Row]) -> list[Line2D]:
         return Line2D([], [], color=colour, marker=marker, markersize=size, markeredgewidth=0, label=label)
 
     several = any(len(row.seeds) > 1 for row in rows)
+    of_rows = {row.colour for row in rows}
     handles = [
-        mark(colours.BASELINE, "o", f"baseline, ours: mean{' and 95 % interval' * several}", 4.5),
-        mark(colours.HAL, "o", "with superclass, ours (small dots: each seed)", 4.5),
+        mark(
+            colour, "o", f"{kind}{': mean and 95 % interval' * (colour == colours.BASELINE and several)}", 4.5
+        )
+        for colour, kind in _KINDS.items()
+        if colour in of_rows
     ]
     if not all(math.isnan(row.masked) for row in rows):
         handles.append(

@@ -1,0 +1,44 @@
+"""What a lower error is owed to: test errors of the ablations beside the paper's network, the baseline and the mask."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hal.params import Params
+from hal.present.figures import colours, overview
+from hal.settings import BASELINE
+from hal.study.comparisons import errors
+from hal.titles import case_title, dataset_title, network_title
+
+
+def draw(params: Params, remark: str, cells: pd.DataFrame, ablations: pd.DataFrame, columns: int) -> Figure:
+    """A panel for each data set and grouping of which an ablation has finished, or for all where none has yet.
+
+    Args:
+        params: the experiment.
+        remark: on the run, for the reader.
+        cells: `load_cells`.
+        ablations: `study.ablations`.
+        columns: 1 for a journal's column or a phone.
+    """
+    panels = {}
+    finished = ablations[ablations["difference"].notna()]
+    shown = finished if len(finished) else ablations
+    for dataset, grouping in shown[["dataset", "grouping"]].drop_duplicates().itertuples(index=False):
+        title = f"{dataset_title(params, dataset)}, {case_title(params, dataset, grouping)}"
+        rows = ablations[(ablations["dataset"] == dataset) & (ablations["grouping"] == grouping)]
+        masked = rows[rows["case"] == BASELINE]["masked"].iloc[0]
+        panels[title] = [
+            overview.row_of(
+                params,
+                network_title(params, dataset, case),
+                colours.BASELINE
+                if case == BASELINE
+                else colours.HAL
+                if case == grouping
+                else colours.ABLATION,
+                errors(cells, dataset, case),
+                masked,
+            )
+            for case in rows["case"]
+        ]
+    return overview.draw(params, remark, panels, columns, "Test errors with one thing changed")

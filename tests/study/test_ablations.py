@@ -1,0 +1,140 @@
+"""What a lower error is owed to: every ablation beside the paper's network and the mask, worked by hand."""
+
+import math
+
+import pytest
+
+from hal.outputs import Drawing, figure_names, study_names
+from hal.params import load
+from hal.present import ablations as shown
+from hal.present import captions, figures
+from hal.study import ablations, controls, run
+from hal.study.grid import load_cells
+from hal.titles import network_title
+from tests.made_up import ROOT, made_up_params, make_up_grid
+
+CASES = """
+grid: {datasets: [mnist], seeds: [0, 1, 2]}
+datasets:
+  mnist:
+    cases:
+      case1-zero: {superclasses: &five [[5, 6, 7, 8, 9], [0, 1, 2, 3, 4]], hint: zero}
+      case1-concat: {title: a title that no row of a figure has room for, superclasses: *five, block: concat}
+      case1-mask-alone: {superclasses: *five, block: none, loss: masked}
+      lonely: {superclasses: [[0, 9], [1, 2, 3, 4, 5, 6, 7, 8]], hint: random, loss: masked}
+train: {epochs: 2}"""
+
+
+@pytest.fixture
+def params(tmp_path):
+    return made_up_params(tmp_path, CASES)
+
+
+def with_errors(params, **of_case):
+    cells = load_cells(params)
+    for case, errors in of_case.items():
+        cells.loc[cells["case"] == case.replace("_", "-"), "test_error"] = errors
+    return cells
+
+
+def test_an_ablation_stands_beside_the_network_that_has_its_grouping(params):
+    assert params.ablations("mnist") == {
+        "case1-zero": "case1",
+        "case1-concat": "case1",
+        "case1-mask-alone": "case1",
+        "lonely": "lonely",
+    }
+    assert ablations.planned_ablations(params) == 3  # nothing has the last one's grouping without its change
+    assert load(ROOT / "params.yaml").ablations("mnist") == {}
+
+
+def test_what_is_changed_is_named_from_the_settings(params):
+    names = {case: network_title(params, "mnist", case) for case in params.cases("mnist")}
+    assert names["baseline"] == "baseline"
+    assert names["case1"] == names["case4"] == "the paper's network"
+    assert names["case1-zero"] == "no hint (x* = 0)"
+    assert names["case1-concat"] == "hint beside the features"
+    assert names["case1-mask-alone"] == "no block, masked loss"
+    assert names["lonely"] == "a random hint, masked loss"
+
+
+def test_differences_from_the_papers_network_and_from_the_mask(params):
+    make_up_grid(params, images=500)
+    controls.write(params, "mnist")
+    cells = with_errors(
+        params,
+        case1=[2.0, 2.1, 2.2],
+        case1_zero=[2.3, 2.4, 2.5],
+        case1_concat=[1.0, 1.1, 1.2],
+        case1_mask_alone=[2.0, 2.1, 2.3],
+        lonely=[3.0, 3.0, 3.3],
+    )
+    measured = controls.read(params, cells)
+    of_mask = (
+        (measured["case"] == "baseline")
+        & (measured["control"] == "oracle_mask")
+        & (measured["grouping"] == "case1")
+    )
+    measured.loc[of_mask, "error"] = [1.5, 1.6, 1.7]
+    table = ablations.ablations(params, cells, measured).set_index(["grouping", "case"])
+    assert [case for _, case in table.index] == [
+        *("baseline", "case1", "case1-zero", "case1-concat", "case1-mask-alone"),
+        *("baseline", "lonely"),
+    ]
+    # Welch, both deviations 0.1: t(0.975, 4) = 2.776, times sqrt(2 x 0.01 / 3) = 0.08165
+    zero = table.loc[("case1", "case1-zero")]
+    assert (zero["difference"], zero["low"], zero["high"]) == pytest.approx(
+        (0.3, 0.3 - 0.2267, 0.3 + 0.2267), abs=1e-4
+    )
+    assert (zero["behind"], zero["behind_low"]) == pytest.approx((0.8, 0.8 - 0.2267), abs=1e-4)
+    assert table.loc[("case1", "case1"), "behind"] == pytest.approx(0.5)
+    assert math.isnan(table.loc[("case1", "case1"), "difference"])
+    assert math.isnan(table.loc[("case1", "baseline"), "behind"])
+    # 0.3 / 0.08165 = 3.674 with 4 degrees of freedom: p = 0.02131, the second smallest of three; -1.0: p = 0.000255
+    assert zero["p_holm"] == pytest.approx(2 * 0.02131, abs=2e-5)
+    assert table.loc[("case1", "case1-concat"), "p_holm"] == pytest.approx(3 * 0.000255, abs=5e-6)
+    assert (table["comparisons"] == 3).all()
+    lonely = table.loc[("lonely", "lonely")]
+    assert lonely["error"] == pytest.approx(3.1)
+    assert math.isnan(lonely["difference"])
+    assert not math.isnan(lonely["behind"])
+
+
+def test_the_sentences_follow_the_tests(params):
+    make_up_grid(params, images=500)
+    controls.write(params, "mnist")
+    errors = {"case1": [2.0, 2.1, 2.2], "case1_zero": [2.3, 2.4, 2.5], "case1_concat": [1.0, 1.1, 1.2]}
+    cells = with_errors(params, **errors, case1_mask_alone=[2.0, 2.1, 2.3])
+    measured = controls.read(params, cells)
+    assert shown.sentences(params, ablations.ablations(params, cells, measured)) == [
+        "MNIST, case1: the paper's network errs in 2.10 %. With one thing changed, more errors: no hint (x* = 0) (+0.30 points); "
+        "fewer errors: hint beside the features (−1.00 points); not distinguishable from it: no block, masked loss (+0.03) (Welch, Holm)."
+    ]
+    single = cells[cells["seed"] == 0]
+    (sentence,) = shown.sentences(params, ablations.ablations(params, single, measured))
+    assert "not to be tested with so few seeds: no hint (x* = 0) (+0.30 points)" in sentence
+    assert "Welch" not in sentence
+
+
+def test_a_run_with_ablations_has_a_table_and_a_figure_of_them(params):
+    assert "ablations" in study_names(params)
+    assert "ablations" in figure_names(params)
+    paper = load(ROOT / "params.yaml")
+    assert "ablations" not in study_names(paper)
+    assert "ablations" not in figure_names(paper)
+    make_up_grid(params, images=500)
+    controls.write(params, "mnist")
+    run.write(params)
+    figures.draw(params, "ablations")
+    svg = params.path("figures", "ablations.svg").read_text(encoding="utf-8")
+    for text in ("hint beside the features", "no block, masked loss", "with one thing changed"):
+        assert text in svg
+
+
+def test_a_caption_gives_in_full_what_its_figure_names_and_no_more(params):
+    full = {
+        kind: "a title that no row" in captions.caption(params, Drawing(kind)) for kind in captions.OF_ALL
+    }
+    assert full == dict.fromkeys(("overview", "networks", "borders", "separability", "ablations"), False) | {
+        "listens": True
+    }
