@@ -88,6 +88,8 @@ def test_weights_that_were_changed_or_are_not_there_are_refused(params):
 def test_only_a_finished_cell_of_these_settings_and_data_is_measured(params, tmp_path):
     with pytest.raises(UserError, match=r"`hal train tiny pairs 1` \(after the same --overlay\)"):
         measure(params, params.cell("tiny", "pairs", 1))
+    with pytest.raises(UserError, match=r"the grid's seeds are 0, 1; `hal train tiny pairs 7`"):
+        measure(params, params.cell("tiny", "pairs", 7))
     longer = tiny_params(tmp_path, epochs=4)
     with pytest.raises(UserError, match="of other settings"):
         measure(longer, longer.cell("tiny", "pairs", 0))

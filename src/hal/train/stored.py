@@ -144,8 +144,10 @@ def _finished(params: Params, cell: Cell) -> dict[str, Any]:
     try:
         record = read_record(path)
     except FileNotFoundError:
+        seeds = params.grid.seeds
+        beyond = "" if cell.seed in seeds else f"; the grid's seeds are {', '.join(map(str, seeds))}"
         raise UserError(
-            f"{path}: no such file; `hal train {cell.dataset} {cell.case} {cell.seed}` (after the same --overlay) trains the cell"
+            f"{path}: no such file{beyond}; `hal train {cell.dataset} {cell.case} {cell.seed}` (after the same --overlay) trains the cell"
         ) from None
     if record["hash"] != cell.hash:
         raise UserError(
