@@ -1,4 +1,4 @@
-"""What real images gave, from results/ in git: `python docs/measured.py` writes the tables of README.md and docs/budget.md and docs/budget.svg anew.
+"""What real images gave, from results/ in git: `python docs/measured.py` writes the tables of README.md, docs/budget.md and docs/ablations.md and docs/budget.svg anew.
 
 Each table stands between a line `<!-- measured: NAME -->` and a line `<!-- end -->`; the sentences around it are for people to write.
 What was measured on cells that are not in git carries `<!-- cells: OVERLAY SUM -->`, by which a test sees that settings have changed since.
@@ -15,6 +15,7 @@ import budget
 import pandas as pd
 
 from hal.params import Params, load
+from hal.present import ablations, markdown
 from hal.present.numbers import NONE, number, signed, with_deviation, with_interval
 from hal.present.results import read_results
 from hal.study.comparisons import pooled
@@ -23,7 +24,7 @@ from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/budget.md")
+PAGES = ("README.md", "docs/budget.md", "docs/ablations.md")
 _PLACE = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 _BOTH = "HAL − masked baseline, 95 % interval of networks"
@@ -31,12 +32,13 @@ _CROSSED = "the interval of networks and images"
 _ERRORS = ("n", "baseline", "baseline, masked", "HAL", "HAL, masked", _BOTH, _CROSSED, "flips")
 
 
-def written(page: str, cpu: Params, gpu: Params, cifar10: Params) -> str:
+def written(page: str, cpu: Params, gpu: Params, cifar10: Params, ablated: Params) -> str:
     """The text of a page with its tables as the results of the runs on real images give them."""
     tables = {
         "mnist": lambda: errors(cpu, "mnist"),
         "mnist-gpu": lambda: errors(gpu, "mnist"),
         "cifar10": lambda: errors(cifar10, "cifar10"),
+        "mnist-ablations": lambda: ablations_of(ablated, "mnist-epochs-3"),
         "mnist-budgets": lambda: budgets(budget_runs(cpu, gpu)),
         "mnist-flips": lambda: flips(budget_runs(cpu, gpu)),
     }
@@ -60,6 +62,12 @@ def errors(params: Params, dataset: str) -> str:
         rows.append(["all cases", str(r.n), *means, *[NONE] * 3])
     heading = f"{dataset_title(params, dataset)}, {params.train.epochs} epochs"
     return _table([heading, *_ERRORS, "paper (250 epochs): HAL"], rows)
+
+
+def ablations_of(params: Params, dataset: str) -> str:
+    """Every ablation of a data set, as the report sets the table."""
+    (table,) = read_results(params, "ablations")
+    return markdown.table(ablations.table(params, select(table, dataset=dataset))).strip()
 
 
 def budgets(runs: list[tuple[Params, str]]) -> str:
@@ -116,8 +124,8 @@ def budget_runs(*runs: Params) -> list[tuple[Params, str]]:
 
 
 def runs() -> list[Params]:
-    """MNIST on a CPU and on a GPU, and CIFAR-10."""
-    names = ("cpu-mnist", "gpu-mnist", "cpu-cifar10")
+    """MNIST on a CPU and on a GPU, CIFAR-10, and the ablations."""
+    names = ("cpu-mnist", "gpu-mnist", "cpu-cifar10", "cpu-mnist-ablations")
     return [load(ROOT / "params.yaml", [ROOT / f"configs/{name}.yaml"]) for name in names]
 
 
@@ -176,7 +184,7 @@ def main() -> None:
     for name in PAGES:
         path = ROOT / name
         path.write_text(written(path.read_text(encoding="utf-8"), *runs()), encoding="utf-8")
-    budget.draw(budget_runs(*runs()), ROOT / "docs/budget.svg")
+    budget.draw(budget_runs(*runs()[:2]), ROOT / "docs/budget.svg")
 
 
 if __name__ == "__main__":
