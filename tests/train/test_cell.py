@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -27,9 +28,10 @@ from hal.files import write_text
 from hal.params import load
 from hal.study.check_sums import verify
 from hal.study.grid import load_grid
+from hal.train import provenance
 from hal.train.cell import build_network, run
 from hal.train.evaluate import round_mantissa
-from hal.train.loop import Trainer, first_not_finite
+from hal.train.loop import Trainer, first_not_finite, train
 from hal.train.provenance import code_version, forget_peak_memory, peak_memory
 from tests.tiny import ROOT, tiny_params
 
@@ -640,6 +642,24 @@ class TestCuda:
             cell = alone.cell("tiny", "threes", seed)
             run(alone, cell)
             assert files_of(together, cell) == files_of(alone, cell)
+
+
+def test_a_cells_code_is_that_which_its_process_began_with(tmp_path, monkeypatch):
+    """Training takes hours, and people commit meanwhile."""
+    head = ["at the start"]
+
+    def committed_meanwhile(*arguments):
+        head[0] = "another commit"
+        return train(*arguments)
+
+    monkeypatch.setattr(provenance, "code_version", lambda: head[0])
+    monkeypatch.setattr("hal.train.cell.train", committed_meanwhile)
+    monkeypatch.setattr(
+        provenance, "code_of_process", functools.cache(provenance.code_of_process.__wrapped__)
+    )
+    params = tiny_params(tmp_path)
+    for seed in (0, 1):
+        assert run(params, params.cell("tiny", "pairs", seed))["provenance"]["code"] == "at the start"
 
 
 def test_the_code_is_unknown_in_somebody_elses_repository(tmp_path, monkeypatch):

@@ -78,6 +78,7 @@ def _run(
     keep_state: bool,
 ) -> dict[str, Any]:
     paths, settings = params.cell_paths(cell), cell.train
+    made_with = provenance.describe(device)  # before the hours in which the source may change
     provenance.forget_peak_memory(device)
     print(f"{cell.name}: on {provenance.device_name(device)}, {settings.precision}", flush=True)
     mean, std = store.statistics(images.train_images)
@@ -95,7 +96,7 @@ def _run(
         paths.curves: curves_bytes(progress.curves),
     }
     progress.wall_s += time.monotonic() - began
-    record = _record(cell, net, data, progress, params, description)
+    record = _record(cell, net, data, progress, params, description, made_with)
     record["files"] = {path.name: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
     contents[paths.record] = record_bytes(record)
     replace_together(contents)
@@ -202,7 +203,13 @@ def _weights(cell: Cell, net: HAL) -> bytes:
 
 
 def _record(
-    cell: Cell, net: HAL, data: DeviceData, progress: Progress, params: Params, description: dict[str, Any]
+    cell: Cell,
+    net: HAL,
+    data: DeviceData,
+    progress: Progress,
+    params: Params,
+    description: dict[str, Any],
+    made_with: dict[str, str | None],
 ) -> dict[str, Any]:
     """The content of cell.json."""
     diverged, last = progress.diverged_at_step is not None, progress.curves[-1]
@@ -227,7 +234,7 @@ def _record(
             "resumed": progress.resumed,
         },
         "peak_memory_bytes": provenance.peak_memory(data.device),
-        "provenance": provenance.describe(data.device)
+        "provenance": made_with
         | {
             "cpu_threads": params.runtime.cpu_threads,
             "cells_per_gpu": params.runtime.cells_per_gpu if data.device.type == "cuda" else None,

@@ -1,6 +1,7 @@
 """What a result was made with: code, libraries, driver, device."""
 
 import contextlib
+import functools
 import platform
 import resource
 from pathlib import Path
@@ -14,7 +15,7 @@ def describe(device: torch.device) -> dict[str, str | None]:
     """Versions and the device's name; None where something does not apply."""
     cuda = device.type == "cuda"
     return {
-        "code": code_version(),
+        "code": code_of_process(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda if cuda else None,
@@ -28,6 +29,12 @@ def describe(device: torch.device) -> dict[str, str | None]:
 def device_name(device: torch.device) -> str:
     """The GPU's or the processor's model."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+
+
+@functools.cache
+def code_of_process() -> str:
+    """`code_version` when this process first asked: what computes is what was imported then, whatever is committed in the hours since."""
+    return code_version()
 
 
 def code_version() -> str:
