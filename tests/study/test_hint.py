@@ -33,7 +33,7 @@ def set_control(table, case, control, values, column="error", grouping="case1"):
     table.loc[rows, column] = values
 
 
-def test_an_error_is_split_into_the_unused_hint_and_the_features(params):
+def test_an_error_is_split_into_the_unused_hint_and_what_lies_within(params):
     table = measured(params)
     set_control(table, "case1", "as_tested", [2.0, 2.2, 2.4])
     set_control(table, "case1", "oracle_mask", [1.8, 1.9, 2.0])
@@ -46,8 +46,8 @@ def test_an_error_is_split_into_the_unused_hint_and_the_features(params):
         pytest.approx(0.0516, abs=1e-4),
         pytest.approx(0.5484, abs=1e-4),
     )
-    assert row["features"] == pytest.approx(0.3)
-    assert row["unused"] + row["features"] == pytest.approx(row["hal"] - row["masked"])
+    assert row["within"] == pytest.approx(0.3)
+    assert row["unused"] + row["within"] == pytest.approx(row["hal"] - row["masked"])
     assert row["n"] == row["planned"] == 3
     assert rows["ablation"].to_dict() == dict.fromkeys(("case1", "case2", "case3", "case4"), False) | {
         "case1-zero": True
@@ -87,7 +87,7 @@ def test_a_correlation_with_the_borders_held_fixed():
     assert math.isnan(separability.partial_spearman(held, y, held))
 
 
-def test_the_features_are_tested_together_and_ablations_are_not_among_them(params):
+def test_what_lies_within_is_tested_together_and_ablations_are_not_among_them(params):
     table = measured(params)
     set_control(table, "case1", "oracle_mask", [1.8, 1.9, 2.0])
     set_control(table, "baseline", "oracle_mask", [1.5, 1.6, 1.7])
@@ -95,7 +95,7 @@ def test_the_features_are_tested_together_and_ablations_are_not_among_them(param
         for whose, more in (("baseline", 0.0), (case, shift)):
             values = [1.0 + more, 1.1 + more, 1.2 + more]
             set_control(table, whose, "oracle_mask", values, grouping=case)
-    corrected = hint.hint(params, table).set_index("case")["features_p_holm"]
+    corrected = hint.hint(params, table).set_index("case")["within_p_holm"]
     # Welch: 0.3 / sqrt(2 x 0.01 / 3) = 3.674 with 4 degrees of freedom: p = 0.02131, times four; 0.2: 2.449, p = 0.07048, times three
     assert corrected["case1"] == pytest.approx(4 * 0.02131, abs=4e-5)
     assert corrected["case2"] == pytest.approx(3 * 0.07048, abs=3e-5)
@@ -149,8 +149,8 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
         own_splits=[2, 0],
         same_splits=[0, 1],
         unused=[0.1, 0.25],
-        features=[-0.1, 0.1],
-        features_p_holm=[0.01, 0.3],
+        within=[-0.1, 0.1],
+        within_p_holm=[0.01, 0.3],
         flips_least=[10.0, 0.02],
         flips_most=[12.0, 31.0],
         deaf=[0, 1],
@@ -185,12 +185,15 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
     assert "A mask laid over HAL's own logits still takes off 0.10 to 0.25 points" in said
     assert "In case1 HAL errs less than the masked baseline even with the mask laid over both" in said
     assert "case2" not in said.split("(Welch, Holm)")[0].rsplit(".", 1)[1]
-    (said,) = findings.listening(params, rows.assign(features_p_holm=0.5, deaf=0), networks[2:])
+    (said,) = findings.listening(params, rows.assign(within_p_holm=0.5, deaf=0), networks[2:])
     assert "none of the 6 networks changes less than 1 %" in said
-    assert "that superclasses change the features is not shown" in said
+    assert "that HAL tells the classes within a superclass apart better or worse is not shown" in said
     assert "Their errors lie −0.02 to +0.14 points from the mean masked baseline's (+: more errors)." in said
-    (said,) = findings.listening(params, rows.assign(features_p_holm=math.nan), networks)
-    assert "With a single seed it cannot be told whether superclasses change the features" in said
+    (said,) = findings.listening(params, rows.assign(within_p_holm=math.nan), networks)
+    assert (
+        "With a single seed it cannot be told whether HAL tells the classes within a superclass apart better"
+        in said
+    )
 
 
 def test_a_variants_groupings_are_not_more_groupings(tmp_path):

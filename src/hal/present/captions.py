@@ -39,7 +39,7 @@ OF_ALL = {
     ),
     "borders": (
         "Across: the share of our baseline's errors whose predicted class lies in another superclass than the true one, which is "
-        "all that a perfect use of the hint could remove. Up: the share of the baseline's error that the case removes{paper}. On the dashed line every such error is gone; above it the features gained too."
+        "all that a perfect use of the hint could remove. Up: the share of the baseline's error that the case removes{paper}. On the dashed line every such error is gone; above it errors within a superclass fell too."
     ),
     "ablations": (
         "The paper's network with one thing changed at a time: test errors of every network (small dots: one a seed) and their means with Student's 95 % interval; "

@@ -45,7 +45,7 @@ def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> lis
     """A few sentences for each data set: whether its networks listen, what splits, and whose part of an error is what."""
     sentences = []
     for dataset, all_rows in hint.groupby("dataset", sort=False):
-        rows = all_rows[~all_rows["ablation"].astype(bool)].dropna(subset=["flips", "features"])
+        rows = all_rows[~all_rows["ablation"].astype(bool)].dropna(subset=["flips", "within"])
         if len(rows):
             mine = networks[(networks["dataset"] == dataset) & ~networks["ablation"].astype(bool)]
             parts = (_listening(rows), _behind(mine), _splits(rows), _parts(rows))
@@ -115,23 +115,25 @@ def _splits(rows: pd.DataFrame) -> str:
 
 
 def _parts(rows: pd.DataFrame) -> str:
-    """What a mask still mends, which is counted, and whether features differ, which is tested (Welch, Holm)."""
+    """What a mask still mends, which is counted, and what differs within the superclass, which is tested (Welch, Holm)."""
     unused = f"A mask laid over HAL's own logits still takes off {_extent(rows['unused'])} points: that part of the hint stays unused."
-    known = rows.dropna(subset=["features_p_holm"])
+    known = rows.dropna(subset=["within_p_holm"])
     if known.empty:
-        return f"{unused} With a single seed it cannot be told whether superclasses change the features; more seeds would."
-    apart = known[known["features_p_holm"] < LEVEL]
-    better, worse = (list(apart[side]["case"]) for side in (apart["features"] < 0, apart["features"] > 0))
+        return f"{unused} With a single seed it cannot be told whether HAL tells the classes within a superclass apart better; more seeds would."
+    apart = known[known["within_p_holm"] < LEVEL]
+    better, worse = (list(apart[side]["case"]) for side in (apart["within"] < 0, apart["within"] > 0))
     parts = []
     if better:
         parts.append(
-            f"in {_named(better, known)} HAL errs less than the masked baseline even with the mask laid over both: its features are better"
+            f"in {_named(better, known)} HAL errs less than the masked baseline even with the mask laid over both: it tells the classes within a superclass apart better"
         )
     if worse:
-        parts.append(f"in {_named(worse, known)} HAL's features are worse than the baseline's")
+        parts.append(
+            f"in {_named(worse, known)} HAL errs more with the mask laid over both: it tells the classes within a superclass apart worse"
+        )
     if not parts:
         parts.append(
-            "with the mask laid over both, no case is distinguishable from the masked baseline: that superclasses change the features is not shown"
+            "with the mask laid over both, no case is distinguishable from the masked baseline: that HAL tells the classes within a superclass apart better or worse is not shown"
         )
     text = "; ".join(parts)
     return f"{unused} {text[0].upper()}{text[1:]} (Welch, Holm)."

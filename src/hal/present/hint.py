@@ -22,8 +22,9 @@ LISTENS = (
 )
 SPLIT = (
     "Where a case's error comes from, in percent and points. Unused hint: HAL minus HAL masked, what a mask still mends in "
-    "HAL's own logits [95 %, Student, cut at 0: a mask cannot hurt]. Features: HAL masked minus the masked baseline, two networks that both make all of the "
-    "hint [95 %, Welch; p: corrected by Holm for the run's comparisons of features]; negative means that training with superclasses made the features better. Their sum is HAL minus the "
+    "HAL's own logits [95 %, Student, cut at 0: a mask cannot hurt]. Within: HAL masked minus the masked baseline, two networks that err within the "
+    "true superclass alone [95 %, Welch; p: corrected by Holm for the run's comparisons of this kind]; negative means that HAL tells its classes apart better, by features, output layer "
+    "or what the score still changes there. Their sum is HAL minus the "
     "masked baseline. No hint: three readings of it (docs/files.md): the most probable pair of a superclass and "
     "a class in it, which favours the superclass with the larger score; the mixture over all superclasses; the superclass "
     "that the baseline predicts. A case marked * is an ablation."
@@ -42,7 +43,7 @@ STATEMENTS = (
     "The bias listens: without b the logits are v times a positive number, and the class is the same whatever is told. With it the class "
     "can change, but only to one that is largest somewhere on the line.",
     "A mask is never worse on the same logits: it cannot make a right prediction wrong. What it still takes off HAL's error is the unused "
-    "hint; what is then left against the masked baseline is a difference of features.",
+    "hint; what is then left against the masked baseline lies within the superclass: features, output layer, and what the score still changes there.",
     "Scores that split need not show a used hint: a score depends on the superclass told even if the features say nothing. Only where all "
     "images are told the same do the features alone split them.",
 )
@@ -79,8 +80,8 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
             number(r.hal_masked),
             number(r.hal),
             _difference(r, "unused"),
-            _difference(r, "features"),
-            probability(r.features_p_holm),
+            _difference(r, "within"),
+            probability(r.within_p_holm),
         )
         nobody = (number(r.no_oracle), number(r.no_oracle_mixture), number(r.no_oracle_baseline))
         split.append((title, (name, *parts, *nobody)))
@@ -96,7 +97,7 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
         "Score change",
         "AUC own / same",
     )
-    parts = ("Baseline masked", "HAL masked", "HAL", "Unused hint", "Features", "p")
+    parts = ("Baseline masked", "HAL masked", "HAL", "Unused hint", "Within", "p")
     of_split = columns("Case", *parts, "No hint: pair", "No hint: mixture", "No hint: baseline's")
     return [
         Table("listens-table", "What the hint changes", LISTENS, listening, grouped(listens), wide=True),

@@ -10,7 +10,7 @@ The quantities of a case, of which the errors are in percent and the differences
 - `baseline`, `masked`: the baseline's error, and with its logits restricted to the classes of the true superclass.
 - `hal`, `hal_masked`, `flips`: HAL's error, the same restricted, and the share of predictions that change with the superclass told.
 - `hal - baseline`, `hal - masked`: what hint and network achieve together, and beyond what the hint alone is worth.
-- `hal - hal_masked`, `hal_masked - masked`: the unused part of the hint, and the features (see `hint`).
+- `hal - hal_masked`, `hal_masked - masked`: the unused part of the hint, and what lies within the superclass (see `hint`).
 """
 
 import hashlib

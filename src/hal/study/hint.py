@@ -3,10 +3,11 @@
 From the controls of every cell. The split of a case's error, in points, lower is better:
 
     HAL - masked baseline = (HAL - HAL masked) + (HAL masked - masked baseline)
-                             unused hint          features
+                             unused hint          within
 
 The first is what a mask still mends in HAL's own logits: a part of the hint that the network does not use; it is never
-negative. The second compares two networks that both make all of the hint: what training with superclasses did to the features.
+negative. The second compares two networks that err within the true superclass alone: how well each tells its classes apart,
+by its features and output layer and, of HAL, by what the score still changes there.
 """
 
 from typing import Any
@@ -32,8 +33,8 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     """One row for every data set and case that is told a superclass; errors and shares in percent, differences in points.
 
     Columns: dataset, case, ablation (whether the case is one), planned, n (cells with an error); mean
-    error of hal, hal_masked and masked (the baseline's); unused and features (see the module's text) with `_low` and
-    `_high` (Student's over the networks, Welch's between them), and features_p_holm (Welch's test, corrected by Holm for
+    error of hal, hal_masked and masked (the baseline's); unused and within (see the module's text) with `_low` and
+    `_high` (Student's over the networks, Welch's between them), and within_p_holm (Welch's test, corrected by Holm for
     all groupings of the run); for each of `SHARES` its mean, `_least` and `_most` over the networks (no interval: some
     networks listen and others do not, and no mean of such has a normal error); deaf (how many have fewer flips than
     `DEAF`); scored, own_splits, same_splits (how many networks have both AUCs, of how many of them that told their own is
@@ -60,8 +61,8 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
         unused = moments((error["as_tested"] - error["oracle_mask"]).dropna())
         row |= _with_interval("unused", unused.mean, percent_interval(unused))
         both = moments(hal_masked), moments(masked)
-        row |= _with_interval("features", row["hal_masked"] - row["masked"], welch_interval(*both))
-        row["features_p"] = welch_p(*both)
+        row |= _with_interval("within", row["hal_masked"] - row["masked"], welch_interval(*both))
+        row["within_p"] = welch_p(*both)
         for name in SHARES:
             share = error[name]
             row |= {name: share.mean(), f"{name}_least": share.min(), f"{name}_most": share.max()}
@@ -70,10 +71,10 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
         row |= {"scored": len(gain), "own_splits": (gain > SPLIT).sum(), "same_splits": (gain < -SPLIT).sum()}
         row |= {name: value[name].mean() for name in VALUES} | {name: error[name].mean() for name in NO_HINT}
         rows.append(row)
-    table = pd.DataFrame(rows, columns=[*COLUMNS, "features_p"])
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "within_p"])
     tested = ~table["ablation"].astype(bool)
-    table.loc[tested, "features_p_holm"] = holm(
-        table.loc[tested, "features_p"].to_numpy(), planned_comparisons(params)
+    table.loc[tested, "within_p_holm"] = holm(
+        table.loc[tested, "within_p"].to_numpy(), planned_comparisons(params)
     )
     return table[list(COLUMNS)]
 
@@ -139,8 +140,8 @@ def _with_interval(name: str, value: float, interval: Interval) -> dict[str, flo
 
 COLUMNS = (
     *("dataset", "case", "ablation", "planned", "n", "hal", "hal_masked", "masked"),
-    *(f"{name}{end}" for name in ("unused", "features") for end in ("", "_low", "_high")),
+    *(f"{name}{end}" for name in ("unused", "within") for end in ("", "_low", "_high")),
     *(f"{name}{end}" for name in SHARES for end in ("", "_least", "_most")),
-    *("features_p_holm", "deaf", "scored", "own_splits", "same_splits"),
+    *("within_p_holm", "deaf", "scored", "own_splits", "same_splits"),
     *(*VALUES, *NO_HINT),
 )
