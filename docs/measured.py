@@ -92,8 +92,9 @@ def flips(runs: list[tuple[Params, str]]) -> str:
             [f"{_epochs(params, dataset)} epochs"]
             + [_networks(select(controls, case=case), masked[case]) for case in _cases(params)]
         )
-    seeds = " / ".join(map(str, params.grid.seeds))
-    return _table([f"flips (points behind the mask), seed {seeds}", *_cases(params)], rows)
+    first = runs[0][0]
+    seeds = " / ".join(map(str, first.grid.seeds))
+    return _table([f"flips (points behind the mask), seed {seeds}", *_cases(first)], rows)
 
 
 def _networks(controls: pd.DataFrame, masked: float) -> str:
@@ -180,7 +181,7 @@ def _table(headings: list[str], rows: list[list[str]]) -> str:
 
 
 def main() -> None:
-    """Write both pages and the figure."""
+    """Write the pages and the figure."""
     for name in PAGES:
         path = ROOT / name
         path.write_text(written(path.read_text(encoding="utf-8"), *runs()), encoding="utf-8")

@@ -160,20 +160,24 @@ def _rounded(score: np.ndarray) -> np.ndarray:
 def _predictions(
     cell: Cell, random: np.random.Generator, owner: np.ndarray, n: int, wrong: int
 ) -> dict[str, np.ndarray]:
-    """Test logits and labels: told the truth, the network takes the first `wrong` images for the next class.
+    """Test logits and labels: as tested, the network takes the first `wrong` images for the next class, with the masked loss of their superclass.
 
-    A case pulls towards the classes of the superclass that it is told, and knows less under a wrong one.
+    A case pulls towards the classes of the superclass that it is told, and knows less under another.
     """
     label = np.arange(n) % cell.classes
     superclasses = 1 if cell.hint == "none" else len(cell.superclasses)
     logits = random.standard_normal((n, superclasses, cell.classes)).astype(np.float32)
-    seen = np.where(np.arange(n) < wrong, (label + 1) % cell.classes, label)
+    told = {"none": 0 * label, "random": np.arange(n) % superclasses}.get(cell.hint, owner[label])
+    following = (np.arange(cell.classes) + 1) % cell.classes
+    if cell.loss == "masked":
+        for classes in cell.superclasses:
+            following[list(classes)] = np.roll(classes, -1)
+    seen = np.where(np.arange(n) < wrong, following[label], label)
     for j in range(logits.shape[1]):
-        told_truth = owner[label] == j
         logits[:, j, owner == j] += 4 if cell.superclasses else 0
-        logits[np.arange(n), j, seen] += np.where(told_truth, 16, random.uniform(0, 16, n))
-    told = {"told": owner[label].astype(np.uint8)} if cell.hint != "none" else {}
-    return {"logits": logits, "label": label.astype(np.uint8)} | told
+        logits[np.arange(n), j, seen] += np.where(told == j, 16, random.uniform(0, 16, n))
+    arrays = {"logits": logits, "label": label.astype(np.uint8)}
+    return arrays if cell.hint == "none" else arrays | {"told": told.astype(np.uint8)}
 
 
 def _auxiliary(

@@ -139,7 +139,7 @@ def elsewhere(result, **changes):
 
 
 def test_on_another_machine_both_errors_are_held_against_the_other_seeds(params):
-    """Of seeds with 3.0 and 4.0 %: 3.5 ± t(0.975, 1) 0.7071 sqrt(1/2 + 1) = 3.5 ± 11.0, so up to 14.50."""
+    """Of seeds with 3.0 and 4.0 %: 3.5 ± t(0.9875, 1) 0.7071 sqrt(1/2 + 1) = 3.5 ± 22.0, so up to 25.54, for two errors together."""
     first, *_ = (r for r in load_grid(params) if r.ok)
 
     def like(seed, error):
@@ -147,11 +147,11 @@ def test_on_another_machine_both_errors_are_held_against_the_other_seeds(params)
         return dataclasses.replace(first, cell=cell, record=first.record | {"test_error": error})
 
     siblings = [like(1, 3.0), like(2, 4.0)]
-    for error, agrees, said in ((14.0, True, "both in"), (15.0, False, "the new one outside")):
+    for error, agrees, said in ((25.0, True, "both in"), (26.0, False, "the new one outside")):
         again = elsewhere(first, test_error=error)
         stored = first.record["test_error"]
-        found = compared(params, first, again, [first, *siblings])
-        if stored > 14.5:  # an error of chance, as three epochs on noise give it
+        found = compared(params, first, again, [first, *siblings], 1)
+        if stored > 25.54:  # an error of chance, as three epochs on noise give it
             agrees, said = (
                 False,
                 said.replace("both in", "the stored one outside").replace(
@@ -159,9 +159,9 @@ def test_on_another_machine_both_errors_are_held_against_the_other_seeds(params)
                 ),
             )
         assert found.agrees is agrees
-        assert f"{said} the 95 % prediction interval [0.00, 14.50] of the other 2 seeds" in found.says
+        assert f"{said} the prediction interval [0.00, 25.54] of the other 2 seeds" in found.says
         assert "another kind of machine (device another card in place of" in found.says
-    alone = compared(params, first, elsewhere(first), [first])
+    alone = compared(params, first, elsewhere(first), [first], 1)
     assert "decides nothing: too few other seeds (0)" in alone.says
 
 
@@ -170,14 +170,14 @@ def test_kernels_that_are_not_deterministic_owe_nobody_the_same_bytes(params):
     free = first.record["provenance"] | {"deterministic": False}
     stored = dataclasses.replace(first, record=first.record | {"provenance": free})
     again = dataclasses.replace(stored, record=stored.record | {"files": {"curves.csv": "another"}})
-    found = compared(params, stored, again, [stored])
+    found = compared(params, stored, again, [stored], 1)
     assert "another kind of machine (runtime.deterministic is false)" in found.says
 
 
 def test_diverged_on_one_machine_only_is_a_difference(params):
     first, *_ = (r for r in load_grid(params) if r.ok)
     diverged = dataclasses.replace(elsewhere(first, status="diverged"), state="diverged")
-    found = compared(params, first, diverged, [first])
+    found = compared(params, first, diverged, [first], 1)
     assert not found.agrees
     assert "% stored, diverged now, of which there is no interval" in found.says
 

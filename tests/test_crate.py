@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rocrate.rocrate import ROCrate
 
+from hal import crate as crate_module
 from hal.crate import PROFILES
 
 pytestmark = pytest.mark.slow
@@ -28,6 +29,19 @@ def crate(finished, tmp_path) -> ROCrate:
     with zipfile.ZipFile(finished / "runs/tiny/report/crate.zip") as archive:
         archive.extractall(tmp_path / "crate")
     return ROCrate(tmp_path / "crate")
+
+
+def test_settings_from_elsewhere_have_a_place_of_their_own_inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path.parent)
+    places = {
+        "params.yaml": "params.yaml",
+        "configs/a.yaml": "configs/a.yaml",
+        "../a.yaml": "settings/7-a.yaml",
+    }
+    places |= {"/elsewhere/a.yaml": "settings/7-a.yaml", "out/a.yaml": "settings/7-a.yaml"}
+    assert {file: str(crate_module._place(7, Path(file))) for file in places} == places
 
 
 def test_it_has_what_the_workflow_run_profile_requires(crate):

@@ -29,6 +29,20 @@ def test_a_real_measurement_grows_with_the_data_set(tmp_path):
     )
 
 
+def test_a_batch_larger_than_the_data_set_is_refused_as_in_training(tmp_path):
+    params = tiny_params(tmp_path, batch_size=71)
+    with pytest.raises(UserError, match=r"train\.batch_size = 71: tiny has only 70 training images"):
+        plan.measured(params, params.cell("tiny", "pairs", 0), plan.Size(70, 33, (8, 8, 1)))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"train": 1}'])
+def test_a_damaged_description_is_said(tmp_path, text):
+    params = tiny_params(tmp_path)
+    params.path("data", "tiny.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"tiny\.json: cannot be read; `hal data tiny` makes it again"):
+        plan.size_of(params, "tiny")
+
+
 def test_of_several_timings_the_fastest_counts(monkeypatch):
     now = iter([0.0, 5.0, 10.0, 11.0, 20.0, 23.0])
     monkeypatch.setattr(plan.time, "perf_counter", lambda: next(now))

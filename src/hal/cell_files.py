@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CURVES = ("epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
 FINAL = ("test_error", "test_loss", "train_error", "train_loss")  # of the last epoch, in cell.json
+AGREES = 0.1  # percentage points by which arithmetic on another machine may move an error
 
 # Every array with its kind (NumPy's letter) and its number of dimensions.
 SCORES = {"score": ("f", 1), "label": ("u", 1), "superclass": ("u", 1)}

@@ -100,7 +100,7 @@ def _describe(
         properties={"name": "The paper as one workflow", "version": __version__, **_sizes(Path("Snakefile"))},
     )
     main["isBasedOn"] = paper
-    given = [_inside(crate, file, file if not file.is_absolute() else Path(file.name)) for file in settings]
+    given = [_inside(crate, file, _place(i, file)) for i, file in enumerate(settings)]
     for name in _BESIDE:
         if Path(name).exists():
             _inside(crate, Path(name), Path(name))
@@ -112,12 +112,10 @@ def _describe(
         made = _cell_files(crate, params, cell, record)
         trained += made
         actions.append(_train_action(crate, cell, record, [*given, *data[cell.dataset]], made))
-    files = {
-        file: _inside(crate, file, _within(params, file)) for file in (*drawn, current.stamp_path(params))
-    }
+    files = {file: _inside(crate, file, params.within(file)) for file in (*drawn, current.stamp_path(params))}
     pdf = params.path("report", "report.pdf")
     if pdf.exists():
-        files[pdf] = _inside(crate, pdf, _within(params, pdf))
+        files[pdf] = _inside(crate, pdf, params.within(pdf))
     actions.append(
         _action(
             crate,
@@ -163,6 +161,12 @@ def _inside(crate: ROCrate, source: Path, place: Path) -> Entity:
     return crate.add_file(source, place.as_posix(), properties=properties)
 
 
+def _place(i: int, file: Path) -> Path:
+    """Where the i-th file of settings lies in the archive: its own place in the checkout, or one of its own if it lies elsewhere."""
+    inside = file.resolve().is_relative_to(Path.cwd()) and not file.is_absolute() and ".." not in file.parts
+    return file if inside else Path("settings", f"{i}-{file.name}")
+
+
 def _by_sum(crate: ROCrate, name: str, sha256: str, **more: Any) -> Entity:
     """A file that is elsewhere, named by its bytes (RFC 6920)."""
     digest = base64.urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b"=").decode()
@@ -181,14 +185,14 @@ def _data(crate: ROCrate, params: Params, name: str, records: dict[Cell, dict[st
     entities = [_by_sum(crate, f"data/{name}.npz", sha256, description=says) for sha256 in arrays]
     description = params.path("data", f"{name}.json")
     if description.exists():
-        entities.append(_inside(crate, description, _within(params, description)))
+        entities.append(_inside(crate, description, params.within(description)))
     return entities
 
 
 def _cell_files(crate: ROCrate, params: Params, cell: Cell, record: dict[str, Any]) -> list[Entity]:
     """cell.json and what it vouches for: small files inside, checkpoints by their sums."""
     results = params.cell_paths(cell).results
-    made = [_inside(crate, results / "cell.json", _within(params, results / "cell.json"))]
+    made = [_inside(crate, results / "cell.json", params.within(results / "cell.json"))]
     for name, sha256 in record["files"].items():
         file = results / name
         if not file.exists():
@@ -196,7 +200,7 @@ def _cell_files(crate: ROCrate, params: Params, cell: Cell, record: dict[str, An
             continue
         if sha256_of(file) != sha256:
             raise UserError(f"{file}: is not what was written; `hal verify` says which files are")
-        made.append(_inside(crate, file, _within(params, file)))
+        made.append(_inside(crate, file, params.within(file)))
     return made
 
 
@@ -289,10 +293,6 @@ def _end(record: dict[str, Any]) -> str | None:
         return None
     end = datetime.datetime.fromisoformat(time["started"]) + datetime.timedelta(seconds=time["wall_s"])
     return end.isoformat(timespec="seconds")
-
-
-def _within(params: Params, file: Path) -> Path:
-    return file.relative_to(params.root)
 
 
 def _sizes(file: Path) -> dict[str, str]:

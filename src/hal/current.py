@@ -29,9 +29,19 @@ def settings_sum(params: Params) -> str:
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def study_basis(params: Params) -> str:
+    """What the computed tables depend on beside the cells: settings, wherever the run lies, and the code that computes."""
+    here = Path(__file__).parent / "study"
+    digest = hashlib.sha256()
+    for path in sorted(here.rglob("*.py")):
+        digest.update(f"{path.relative_to(here)} {sha256_of(path)}\n".encode())
+    settings = settings_sum(dataclasses.replace(params, root="."))
+    return f"settings {settings}, code {digest.hexdigest()[:16]}"
+
+
 def write_stamp(params: Params, files: Iterable[Path]) -> Path:
     """Note what the files were drawn from, and their sums."""
-    drawn = {"from": _basis(params), "files": {str(_within(params, path)): sha256_of(path) for path in files}}
+    drawn = {"from": _basis(params), "files": {str(params.within(path)): sha256_of(path) for path in files}}
     write_text(stamp_path(params), json.dumps(drawn, indent=1) + "\n")
     return stamp_path(params)
 
@@ -42,7 +52,7 @@ def outdated(params: Params, files: Iterable[Path]) -> set[Path]:
     try:
         drawn = json.loads(stamp_path(params).read_text(encoding="utf-8"))
         sums = drawn["files"] if drawn["from"] == _basis(params) else {}
-        return {path for path in files if sums.get(str(_within(params, path))) != _sum(path)}
+        return {path for path in files if sums.get(str(params.within(path))) != _sum(path)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set(files)
 
@@ -63,7 +73,3 @@ def _sum(path: Path) -> str | None:
         return sha256_of(path)
     except OSError:
         return None
-
-
-def _within(params: Params, path: Path) -> Path:
-    return path.relative_to(params.root) if params.root != "." else path

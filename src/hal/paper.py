@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from hal.params import Params
 from hal.schema import build
-from hal.settings import BASELINE, Dataset
+from hal.settings import BASELINE, Dataset, in_order
 from hal.yaml12 import read_yaml
 
 
@@ -135,11 +135,10 @@ class Paper:
 
 
 def same_grouping(printed: PrintedDataset, dataset: Dataset, case: str) -> bool:
-    """Whether the data set's case is Table 1's of that name; the order within a superclass means nothing."""
+    """Whether the data set's case is Table 1's of that name."""
     if case not in printed.cases or dataset.cases[case].ablation:
         return False
-    ours, theirs = dataset.cases[case].superclasses, printed.cases[case].superclasses
-    return [sorted(classes) for classes in ours] == [sorted(classes) for classes in theirs]
+    return dataset.cases[case].grouping == in_order(printed.cases[case].superclasses)
 
 
 @functools.cache

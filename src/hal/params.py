@@ -177,7 +177,7 @@ class Params:
             seed=seed,
             data=entry.source if entry.sha256 is None else entry.sha256,
             classes=len(entry.classes),
-            superclasses=tuple(tuple(sorted(classes)) for classes in grouping.superclasses),
+            superclasses=grouping.grouping,
             block=grouping.block,
             hint="none" if grouping.block == "none" else grouping.hint,
             loss=grouping.loss,
@@ -198,8 +198,8 @@ class Params:
     def ablations(self, dataset: str) -> dict[str, str]:
         """Each ablation with its grouping: the paper's network that has its superclasses, else the first ablation that has."""
         cases = self._dataset(dataset).cases
-        first = {cases[name].superclasses: name for name in reversed([*self.groupings(dataset), *cases])}
-        return {name: first[case.superclasses] for name, case in cases.items() if case.ablation}
+        first = {cases[name].grouping: name for name in reversed([*self.groupings(dataset), *cases])}
+        return {name: first[case.grouping] for name, case in cases.items() if case.ablation}
 
     def cells(self) -> list[Cell]:
         """Every cell of the grid, data set by data set, case by case, seed by seed."""
@@ -213,6 +213,10 @@ class Params:
     def path(self, *parts: str) -> Path:
         """A path below `root`."""
         return Path(self.root, *parts)
+
+    def within(self, path: Path) -> Path:
+        """A path below `root` as it is called there, wherever the run lies."""
+        return path.relative_to(self.root)
 
     def cell_paths(self, cell: Cell) -> "CellPaths":
         """Where the cell's files lie."""

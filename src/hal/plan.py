@@ -49,12 +49,15 @@ def size_of(params: Params, dataset: str) -> Size:
     """From the prepared data set, else from what is known of its source.
 
     Raises:
-        UserError: it is one of the user's own and not prepared yet.
+        UserError: it is one of the user's own and not prepared yet, or its description is damaged.
     """
     path = params.path("data", f"{dataset}.json")
     if path.exists():
-        described = json.loads(path.read_text(encoding="utf-8"))
-        return Size(described["train"]["images"], described["test"]["images"], tuple(described["shape"]))
+        try:
+            described = json.loads(path.read_text(encoding="utf-8"))
+            return Size(described["train"]["images"], described["test"]["images"], tuple(described["shape"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(f"{path}: cannot be read; `hal data {dataset}` makes it again") from None
     source = SOURCES.get(params.datasets[dataset].source)
     if source is None:
         raise UserError(f"data set {dataset}: its size is not known yet; `hal data {dataset}` prepares it")
@@ -65,8 +68,12 @@ def measured(params: Params, cell: Cell, size: Size) -> float:
     """Seconds of an epoch of training and testing on this machine, by a few steps and tests on made-up images of that shape.
 
     A process's start and the last measurements on the trained network are not in it.
+
+    Raises:
+        UserError: a batch is larger than the data set.
     """
     batch = cell.train.batch_size
+    training.check_batch_size(cell, size.train)
     steps = min(STEPS, size.train // batch)
     random = np.random.default_rng(0)
     n_train, n_test = steps * batch, min(_TESTED, size.test)

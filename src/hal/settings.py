@@ -51,7 +51,7 @@ class DataSettings:
 class Case:
     """A superclass grouping, told to a network by an auxiliary block, or an ablation of it.
 
-    `block`, `hint` and `loss` make an ablation: a network that differs from the paper's in one thing.
+    `block`, `hint` and `loss` make an ablation: a network that differs from the paper's in one thing or two.
 
     Attributes:
         superclasses: the classes of superclass 0, of superclass 1, ...; superclass j is told as the one-hot vector with
@@ -73,6 +73,11 @@ class Case:
     block: Literal["auxiliary", "concat", "none"] = "auxiliary"
     hint: Literal["superclass", "zero", "random"] = "superclass"
     loss: Literal["softmax", "masked"] = "softmax"
+
+    @property
+    def grouping(self) -> tuple[tuple[int, ...], ...]:
+        """The superclasses, by which groupings are compared."""
+        return in_order(self.superclasses)
 
     @property
     def ablation(self) -> bool:
@@ -102,6 +107,11 @@ class Case:
 
 
 NO_GROUPING = Case(superclasses=(), block="none")  # the baseline
+
+
+def in_order(superclasses: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    """Superclasses with the classes of each in order: how they were written down means nothing."""
+    return tuple(tuple(sorted(classes)) for classes in superclasses)
 
 
 def superclass_of(

@@ -1,6 +1,7 @@
 """Tables that are read again have their sums beside them, so that no damaged number is taken for a computed one.
 
-A sums file is what `sha256sum -c` reads: a line for each file, named relative to the sums file's folder.
+A sums file is what `sha256sum -c` reads: a line for each file, named relative to the sums file's folder, and perhaps a
+first line that begins with # and says from what they were made.
 """
 
 import hashlib
@@ -10,16 +11,26 @@ from pathlib import Path
 from hal.files import sha256_of, write_text
 
 
-def write(texts: Mapping[Path, str], sums: Path) -> list[Path]:
-    """Write each text, and last the file of their sums; return the paths of all."""
+def write(texts: Mapping[Path, str], sums: Path, basis: str = "") -> list[Path]:
+    """Write each text, and last the file of their sums, with what they were made from; return the paths of all."""
     for path, text in texts.items():
         write_text(path, text)
     lines = [
         f"{hashlib.sha256(text.encode()).hexdigest()}  {path.relative_to(sums.parent).as_posix()}\n"
         for path, text in texts.items()
     ]
-    write_text(sums, "".join(lines))
+    write_text(sums, "".join([f"# {basis}\n"] * bool(basis) + lines))
     return [*texts, sums]
+
+
+def basis(sums: Path) -> str:
+    """What the files were made from, as `write` was told; empty where that is not noted.
+
+    Raises:
+        OSError: the sums cannot be read.
+    """
+    first = sums.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("# ") if first.startswith("# ") else ""
 
 
 def note(files: Sequence[Path], sums: Path) -> list[Path]:

@@ -1,14 +1,18 @@
 """What a lower error is owed to: every ablation beside the paper's network and the mask, worked by hand."""
 
+import dataclasses
 import math
 
 import pytest
 
+from hal.errors import UserError
 from hal.outputs import Drawing, figure_names, study_names
 from hal.params import load
 from hal.present import ablations as shown
 from hal.present import captions, figures
-from hal.study import ablations, controls, run
+from hal.present.figures import colours
+from hal.present.results import read_results
+from hal.study import ablations, controls, hint, run
 from hal.study.grid import load_cells
 from hal.titles import network_title
 from tests.made_up import ROOT, made_up_params, make_up_grid
@@ -18,10 +22,10 @@ grid: {datasets: [mnist], seeds: [0, 1, 2]}
 datasets:
   mnist:
     cases:
-      case1-zero: {superclasses: &five [[5, 6, 7, 8, 9], [0, 1, 2, 3, 4]], hint: zero}
+      case1-zero: {superclasses: &five [[9, 8, 7, 6, 5], [4, 3, 2, 1, 0]], hint: zero}
       case1-concat: {title: a title that no row of a figure has room for, superclasses: *five, block: concat}
       case1-mask-alone: {superclasses: *five, block: none, loss: masked}
-      lonely: {superclasses: [[0, 9], [1, 2, 3, 4, 5, 6, 7, 8]], hint: random, loss: masked}
+      lonely: {superclasses: [[0, 9], [1, 2, 3, 4, 5, 6, 7, 8]], hint: random}
 train: {epochs: 2}"""
 
 
@@ -44,6 +48,7 @@ def test_an_ablation_stands_beside_the_network_that_has_its_grouping(params):
         "case1-mask-alone": "case1",
         "lonely": "lonely",
     }
+    # the classes of a superclass may be written in any order
     assert ablations.planned_ablations(params) == 3  # nothing has the last one's grouping without its change
     assert load(ROOT / "params.yaml").ablations("mnist") == {}
 
@@ -55,7 +60,7 @@ def test_what_is_changed_is_named_from_the_settings(params):
     assert names["case1-zero"] == "no hint (x* = 0)"
     assert names["case1-concat"] == "hint beside the features"
     assert names["case1-mask-alone"] == "no block, masked loss"
-    assert names["lonely"] == "a random hint, masked loss"
+    assert names["lonely"] == "a random hint"
 
 
 def test_differences_from_the_papers_network_and_from_the_mask(params):
@@ -100,19 +105,52 @@ def test_differences_from_the_papers_network_and_from_the_mask(params):
     assert not math.isnan(lonely["behind"])
 
 
+def test_every_made_up_network_has_its_controls_and_those_that_are_told_nothing_have_no_flips(params):
+    make_up_grid(params, {"mnist/case1-zero/seed1": "diverged"}, images=500)
+    controls.write(params, "mnist")
+    cells = load_cells(params)
+    measured = controls.read(params, cells)
+    finished = measured[measured["hash"] != ""]
+    assert set(finished[finished["missing"] != ""]["control"]) == set()
+    table = ablations.ablations(params, cells, measured).set_index(["grouping", "case"])
+    alone = table.loc[("case1", "case1-mask-alone")]
+    assert alone["masked"] == pytest.approx(alone["error"])  # which is masked already
+    assert math.isnan(alone["flips"])
+    zero = table.loc[("case1", "case1-zero")]
+    assert (zero["n"], zero["planned"]) == (2, 3)
+    assert zero["notes"].startswith("seed 1 diverged")
+    flips = measured[(measured["control"] == "flips") & (measured["case"] == "case1-concat")]["error"]
+    concat = table.loc[("case1", "case1-concat")]
+    assert (concat["flips"], concat["flips_least"], concat["flips_most"]) == pytest.approx(
+        (flips.mean(), flips.min(), flips.max())
+    )
+    assert "case1-mask-alone" not in set(
+        hint.hint(params, measured)["case"]
+    )  # it is told nothing to listen to
+    notes = shown.table(params, table.reset_index()).notes
+    assert notes[0].startswith("† fewer than planned")
+    assert notes[1].startswith("MNIST case1-zero: seed 1 diverged")
+
+
 def test_the_sentences_follow_the_tests(params):
     make_up_grid(params, images=500)
     controls.write(params, "mnist")
-    errors = {"case1": [2.0, 2.1, 2.2], "case1_zero": [2.3, 2.4, 2.5], "case1_concat": [1.0, 1.1, 1.2]}
+    errors = {
+        "baseline": [5.0, 5.0, 5.0],
+        "case1": [2.0, 2.1, 2.2],
+        "case1_zero": [2.3, 2.4, 2.5],
+        "case1_concat": [1.0, 1.1, 1.2],
+    }
     cells = with_errors(params, **errors, case1_mask_alone=[2.0, 2.1, 2.3])
     measured = controls.read(params, cells)
     assert shown.sentences(params, ablations.ablations(params, cells, measured)) == [
-        "MNIST, case1: the paper's network errs in 2.10 %. With one thing changed, more errors: no hint (x* = 0) (+0.30 points); "
-        "fewer errors: hint beside the features (−1.00 points); not distinguishable from it: no block, masked loss (+0.03) (Welch, Holm)."
+        "MNIST, case1: the paper's network errs in 2.10 %, the baseline in 5.00 %. Changed, with the difference in points (p by Welch and Holm; intervals "
+        "uncorrected): more errors: no hint (x* = 0) (+0.30 [+0.07, +0.53]); fewer errors: hint beside the features (−1.00 [−1.23, −0.77]); not distinguishable "
+        "from it: no block, masked loss (+0.03 [−0.28, +0.35])."
     ]
     single = cells[cells["seed"] == 0]
     (sentence,) = shown.sentences(params, ablations.ablations(params, single, measured))
-    assert "not to be tested with so few seeds: no hint (x* = 0) (+0.30 points)" in sentence
+    assert "not to be tested: no hint (x* = 0) (+0.30)" in sentence
     assert "Welch" not in sentence
 
 
@@ -122,13 +160,24 @@ def test_a_run_with_ablations_has_a_table_and_a_figure_of_them(params):
     paper = load(ROOT / "params.yaml")
     assert "ablations" not in study_names(paper)
     assert "ablations" not in figure_names(paper)
-    make_up_grid(params, images=500)
+    make_up_grid(
+        params,
+        {
+            f"mnist/case1-{case}/seed{seed}": "missing"
+            for case in ("zero", "concat", "mask-alone")
+            for seed in range(3)
+        },
+        images=500,
+    )
     controls.write(params, "mnist")
     run.write(params)
     figures.draw(params, "ablations")
     svg = params.path("figures", "ablations.svg").read_text(encoding="utf-8")
-    for text in ("hint beside the features", "no block, masked loss", "with one thing changed"):
-        assert text in svg
+    assert "MNIST, lonely" in svg  # though the paper's network has no such grouping
+    assert "MNIST, case1" not in svg  # of which no ablation has finished
+    assert "a random hint" in svg
+    assert colours.ABLATION.lower() in svg.lower()
+    assert "with superclass, ours" not in svg
 
 
 def test_a_caption_gives_in_full_what_its_figure_names_and_no_more(params):
@@ -138,3 +187,22 @@ def test_a_caption_gives_in_full_what_its_figure_names_and_no_more(params):
     assert full == dict.fromkeys(("overview", "networks", "borders", "separability", "ablations"), False) | {
         "listens": True
     }
+
+
+def test_tables_of_other_settings_or_other_code_are_refused(params, monkeypatch):
+    make_up_grid(params, images=500)
+    controls.write(params, "mnist")
+    run.write(params)
+    assert len(read_results(params, "table2")) == 1
+    more = dataclasses.replace(params, grid=dataclasses.replace(params.grid, seeds=(0, 1)))
+    with pytest.raises(
+        UserError, match=r"table2\.csv: computed under other settings.*`hal study` computes it again"
+    ):
+        read_results(more, "table2")
+    elsewhere = dataclasses.replace(params, runtime=dataclasses.replace(params.runtime, cpu_threads=3))
+    assert len(read_results(elsewhere, "table2")) == 1  # how a cell is run shows in no table
+    monkeypatch.setattr(
+        "hal.present.results.study_basis", lambda params: "settings of today, code of tomorrow"
+    )
+    with pytest.raises(UserError, match="another version of the code"):
+        read_results(params, "table2")

@@ -76,7 +76,7 @@ def test_wrong_hints_mean_and_worst_are_those_worked_by_hand():
     logits = np.zeros((2, 3, 3))
     logits[0, :, 0] = 1  # image 0 is right whatever it is told
     logits[1, 0, 0] = logits[1, 1, 0] = logits[1, 2, 2] = 1  # image 1 is misled by hint 2 only
-    found = measures.of_told(logits, np.array([0, 0]), [[0], [1], [2]])
+    found = measures.of_told(logits, np.array([0, 0]), np.array([0, 0]), [[0], [1], [2]])
     assert found["wrong_hint_mean"][:3] == (1, 4, 3)
     assert found["wrong_hint_worst"][:3] == (1, 2, 1)
     assert found["flips"][:2] == (1, 2)
@@ -96,9 +96,32 @@ def test_without_a_hint_the_mixture_weighs_every_superclass_by_its_classes():
 def test_without_a_hint_the_baselines_prediction_may_choose_it():
     logits = np.zeros((2, 2, 4))
     logits[:, 0, 0] = logits[:, 1, 2] = 1  # it says what it is told
-    found = measures.of_told(logits, np.array([0, 2]), [[0, 1], [2, 3]], of_baseline=np.array([1, 1]))
+    told = np.array([0, 2]), np.array([0, 1]), [[0, 1], [2, 3]]
+    found = measures.of_told(logits, *told, of_baseline=np.array([1, 1]))
     assert found["no_oracle_baseline"][:3] == (1, 2, 1)
-    assert "no_oracle_baseline" not in measures.of_told(logits, np.array([0, 2]), [[0, 1], [2, 3]])
+    assert "no_oracle_baseline" not in measures.of_told(logits, *told)
+
+
+def test_a_network_with_the_masked_loss_is_measured_masked_as_it_is_tested():
+    """Of images 0 and 2 no logit outside their superclass was ever trained; within it image 2 listens."""
+    logits = np.zeros((2, 2, 4))
+    logits[0, :, 0], logits[0, 0, 2], logits[0, 1, 3] = 1, 9, 9
+    logits[1, 0, 3], logits[1, 1, 2], logits[1, :, 0] = 1, 1, 9
+    of = np.array([0, 2]), np.array([0, 1]), [[0, 1], [2, 3]]
+    masked, plain = measures.of_told(logits, *of, "masked"), measures.of_told(logits, *of)
+    assert (masked["flips"].count, masked["best_hint"].count, masked["worst_hint"].count) == (1, 0, 1)
+    assert masked["wrong_hint_mean"][:3] == (1, 2, 2)
+    assert (plain["flips"].count, plain["best_hint"].count) == (1, 2)
+    assert masked["no_oracle"] == plain["no_oracle"]  # nobody tells the superclass: nobody can mask
+
+
+def test_what_a_random_hint_leaves_unused_is_of_the_logits_that_were_tested():
+    """Told the truth it is right within the superclass, told what it was told it is not."""
+    logits = np.zeros((1, 2, 4))
+    logits[0, 0, 0] = logits[0, 1, 1] = 1
+    found = measures.of_told(logits, np.array([0]), np.array([1]), [[0, 1], [2, 3]])
+    assert found["oracle_mask"].count == 1
+    assert measures.of_told(logits, np.array([0]), np.array([0]), [[0, 1], [2, 3]])["oracle_mask"].count == 0
 
 
 def test_scores_under_every_hint_and_who_is_blind_to_it_are_those_worked_by_hand():

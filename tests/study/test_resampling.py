@@ -66,7 +66,15 @@ def test_students_interval_of_a_mean():
     )
 
 
-@pytest.mark.parametrize(("a", "b"), [([1.0], [1.0, 2.0]), ([1.0, 1.0], [2.0, 2.0]), ([], [1.0, 2.0])])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([1.0], [1.0, 2.0]),
+        ([1.0, 1.0], [2.0, 2.0]),
+        ([100 * 16 / 500] * 3, [3.0] * 3),  # whose mean is not the value itself, by rounding
+        ([], [1.0, 2.0]),
+    ],
+)
 def test_one_seed_or_no_spread_gives_no_interval_and_no_p(a, b):
     a, b = np.array(a), np.array(b)
     assert not welch_interval(moments(a), moments(b)).known

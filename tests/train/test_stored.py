@@ -193,5 +193,5 @@ def test_a_network_of_the_repository_gives_its_number_again_and_obeys_what_is_sa
     assert (without_bias == without_bias[:, :1]).all()  # without the bias no hint changes the class
     owner = measures.owners(cell.superclasses, 10)
     told = measures.as_tested(cell, logits, label, owner[label], owner)
-    masked = measures.masked(logits, label, owner)
+    masked = measures.masked(logits, label, owner[label], owner)
     assert (masked[told == label] == label[told == label]).all()

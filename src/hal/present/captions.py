@@ -11,7 +11,7 @@ from hal.params import Params
 from hal.present.numbers import number, widths
 from hal.settings import BASELINE
 from hal.study.grid import select
-from hal.titles import case_title, dataset_title, superclass_names
+from hal.titles import case_title, dataset_title, network_title, superclass_names
 
 # The computed tables that a figure is drawn from, where it is not drawn from its data set's cells alone.
 DATA = {
@@ -42,7 +42,7 @@ OF_ALL = {
         "all that a perfect use of the hint could remove. Up: the share of the baseline's error that the case removes{paper}. On the dashed line every such error is gone; above it errors within a superclass fell too."
     ),
     "ablations": (
-        "The paper's network with one thing changed at a time: test errors of every network (small dots: one a seed) and their means with Student's 95 % interval; "
+        "The paper's network with something changed: test errors of every network (small dots: one a seed) and their means with Student's 95 % interval; "
         "the green bar is the baseline's error when its logits are masked with the same grouping. Left is better."
     ),
     "separability": (
@@ -93,7 +93,11 @@ def _names(params: Params, drawing: Drawing) -> Iterator[tuple[str, int]]:
         if drawing.kind in WITHOUT_VARIANTS and params.datasets[dataset].variant_of is not None:
             continue
         yield dataset_title(params, dataset), 20
-        yield from ((case_title(params, dataset, case), 40) for case in _cases(params, drawing, dataset))
+        cases = [case_title(params, dataset, case) for case in _cases(params, drawing, dataset)]
+        yield from ((case, 40) for case in cases)
+        if drawing.kind == "ablations":  # whose panels are called by both names
+            yield from ((f"{dataset_title(params, dataset)}, {case}", 50) for case in cases)
+            yield from ((network_title(params, dataset, case), 40) for case in params.ablations(dataset))
         if drawing.kind == "scores":
             yield from ((name, 16) for name in params.datasets[dataset].classes)
             yield from (

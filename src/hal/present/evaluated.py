@@ -27,16 +27,16 @@ def lines(params: Params, cell: Cell, measured: "Measured") -> list[str]:
     printed = [
         f"{cell.name}: test error {measured.error:.2f} % ({wrong:,} of {len(label):,} images), {recorded}"
     ]
-    logits = measured.predictions["logits"]
+    logits, told = measured.predictions["logits"], measured.predictions.get("told")
     cases = params.datasets[cell.dataset].cases
-    if cell.hint == "none":
+    if told is None:
         for case in cases if cell.case == BASELINE else [cell.case]:
             masked = measures.of_untold(logits, label, cases[case].superclasses)["oracle_mask"]
             printed.append(
                 f"  masked with the superclasses of {case}: {100 * masked.count / masked.images:.2f} %"
             )
     else:
-        controls = measures.of_told(logits, label, cell.superclasses)
+        controls = measures.of_told(logits, label, told, cell.superclasses, cell.loss)
         shares = (
             f"{name} {100 * controls[key].count / controls[key].images:.2f} %" for key, name in _NAMES.items()
         )

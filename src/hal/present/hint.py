@@ -1,13 +1,21 @@
 """Does the network listen? The tables of `study.hint`."""
 
 import math
-from typing import Any
 
 import pandas as pd
 
 from hal.params import Params
 from hal.present.blocks import Fold, Items, Prose, Sketch, Table, columns, grouped
-from hal.present.numbers import NONE, counted, number, probability, signed, with_interval
+from hal.present.numbers import (
+    NONE,
+    counted,
+    number,
+    partial_note,
+    probability,
+    signed,
+    with_interval,
+    with_range,
+)
 from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title
 
@@ -66,9 +74,9 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
         n = counted(r.n, r.planned)
         auc = f"{number(r.own_hint_auc)} / {number(r.same_hint_auc)}"
         changes = (
-            _share(r, "flips"),
-            str(r.deaf) if r.n else NONE,
-            _share(r, "blind"),
+            with_range(r.flips, r.flips_least, r.flips_most),
+            NONE if math.isnan(r.flips) else str(r.deaf),
+            with_range(r.blind, r.blind_least, r.blind_most),
             number(r.best_hint),
             number(r.hal),
             number(r.worst_hint),
@@ -97,18 +105,15 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
         "Score change",
         "AUC own / same",
     )
+    notes = tuple(partial_note(hint["n"], hint["planned"]))
     parts = ("Baseline masked", "HAL masked", "HAL", "Unused hint", "Within", "p")
     of_split = columns("Case", *parts, "No hint: pair", "No hint: mixture", "No hint: baseline's")
     return [
-        Table("listens-table", "What the hint changes", LISTENS, listening, grouped(listens), wide=True),
+        Table(
+            "listens-table", "What the hint changes", LISTENS, listening, grouped(listens), notes, wide=True
+        ),
         Table("gain-split", "What a gain is made of", SPLIT, of_split, grouped(split), wide=True),
     ]
-
-
-def _share(row: Any, name: str) -> str:
-    mean, least, most = (getattr(row, f"{name}{end}") for end in ("", "_least", "_most"))
-    spread = f" ({number(least, 1)}–{number(most, 1)})" if not math.isnan(mean) and row.n > 1 else ""
-    return f"{number(mean, 1)}{spread}"
 
 
 def _difference(row: tuple, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from collections.abc import Iterable
 
 from hal.decimals import decimals
 from hal.study.resampling import Interval
@@ -15,6 +16,12 @@ def counted(n: int, planned: int) -> str:
     return str(n) if n == planned else f"{n} of {planned} {PARTIAL}"
 
 
+def partial_note(ns: Iterable[int], planned: Iterable[int]) -> list[str]:
+    """What the mark of `counted` means, to stand below a table that has one."""
+    fewer = any(n < all_ for n, all_ in zip(ns, planned, strict=True))
+    return [f"{PARTIAL} fewer than planned: the others diverged, are missing or do not count."] * fewer
+
+
 def number(value: float, digits: int = 2) -> str:
     """Such as 0.43, or a dash for NaN."""
     return NONE if math.isnan(value) else decimals(value, digits)
@@ -23,6 +30,12 @@ def number(value: float, digits: int = 2) -> str:
 def with_deviation(mean: float, sd: float) -> str:
     """Such as `0.43 ± 0.03`; without the deviation where there is none."""
     return number(mean) if math.isnan(mean) or math.isnan(sd) else f"{decimals(mean)} ± {decimals(sd)}"
+
+
+def with_range(mean: float, least: float, most: float) -> str:
+    """A mean with the lowest and the highest network, such as `4.3 (0.0–21.5)`; the mean alone of one or of equals."""
+    alone = math.isnan(mean) or least == most
+    return number(mean, 1) if alone else f"{number(mean, 1)} ({number(least, 1)}–{number(most, 1)})"
 
 
 def signed(value: float) -> str:

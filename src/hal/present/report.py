@@ -9,7 +9,7 @@ import pandas as pd
 from hal import sums
 from hal.departures import PARAMS, Run, describe
 from hal.errors import UserError
-from hal.outputs import FORMATS, STUDY, figure_files, figure_names, has_ablations, study_names
+from hal.outputs import FORMATS, STUDY, families, figure_files, figure_names, has_ablations, study_names
 from hal.paper import load_paper, same_grouping
 from hal.params import Params
 from hal.present import ablations, assumed, captions, findings, hint, made, tables, verdicts
@@ -106,9 +106,8 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         Heading("convergence", "Do losses fall faster?", 3),
         tables.convergence(params, r["convergence"]),
     ]
-    varied = [name for name in study_names(params) if name == "sensitivity"]
-    if varied:
-        of_variants = tables.sensitivity(params, *read_results(params, *varied))
+    if families(params):
+        of_variants = tables.sensitivity(params, *read_results(params, "sensitivity"))
         blocks += [Heading("sensitivity", "What single settings are worth"), *of_variants]
     blocks += [Heading("figures", "The paper's figures"), *figures.values()]
     blocks += assumed.blocks(params, path)

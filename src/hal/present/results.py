@@ -5,6 +5,7 @@ import io
 import pandas as pd
 
 from hal import sums
+from hal.current import study_basis
 from hal.errors import UserError
 from hal.outputs import sums_path
 from hal.params import Params
@@ -34,7 +35,7 @@ def read_results(params: Params, *names: str) -> list[pd.DataFrame]:
     """Tables of results/ by their names.
 
     Raises:
-        UserError: one is not there, or is not what `hal study` wrote.
+        UserError: one is not there, is not what `hal study` wrote, or was computed under other settings or by other code.
     """
     return [_read(params, name) for name in names]
 
@@ -42,13 +43,17 @@ def read_results(params: Params, *names: str) -> list[pd.DataFrame]:
 def _read(params: Params, name: str) -> pd.DataFrame:
     path = params.path("results", f"{name}.csv")
     try:
-        text = sums.read(path, sums_path(params))
+        text, basis = sums.read(path, sums_path(params)), sums.basis(sums_path(params))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; `hal study` makes it") from None
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise UserError(f"{error}; `hal study` makes it again") from None
+    if basis != study_basis(params):
+        raise UserError(
+            f"{path}: computed under other settings, or by another version of the code; `hal study` computes it again"
+        )
     frame = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
     words = [column for column in _WORDS if column in frame]
     frame[words] = frame[words].astype(object).where(frame[words].notna(), "").astype(str)

@@ -14,6 +14,7 @@ from hal.present.numbers import (
     counted,
     interval,
     number,
+    partial_note,
     probability,
     signed,
     with_deviation,
@@ -124,11 +125,13 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
 
 def missing(params: Params, table: pd.DataFrame) -> list[str]:
     """What there is to say of rows, naming every cell that does not count; rows of which the same is said together."""
-    lines = []
+    lines = partial_note(table["n"], table["planned"])
     for dataset in params.grid.datasets:
         rows = table[(table["dataset"] == dataset) & (table["notes"] != "")]
         for text, alike in rows.groupby("notes", sort=False):
-            lines.append(f"{dataset_title(params, dataset)} {', '.join(alike['case'])}: {text}.")
+            lines.append(
+                f"{dataset_title(params, dataset)} {', '.join(dict.fromkeys(alike['case']))}: {text}."
+            )
     return lines
 
 

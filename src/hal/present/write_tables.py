@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hal.departures import PARAMS, describe
 from hal.files import write_text
-from hal.outputs import printed_files
+from hal.outputs import families, has_ablations, printed_files
 from hal.params import Params
 from hal.present import ablations, findings, hint, latex, markdown, tables, verdicts
 from hal.present.results import read_results
@@ -34,13 +34,13 @@ def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         "summary.md": markdown.table(tables.crossed(params, crossed, table2)),
         "verdicts.md": "\n".join(map(markdown.table, verdicts.tables(run, judged))),
     }
+    if has_ablations(params):
+        (ablated,) = read_results(params, "ablations")
+        said = markdown.items(ablations.sentences(params, ablated))
+        texts["ablations.md"] = f"{said}\n{markdown.table(ablations.table(params, ablated))}"
+    if families(params):
+        of_variants = tables.sensitivity(params, *read_results(params, "sensitivity"))
+        texts["sensitivity.md"] = "\n".join(map(markdown.table, of_variants))
     for file in printed_files(params):
-        if file.name == "sensitivity.md":
-            of_variants = tables.sensitivity(params, *read_results(params, "sensitivity"))
-            texts[file.name] = "\n".join(map(markdown.table, of_variants))
-        if file.name == "ablations.md":
-            (ablated,) = read_results(params, "ablations")
-            said = markdown.items(ablations.sentences(params, ablated))
-            texts[file.name] = f"{said}\n{markdown.table(ablations.table(params, ablated))}"
         write_text(file, texts[file.name])
     return printed_files(params)

@@ -2,37 +2,37 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from hal.params import Params
 from hal.settings import BASELINE
 from hal.study.comparisons import NOTHING, control, errors
-from hal.study.resampling import holm, moments, welch_interval, welch_p
+from hal.study.grid import select, summary
+from hal.study.resampling import Moments, holm, moments, welch_interval, welch_p
 
 
 def ablations(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
     """For every grouping that has ablations a row for the baseline, for the paper's network and for each of them.
 
     Columns: dataset, grouping (see `Params.ablations`), case; planned, n (cells that count); error (mean, percent) and sd
-    (sample); masked (the same logits without the classes outside the true superclass); flips, flips_least, flips_most (over the
-    networks, percent); of an ablation difference (its error minus that of the paper's network, in points), low, high, p (Welch)
-    and p_holm (Holm over the run's `comparisons` of this kind); of all but the baseline behind (error minus the masked
-    baseline's, in points), behind_low, behind_high (Welch).
+    (sample); masked (the logits as tested, without the classes outside the true superclass); flips, flips_least, flips_most
+    (over the networks, percent); of an ablation difference (its error minus that of the paper's network, in points), low, high,
+    p (Welch) and p_holm (Holm over the run's `comparisons` of this kind); of all but the baseline behind (error minus the masked
+    baseline's, in points), behind_low, behind_high (Welch); notes (names every cell that does not count, and why).
     """
     rows = []
     for dataset in params.grid.datasets:
         grouping_of = params.ablations(dataset)
         for grouping in dict.fromkeys(grouping_of.values()):
-            whole = errors(cells, dataset, grouping) if grouping not in grouping_of else NOTHING
-            masked = control(controls, dataset, BASELINE, grouping, "oracle_mask")
+            whole = moments(errors(cells, dataset, grouping) if grouping not in grouping_of else NOTHING)
+            masked = moments(control(controls, dataset, BASELINE, grouping, "oracle_mask"))
             ablated = [case for case, of in grouping_of.items() if of == grouping]
             for case in dict.fromkeys((BASELINE, grouping, *ablated)):
-                error = errors(cells, dataset, case)
-                row = _of_case(params, controls, dataset, grouping, case, error)
+                error = moments(errors(cells, dataset, case))
+                row = _of_case(cells, controls, dataset, grouping, case, error)
                 if case in ablated:
                     row |= _difference(("difference", "low", "high"), error, whole)
-                    row["p"] = welch_p(moments(error), moments(whole))
+                    row["p"] = welch_p(error, whole)
                 if case != BASELINE:
                     row |= _difference(("behind", "behind_low", "behind_high"), error, masked)
                 rows.append(row)
@@ -44,52 +44,50 @@ def ablations(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd
 
 def planned_ablations(params: Params) -> int:
     """The ablations of the grid that have the paper's network to be compared with."""
-    return sum(
-        grouping != case and grouping not in of
-        for of in map(params.ablations, params.grid.datasets)
-        for case, grouping in of.items()
-    )
+    of_datasets = map(params.ablations, params.grid.datasets)
+    return sum(grouping not in of for of in of_datasets for grouping in of.values())
 
 
 def _of_case(
-    params: Params, controls: pd.DataFrame, dataset: str, grouping: str, case: str, error: np.ndarray
+    cells: pd.DataFrame, controls: pd.DataFrame, dataset: str, grouping: str, case: str, error: Moments
 ) -> dict[str, Any]:
+    mine = select(cells, dataset=dataset, case=case)
     told = grouping if case == BASELINE else case
     flips = pd.Series(control(controls, dataset, case, told, "flips"))
     return {
         "dataset": dataset,
         "grouping": grouping,
         "case": case,
-        "planned": len(params.grid.seeds),
-        "n": len(error),
-        "error": moments(error).mean,
-        "sd": moments(error).sd,
+        "planned": len(mine),
+        "n": error.n,
+        "error": error.mean,
+        "sd": error.sd,
         "masked": moments(control(controls, dataset, case, told, "oracle_mask")).mean,
         "flips": flips.mean(),
         "flips_least": flips.min(),
         "flips_most": flips.max(),
+        "notes": summary(mine["result"]),
     }
 
 
-def _difference(names: tuple[str, str, str], ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
-    a, b = moments(ours), moments(theirs)
-    bounds = welch_interval(a, b)
-    return dict(zip(names, (a.mean - b.mean, bounds.low, bounds.high), strict=True))
+def _difference(names: tuple[str, str, str], ours: Moments, theirs: Moments) -> dict[str, float]:
+    bounds = welch_interval(ours, theirs)
+    return dict(zip(names, (ours.mean - theirs.mean, bounds.low, bounds.high), strict=True))
 
 
 COLUMNS = (
+    *("dataset", "grouping", "case", "planned", "n", "error", "sd"),
+    *("masked", "flips", "flips_least", "flips_most"),
     *(
-        "dataset",
-        "grouping",
-        "case",
-        "planned",
-        "n",
-        "error",
-        "sd",
-        "masked",
-        "flips",
-        "flips_least",
-        "flips_most",
+        "difference",
+        "low",
+        "high",
+        "p",
+        "p_holm",
+        "comparisons",
+        "behind",
+        "behind_low",
+        "behind_high",
+        "notes",
     ),
-    *("difference", "low", "high", "p", "p_holm", "comparisons", "behind", "behind_low", "behind_high"),
 )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hal.cell_files import read_auxiliary, read_predictions
+from hal.cell_files import AGREES, read_auxiliary, read_predictions
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.settings import BASELINE
@@ -32,7 +32,6 @@ TABLE = KeptTable(
     numbers=("count", "images", "right_superclass", "value"),
     whole=("count", "images", "right_superclass"),
 )
-_AGREES = 0.1  # percentage points by which arithmetic on another machine may move an error
 
 
 def write(params: Params, dataset: str) -> Path:
@@ -115,7 +114,10 @@ def _computed(params: Params, result: CellResult, baseline: CellResult | None) -
     rows = list(_entries(params, result))
     path = params.cell_paths(result.cell).predictions
     try:
-        measured = {name: _measured(params, result, baseline, name) for name in _groupings(params, result)}
+        stored = predictions(params, result)
+        measured = {
+            name: _measured(params, result, stored, baseline, name) for name in _groupings(params, result)
+        }
     except UserError as error:
         return [row | {"missing": str(error)} for row in rows]
     rows = [_filled(row, measured[row["grouping"]], result) for row in rows]
@@ -127,15 +129,20 @@ def _computed(params: Params, result: CellResult, baseline: CellResult | None) -
 
 
 def _measured(
-    params: Params, result: CellResult, baseline: CellResult | None, grouping: str
+    params: Params,
+    result: CellResult,
+    stored: tuple[np.ndarray, np.ndarray, np.ndarray | None],
+    baseline: CellResult | None,
+    grouping: str,
 ) -> dict[str, measures.Measured]:
     cell = result.cell
     superclasses = params.datasets[cell.dataset].cases[grouping].superclasses
-    logits, label, told = predictions(params, result)
-    if cell.hint == "none":
+    logits, label, told = stored
+    if told is None:
         measured = measures.of_untold(logits, label, superclasses)
     else:
-        measured = measures.of_told(logits, label, superclasses, _predicted(params, baseline, label))
+        of_baseline = _predicted(params, baseline, label)
+        measured = measures.of_told(logits, label, told, superclasses, cell.loss, of_baseline)
     owner = measures.owners(superclasses, cell.classes)
     tested = measures.as_tested(cell, logits, label, told, owner)
     measured["as_tested"] = measures.measured(tested, label, owner)
@@ -186,4 +193,4 @@ def _contradicts_record(result: CellResult, row: dict[str, Any]) -> bool:
     """Whether a row cannot be of the network that cell.json describes."""
     if row["control"] != "as_tested" or not row["images"] > 0:
         return False
-    return abs(100 * row["count"] / row["images"] - result.record["test_error"]) > _AGREES
+    return abs(100 * row["count"] / row["images"] - result.record["test_error"]) > AGREES

@@ -184,12 +184,12 @@ def _samples(params: Params, cells: pd.DataFrame, case: str, grouping: str) -> d
             of_network = {"error": logits[:, 0].argmax(axis=1) != label}
         else:
             owner = measures.owners(params.datasets[cell.dataset].cases[grouping].superclasses, cell.classes)
-            masked = measures.masked(logits, label, owner) != label
+            masked = measures.masked(logits, label, told, owner) != label
             error = measures.as_tested(cell, logits, label, told, owner) != label
             of_network = {
                 "error": error,
                 "masked": masked,
-                "flips": measures.flips(logits),
+                "flips": measures.flips(measures.under_every_hint(logits, label, owner, cell.loss)),
                 "unused": error.astype(np.int8) - masked,
             }
         for what, of_images in of_network.items():

@@ -41,7 +41,7 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     larger by `SPLIT`, and of how many that told the same); the means of `VALUES`; the mean errors of `NO_HINT`.
     """
     rows = []
-    own = controls[controls["case"].astype(str) == controls["grouping"].astype(str)]
+    own = told(params, controls)
     for (dataset, case), mine in by_case(own):
         error, value = (_by_seed(mine, column) for column in ("error", "value"))
         hal, hal_masked = error["as_tested"].dropna(), error["oracle_mask"].dropna()
@@ -86,11 +86,10 @@ def networks(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     (the error minus the mean of the masked baselines, in points; NaN where there is none).
     """
     keys = ["dataset", "case", "seed"]
-    told = controls[controls["case"].astype(str) == controls["grouping"].astype(str)]
-    told = told.astype(dict.fromkeys(("dataset", "case", "control"), str))
+    own = told(params, controls).astype(dict.fromkeys(("dataset", "case", "control"), str))
     wanted = {"flips": "flips", "as_tested": "error", "oracle_mask": "masked"}
-    of_network = told.pivot(index=keys, columns="control", values="error").reindex(columns=list(wanted))
-    table = told[keys].drop_duplicates().join(of_network, on=keys).rename(columns=wanted)
+    of_network = own.pivot(index=keys, columns="control", values="error").reindex(columns=list(wanted))
+    table = own[keys].drop_duplicates().join(of_network, on=keys).rename(columns=wanted)
     table = table.dropna(subset=["flips", "error"])
     mask = {
         (dataset, case): moments(control(controls, dataset, BASELINE, case, "oracle_mask")).mean
@@ -126,6 +125,19 @@ def borders(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.D
             gain = 100 * (1 - printed.mean / of_baseline.mean)
             rows.append((dataset, case, "paper", load_paper().runs, share, gain))
     return pd.DataFrame(rows, columns=["dataset", "case", "whose", "n", "borders", "gain"])
+
+
+def told(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
+    """The controls of the networks that are told something, each under its own grouping."""
+    own = controls[controls["case"].astype(str) == controls["grouping"].astype(str)]
+    untold = {
+        (dataset, case)
+        for dataset in params.grid.datasets
+        for case in params.cases(dataset)
+        if params.cell(dataset, case, 0).hint == "none"
+    }
+    keys = zip(own["dataset"], own["case"], strict=True)
+    return own[[key not in untold for key in keys]]
 
 
 def _by_seed(controls: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ every number is exact. The measures, which the tables call controls:
 - `as_tested`: as the paper tests. A case is told the true superclass (an ablation: what its hint is), the baseline nothing;
   a network with the masked loss is masked here too. Must agree with cell.json.
 - `oracle_mask`: the logits restricted to the classes of the true superclass. Of the baseline, for every grouping: the same
-  hint, used without an auxiliary block. Of a case: its own logits, told the truth, masked too; what masking still
+  hint, used without an auxiliary block. Of a case: its own logits as it was tested, masked too; what masking still
   mends is a hint that the network does not use.
 - `no_oracle`: nobody tells. Of all (s, k) with class k in superclass s the one with the largest log-probability of k given
   s (log-softmax over all K classes). A larger score sharpens that softmax, so this favours the superclass under which the
@@ -17,7 +17,8 @@ every number is exact. The measures, which the tables call controls:
 - `wrong_hint_mean`, `wrong_hint_worst`: told a wrong superclass. The mean gives every wrong superclass of an image the same
   weight; in the worst case an image counts as wrong if any wrong superclass misleads the network.
 - `best_hint`, `worst_hint`: wrong under every superclass, and under at least one.
-- `flips`: the images whose predicted class changes with the superclass told. `blind`: those whose score, and so whose
+- `flips`: the images whose predicted class changes with the superclass told. Of a network with the masked loss this, the
+  best, the worst and the wrong hints are of what it predicts masked, as it is tested. `blind`: those whose score, and so whose
   logits, is the same under all (to 0.001).
 - `score_change`: the mean over test images of the largest minus the smallest score under any superclass (no count: `value`).
 - `own_hint_auc`, `same_hint_auc`: how well the scores of the training images split by superclass (AUC, averaged over pairs
@@ -75,15 +76,21 @@ def oracle_mask(logits: np.ndarray, label: np.ndarray, owner: np.ndarray) -> np.
     return np.where(allowed, logits, -np.inf).argmax(axis=1)
 
 
-def masked(logits: np.ndarray, label: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """`oracle_mask` (N,) of logits (N, S, K) under the true superclass; with S = 1 of a network that is told none."""
-    told = owner[label] if logits.shape[1] > 1 else 0
-    return oracle_mask(logits[np.arange(len(label)), told], label, owner)
+def masked(logits: np.ndarray, label: np.ndarray, told: np.ndarray | None, owner: np.ndarray) -> np.ndarray:
+    """`oracle_mask` (N,) of logits (N, S, K) under what the network was told (N,); None and S = 1 where that is nothing."""
+    return oracle_mask(logits[np.arange(len(label)), 0 if told is None else told], label, owner)
 
 
-def flips(logits: np.ndarray) -> np.ndarray:
-    """Whether (N,) the class predicted from logits (N, S, K) changes with the superclass told."""
-    by_hint = logits.argmax(axis=2)
+def under_every_hint(logits: np.ndarray, label: np.ndarray, owner: np.ndarray, loss: str) -> np.ndarray:
+    """Classes (N, S) predicted from logits (N, S, K) under every hint, as a network of that loss is tested."""
+    if loss == "masked":
+        allowed = owner[None, :] == owner[label][:, None]
+        logits = np.where(allowed[:, None], logits, -np.inf)
+    return logits.argmax(axis=2)
+
+
+def flips(by_hint: np.ndarray) -> np.ndarray:
+    """Whether (N,) the class predicted under every hint (N, S) changes with the superclass told."""
     return (by_hint != by_hint[:, :1]).any(axis=1)
 
 
@@ -106,12 +113,11 @@ def no_oracle(logits: np.ndarray, owner: np.ndarray) -> np.ndarray:
     return np.where(belongs, joint, -np.inf).reshape(n, s * k).argmax(axis=1) % k
 
 
-def wrong_hints(logits: np.ndarray, label: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Classes (N, S - 1) predicted from logits (N, S, K) when told each wrong superclass, and who errs (N, S - 1)."""
-    n, s, _ = logits.shape
+def wrong_hints(by_hint: np.ndarray, label: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """Of the classes predicted under every hint (N, S) those under the wrong ones (N, S - 1)."""
+    n, s = by_hint.shape
     wrong = np.arange(s)[None, :] != owner[label][:, None]
-    predicted = logits.argmax(axis=2)[wrong].reshape(n, s - 1)
-    return predicted, predicted != label[:, None]
+    return by_hint[wrong].reshape(n, s - 1)
 
 
 def mixture(logits: np.ndarray, owner: np.ndarray) -> np.ndarray:
@@ -141,21 +147,25 @@ def of_untold(logits: np.ndarray, label: np.ndarray, superclasses: Superclasses)
         UserError: the grouping does not cover the classes.
     """
     owner = owners(superclasses, logits.shape[2])
-    return {"oracle_mask": measured(masked(logits, label, owner), label, owner)}
+    return {"oracle_mask": measured(masked(logits, label, None, owner), label, owner)}
 
 
 def of_told(
     logits: np.ndarray,
     label: np.ndarray,
+    told: np.ndarray,
     superclasses: Superclasses,
+    loss: str = "softmax",
     of_baseline: np.ndarray | None = None,
 ) -> dict[str, Measured]:
-    """The measures `TOLD` of a network that is told a superclass.
+    """The measures `TOLD` of a network that is told a superclass, but for `as_tested`.
 
     Args:
         logits: (N, S, K).
         label: (N,).
+        told: (N,) the superclass that it was told of each image; all but a random hint tell the truth.
         superclasses: the classes of each.
+        loss: what it was trained with, `softmax` or `masked`.
         of_baseline: (N,) what the baseline of the same seed predicts; without it that control is left out.
 
     Raises:
@@ -164,22 +174,23 @@ def of_told(
     owner = owners(superclasses, logits.shape[2])
     n, s, _ = logits.shape
     measure = functools.partial(measured, label=label, owner=owner)
-    by_hint = logits.argmax(axis=2)
+    by_hint = under_every_hint(logits, label, owner, loss)
     errs = by_hint != label[:, None]
-    predicted, misled = wrong_hints(logits, label, owner)
-    right = owner[predicted] == owner[label][:, None]
+    misled_to = wrong_hints(by_hint, label, owner)
+    misled = misled_to != label[:, None]
+    right = owner[misled_to] == owner[label][:, None]
     measures = {
-        "oracle_mask": measure(masked(logits, label, owner)),
+        "oracle_mask": measure(masked(logits, label, told, owner)),
         "no_oracle": measure(no_oracle(logits, owner)),
         "no_oracle_mixture": measure(mixture(logits, owner)),
         "wrong_hint_mean": Measured(misled.sum(), n * (s - 1), right.sum()),
         "wrong_hint_worst": Measured(misled.any(axis=1).sum(), n, right.all(axis=1).sum()),
         "best_hint": Measured(errs.all(axis=1).sum(), n),
         "worst_hint": Measured(errs.any(axis=1).sum(), n),
-        "flips": Measured(flips(logits).sum(), n),
+        "flips": Measured(flips(by_hint).sum(), n),
     }
     if of_baseline is not None:
-        measures["no_oracle_baseline"] = measure(by_hint[np.arange(n), owner[of_baseline]])
+        measures["no_oracle_baseline"] = measure(logits[np.arange(n), owner[of_baseline]].argmax(axis=1))
     return measures
 
 

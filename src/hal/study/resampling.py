@@ -50,7 +50,10 @@ def moments(sample: Sequence[float] | np.ndarray) -> Moments:
     """Mean, sample standard deviation and size; the mean of nothing is NaN."""
     values = np.asarray(sample, dtype=float)
     mean = float(values.mean()) if len(values) else math.nan
-    return Moments(mean, float(values.std(ddof=1)) if len(values) > 1 else math.nan, len(values))
+    if len(values) < 2:
+        return Moments(mean, math.nan, len(values))
+    # Equal values can have a mean that rounding moved off them: their deviation is 0, and not 1e-16.
+    return Moments(mean, float(values.std(ddof=1)) if np.ptp(values) > 0 else 0.0, len(values))
 
 
 def bootstrap(samples: Sequence[np.ndarray], weights: Sequence[float]) -> Interval:
@@ -123,11 +126,16 @@ def mean_interval(m: Moments, comparisons: int = 1) -> Interval:
     return Interval(m.mean - half, m.mean + half)
 
 
-def prediction_interval(m: Moments, n: int) -> Interval:
-    """Where the mean of `n` new seeds lies in 95 % of repetitions, if seeds scatter normally as in the sample of `m`."""
+def prediction_interval(m: Moments, n: int, comparisons: int = 1) -> Interval:
+    """Where the mean of `n` new seeds lies in 95 % of repetitions, if seeds scatter normally as in the sample of `m`.
+
+    With `comparisons` > 1 so wide that as many hold together (Bonferroni), at 95 %.
+    """
     if m.n < 2 or math.isnan(m.sd):
         return NO_INTERVAL
-    half = float(scipy.special.stdtrit(m.n - 1, 1 - LEVEL / 2)) * m.sd * math.sqrt(1 / m.n + 1 / n)
+    half = (
+        float(scipy.special.stdtrit(m.n - 1, 1 - LEVEL / comparisons / 2)) * m.sd * math.sqrt(1 / m.n + 1 / n)
+    )
     return Interval(m.mean - half, m.mean + half)
 
 

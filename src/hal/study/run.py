@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from hal import sums
+from hal.current import study_basis
 from hal.files import write_text
-from hal.outputs import families, has_ablations, sums_path
+from hal.outputs import optional_names, sums_path
 from hal.params import Params
 from hal.study import controls, convergence, crossed, dvc_metrics, hint, separability, table2, table2b
 from hal.study.ablations import ablations
@@ -42,8 +43,11 @@ def study(params: Params, cells: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "verdicts": verdicts.table(verdicts.verdicts(params, cells, scores, curves), powers),
         "power": powers,
     }
-    tables |= {"ablations": ablations(params, cells, controlled)} if has_ablations(params) else {}
-    return tables | ({"sensitivity": sensitivity(params, cells)} if families(params) else {})
+    of_some_runs = {
+        "ablations": lambda: ablations(params, cells, controlled),
+        "sensitivity": lambda: sensitivity(params, cells),
+    }
+    return tables | {name: of_some_runs[name]() for name in optional_names(params)}
 
 
 def write(params: Params) -> list[Path]:
@@ -57,7 +61,10 @@ def write(params: Params) -> list[Path]:
     }
     for name, text in for_dvc.items():
         write_text(params.path("results", name), text)
-    return [*(params.path("results", name) for name in for_dvc), *sums.write(texts, sums_path(params))]
+    return [
+        *(params.path("results", name) for name in for_dvc),
+        *sums.write(texts, sums_path(params), study_basis(params)),
+    ]
 
 
 def _csv(table: pd.DataFrame) -> str:

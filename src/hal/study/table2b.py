@@ -21,7 +21,7 @@ _CONTROLS = {
 def table2b(cells: pd.DataFrame, controls: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
     """One row for every data set and grouping. Errors and accuracies in percent, differences in points.
 
-    Columns: dataset, case, planned, n (cells that have every number of the row); for each of baseline, masked (the
+    Columns: dataset, case, planned, n (the fewest networks behind any number of the row); for each of baseline, masked (the
     baseline's logits restricted to the classes of the true superclass), hal, no_hint, wrong_hint and wrong_hint_worst
     (see `controls`) its mean, `_sd` and `_superclass` (mean superclass accuracy); difference (hal minus masked), low and
     high (Welch), p_holm; notes (what is missing). The errors of baseline and hal are those of cell.json.

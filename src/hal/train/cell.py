@@ -164,9 +164,18 @@ def _check_data(cell: Cell, images: store.Images) -> None:
         raise UserError(
             f"data set {cell.dataset}: label {labels.max()}, but params.yaml names {cell.classes} classes"
         )
-    if len(images.train_labels) < cell.train.batch_size:
+    check_batch_size(cell, len(images.train_labels))
+
+
+def check_batch_size(cell: Cell, images: int) -> None:
+    """Whether so many training images give a step.
+
+    Raises:
+        UserError: they are fewer than a batch.
+    """
+    if images < cell.train.batch_size:
         raise UserError(
-            f"train.batch_size = {cell.train.batch_size}: {cell.dataset} has only {len(images.train_labels)} training images"
+            f"train.batch_size = {cell.train.batch_size}: {cell.dataset} has only {images} training images"
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import load
 
-from hal.cell_files import check_sum, read_record
+from hal.cell_files import AGREES, check_sum, read_record
 from hal.data import store
 from hal.errors import UserError
 from hal.files import write_atomically
@@ -24,8 +24,6 @@ from hal.train.cell import build_network, measured_files
 from hal.train.device import claimed_device, configure
 from hal.train.evaluate import Evaluation
 from hal.train.loop import autocast
-
-TOLERANCE = 0.1  # points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Measured:
     @property
     def differs(self) -> bool:
         """Whether the error is further from the recorded one than other hardware would move it."""
-        return abs(self.error - self.recorded) > TOLERANCE
+        return abs(self.error - self.recorded) > AGREES
 
 
 def chosen(

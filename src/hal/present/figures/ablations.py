@@ -21,7 +21,9 @@ def draw(params: Params, remark: str, cells: pd.DataFrame, ablations: pd.DataFra
         columns: 1 for a journal's column or a phone.
     """
     panels = {}
-    finished = ablations[ablations["difference"].notna()]
+    kinds = [_kind(params, *row) for row in ablations[["dataset", "case"]].itertuples(index=False)]
+    ablations = ablations.assign(kind=kinds)
+    finished = ablations[(ablations["kind"] == colours.ABLATION) & (ablations["n"] > 0)]
     shown = finished if len(finished) else ablations
     for dataset, grouping in shown[["dataset", "grouping"]].drop_duplicates().itertuples(index=False):
         title = f"{dataset_title(params, dataset)}, {case_title(params, dataset, grouping)}"
@@ -29,16 +31,15 @@ def draw(params: Params, remark: str, cells: pd.DataFrame, ablations: pd.DataFra
         masked = rows[rows["case"] == BASELINE]["masked"].iloc[0]
         panels[title] = [
             overview.row_of(
-                params,
-                network_title(params, dataset, case),
-                colours.BASELINE
-                if case == BASELINE
-                else colours.HAL
-                if case == grouping
-                else colours.ABLATION,
-                errors(cells, dataset, case),
-                masked,
+                params, network_title(params, dataset, r.case), r.kind, errors(cells, dataset, r.case), masked
             )
-            for case in rows["case"]
+            for r in rows.itertuples()
         ]
-    return overview.draw(params, remark, panels, columns, "Test errors with one thing changed")
+    return overview.draw(params, remark, panels, columns, "Test errors of the ablations")
+
+
+def _kind(params: Params, dataset: str, case: str) -> str:
+    """The colour of that kind of network."""
+    if case == BASELINE:
+        return colours.BASELINE
+    return colours.ABLATION if params.datasets[dataset].cases[case].ablation else colours.HAL
