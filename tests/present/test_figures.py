@@ -396,6 +396,18 @@ def test_cells_that_do_not_count_are_counted_out_and_the_next_seed_is_shown(tmp_
     assert [re.search(r"seed \d", text)[0] for text in shown] == ["seed 1", "seed 0"]
 
 
+def test_a_network_that_diverged_is_drawn_until_it_did(tmp_path):
+    params = mine(tmp_path, 1, epochs=12)
+    make_up_grid(params, {"mine/c0/seed0": "diverged"}, images=400)
+    made = load_cells(params)
+    (losses,) = (curves(r)[["train_loss", "test_loss"]] for r in made["result"] if r.state == "diverged")
+    figure = loss.draw(params, "", figure_names(params)["mine_loss"], made, 2)
+    ends = [line.get_xydata() for line in figure.axes[0].lines if line.get_marker() == "x"]
+    last = [losses[name].last_valid_index() for name in losses]
+    for end, i, name in zip(ends, last, losses, strict=True):
+        assert end.tolist() == [[i + 1, losses[name][i]]]
+
+
 def test_broken_curves_and_scores_cost_their_own_panel_only_and_are_named(tmp_path):
     params = mine(tmp_path, 2)
     params.path("results/mine/c0/seed0/curves.csv").write_text("nonsense")

@@ -124,7 +124,7 @@ def _of_dataset(params: Params, kind: str, dataset: str) -> str:
     if kind == "loss":
         return (
             f"Training loss (dotted; of the augmented images, as they are trained on during an epoch) and test loss (solid; after it) of {title}, the "
-            "baseline in black and each case in blue. Lines are means over n seeds, bands reach from the lowest to the highest seed; "
+            "baseline in black and each case in blue. Lines are means over n seeds, bands reach from the lowest to the highest seed; a thin line up to × is a network that diverged; "
             "the vertical axis is logarithmic and the same in all panels."
         )
     return (

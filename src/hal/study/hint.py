@@ -137,7 +137,7 @@ def told(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
         if params.cell(dataset, case, 0).hint == "none"
     }
     keys = zip(own["dataset"], own["case"], strict=True)
-    return own[[key not in untold for key in keys]]
+    return own[np.array([key not in untold for key in keys], dtype=bool)]
 
 
 def _by_seed(controls: pd.DataFrame, column: str) -> pd.DataFrame:

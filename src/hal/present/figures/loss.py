@@ -18,7 +18,7 @@ from hal.outputs import Drawing
 from hal.params import Params
 from hal.present.figures import colours, style
 from hal.settings import BASELINE
-from hal.study.grid import curves, select
+from hal.study.grid import curves
 from hal.titles import case_title, dataset_title
 
 _LOSSES: dict[str, tuple[Any, str]] = {"train_loss": ((0, (1, 1)), "training"), "test_loss": ("-", "test")}
@@ -27,9 +27,17 @@ _COLOURS = {"baseline": colours.BASELINE, "with superclass": colours.HAL}
 
 @dataclasses.dataclass(frozen=True)
 class _Case:
-    """Losses (n, epochs, 2) of the n cells drawn, all planned cells, and what is wrong with files that are not drawn."""
+    """The losses of one case's networks.
+
+    Attributes:
+        losses: (n, epochs, 2) of the n cells that count.
+        diverged: (epochs, 2) of each that diverged, NaN in the epoch in which it did.
+        cells: all that are planned.
+        faults: what is wrong with files that are not drawn.
+    """
 
     losses: np.ndarray
+    diverged: list[np.ndarray]
     cells: pd.DataFrame
     faults: list[str]
 
@@ -50,11 +58,13 @@ class _Case:
 def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, columns: int) -> Figure:
     """A panel for every case of the drawing: the mean over its seeds as a line, from lowest to highest seed as a band.
 
+    A network that diverged has a thin line of its own, up to a cross.
+
     Args:
         params: the experiment.
         remark: on the run, for the reader.
         drawing: the data set, and which of its cases.
-        cells: those of these cases and of the baseline; those that are not ok are counted, not drawn.
+        cells: those of these cases and of the baseline; those that are neither ok nor diverged are counted, not drawn.
         columns: of panels.
     """
     dataset = drawing.dataset
@@ -62,7 +72,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     baseline = cases[BASELINE]
     names = drawing.cases or (BASELINE,)
     figure, axes = style.panels(len(names), height=1.75, share=True, columns=columns)
-    limits, above = _limits([case.losses for case in cases.values()])
+    limits, above = _limits([some for case in cases.values() for some in (case.losses, *case.diverged)])
     epochs = params.cell(dataset, BASELINE, params.grid.seeds[0]).train.epochs
     for ax, name in zip(axes, names, strict=True):
         case = cases[name]
@@ -96,7 +106,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     ]
     figure.legend(handles=lines, loc="outside lower center", ncols=columns, handlelength=2.6)
     remarks = [remark, *(fault for case in cases.values() for fault in case.faults)]
-    remarks += [f"values above the axis: {above}"] if above else []
+    remarks += [f"{above} values lie above the axis"] if above else []
     title = f"{dataset_title(params, dataset)}: loss, epoch by epoch"
     of_all = style.of_all((len(case.losses) for case in cases.values()), params)
     style.head(figure, ", ".join(filter(None, [title, of_all])) + drawing.of_pages, remarks)
@@ -104,13 +114,16 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
 
 
 def _read(cells: pd.DataFrame) -> _Case:
-    losses, faults = [], []
-    for result in select(cells, state="ok")["result"]:
-        try:
-            losses.append(curves(result)[list(_LOSSES)].to_numpy())
-        except UserError as error:
-            faults.append(str(error))
-    return _Case(np.stack(losses) if losses else np.empty((0, 0, len(_LOSSES))), cells, faults)
+    losses: dict[str, list[np.ndarray]] = {"ok": [], "diverged": []}
+    faults = []
+    for result in cells["result"]:
+        if result.state in losses:
+            try:
+                losses[result.state].append(curves(result)[list(_LOSSES)].to_numpy())
+            except UserError as error:
+                faults.append(str(error))
+    whole = np.stack(losses["ok"]) if losses["ok"] else np.empty((0, 0, len(_LOSSES)))
+    return _Case(whole, losses["diverged"], cells, faults)
 
 
 def _values(cases: dict[str, _Case]) -> str:
@@ -125,6 +138,13 @@ def _values(cases: dict[str, _Case]) -> str:
 
 
 def _draw_case(ax: Axes, case: _Case, colour: str) -> None:
+    for losses in case.diverged:
+        epochs = np.arange(1, len(losses) + 1)
+        thin: dict[str, Any] = {"color": colour, "linewidth": 0.6}
+        for i, (dash, _) in enumerate(_LOSSES.values()):
+            ax.plot(epochs, losses[:, i], linestyle=dash, **thin)
+            known = np.flatnonzero(np.isfinite(losses[:, i]))[-1:]
+            ax.plot(epochs[known], losses[known, i], "x", markersize=4, **thin)
     if not len(case.losses):
         return
     epochs = np.arange(1, case.losses.shape[1] + 1)
