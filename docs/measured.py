@@ -28,7 +28,7 @@ PAGES = ("README.md", "docs/budget.md", "docs/ablations.md")
 _PLACE = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 _BOTH = "HAL − masked baseline, 95 % interval of networks"
-_CROSSED = "the interval of networks and images"
+_CROSSED = "the same, interval of networks and images"
 _ERRORS = ("n", "baseline", "baseline, masked", "HAL", "HAL, masked", _BOTH, _CROSSED, "flips")
 
 

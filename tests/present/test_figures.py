@@ -514,7 +514,7 @@ def test_points_and_distributions_tell_their_values(tmp_path):
     )
     assert sum(tip.startswith(said) for tip in tips("separability")) == 2  # in either panel
     row = tables["hint"].set_index("case").loc["case1"]
-    assert any(f"told the truth (HAL): {row['hal']:.2f} %" in tip for tip in tips("listens"))
+    assert any(f"as tested (HAL): {row['hal']:.2f} %" in tip for tip in tips("listens"))
     assert any(f": {row['flips']:.2f} % flip in the mean, " in tip for tip in tips("listens"))
     assert any(re.fullmatch(r"seed 0: \d+\.\d\d % flip", tip) for tip in tips("listens"))
     of_scores = tips("fig3_mnist_scores")

@@ -30,7 +30,7 @@ OF_ALL = {
     ),
     "listens": (
         "Left: the share of test images whose predicted class changes with the superclass told, of each network (small dots) and "
-        "their mean. Right: the mean test error told the truth, told what helps or hurts each image most, and with the logits "
+        "their mean. Right: the mean test error as tested, told what helps or hurts each image most, and with the logits "
         "restricted to the true superclass, HAL's and the baseline's; where the errors span a decade, the axis is linear up to 1 % and logarithmic above. A case marked * is an ablation."
     ),
     "networks": (

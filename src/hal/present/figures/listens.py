@@ -17,7 +17,7 @@ from hal.titles import case_title, dataset_title
 
 _ERRORS = (
     ("best_hint", "o", "none", colours.FAINT, "told what helps most"),
-    ("hal", "o", colours.HAL, colours.HAL, "told the truth (HAL)"),
+    ("hal", "o", colours.HAL, colours.HAL, "as tested (HAL)"),
     ("hal_masked", "|", colours.HAL, colours.HAL, "HAL, masked"),
     ("masked", "|", colours.MASKED, colours.MASKED, "baseline, masked"),
     ("worst_hint", "s", "none", colours.FAINT, "told what hurts most"),
@@ -87,6 +87,7 @@ def draw(
             errors.min(axis=None), 0.1
         ):  # a linear axis would crowd them at its end
             right.set_xscale("symlog", linthresh=1)
+            right.set_xlabel("test error (%; logarithmic above 1)")
             right.xaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
         right.xaxis.set_major_formatter("{x:g}")
         figure.legend(loc="outside lower center", ncols=3 if columns > 1 else 1)
