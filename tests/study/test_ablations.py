@@ -177,7 +177,7 @@ def test_a_run_with_ablations_has_a_table_and_a_figure_of_them(params):
     assert "MNIST, case1" not in svg  # of which no ablation has finished
     assert "a random hint" in svg
     assert colours.ABLATION.lower() in svg.lower()
-    assert "with superclass, ours" not in svg
+    assert "HAL, ours" not in svg
 
 
 def test_a_caption_gives_in_full_what_its_figure_names_and_no_more(params):

@@ -23,7 +23,7 @@ ROW = 0.26  # inches a case
 MOST = 16  # cases that a panel holds
 _KINDS = {
     colours.BASELINE: "baseline, ours",
-    colours.HAL: "with superclass, ours (small dots: each seed)",
+    colours.HAL: "HAL, ours (small dots: each seed)",
     colours.ABLATION: "with something changed, ours",
 }
 OURS, THEIRS = -0.14, 0.18  # where in its row (downwards, in rows) something is drawn
