@@ -48,8 +48,6 @@ def test_an_ablation_stands_beside_the_network_that_has_its_grouping(params):
         "case1-mask-alone": "case1",
         "lonely": "lonely",
     }
-    # the classes of a superclass may be written in any order
-    assert ablations.planned_ablations(params) == 3  # nothing has the last one's grouping without its change
     assert load(ROOT / "params.yaml").ablations("mnist") == {}
 
 
@@ -68,6 +66,7 @@ def test_differences_from_the_papers_network_and_from_the_mask(params):
     controls.write(params, "mnist")
     cells = with_errors(
         params,
+        baseline=[2.6, 2.7, 2.8],
         case1=[2.0, 2.1, 2.2],
         case1_zero=[2.3, 2.4, 2.5],
         case1_concat=[1.0, 1.1, 1.2],
@@ -88,20 +87,27 @@ def test_differences_from_the_papers_network_and_from_the_mask(params):
     ]
     # Welch, both deviations 0.1: t(0.975, 4) = 2.776, times sqrt(2 x 0.01 / 3) = 0.08165
     zero = table.loc[("case1", "case1-zero")]
-    assert (zero["difference"], zero["low"], zero["high"]) == pytest.approx(
+    assert (zero["changed"], zero["changed_low"], zero["changed_high"]) == pytest.approx(
         (0.3, 0.3 - 0.2267, 0.3 + 0.2267), abs=1e-4
     )
     assert (zero["behind"], zero["behind_low"]) == pytest.approx((0.8, 0.8 - 0.2267), abs=1e-4)
     assert table.loc[("case1", "case1"), "behind"] == pytest.approx(0.5)
-    assert math.isnan(table.loc[("case1", "case1"), "difference"])
+    assert math.isnan(table.loc[("case1", "case1"), "changed"])
     assert math.isnan(table.loc[("case1", "baseline"), "behind"])
     # 0.3 / 0.08165 = 3.674 with 4 degrees of freedom: p = 0.02131, the second smallest of three; -1.0: p = 0.000255
-    assert zero["p_holm"] == pytest.approx(2 * 0.02131, abs=2e-5)
-    assert table.loc[("case1", "case1-concat"), "p_holm"] == pytest.approx(3 * 0.000255, abs=5e-6)
-    assert (table["comparisons"] == 3).all()
+    assert zero["changed_p_holm"] == pytest.approx(2 * 0.02131, abs=2e-5)
+    assert table.loc[("case1", "case1-concat"), "changed_p_holm"] == pytest.approx(3 * 0.000255, abs=5e-6)
+    assert (table["changed_planned"] == 3).all()  # nothing has the last one's grouping without its change
+    assert (table["gain_planned"] == 4).all()
+    # from the baseline's 2.6, 2.7, 2.8: the same deviation
+    assert (zero["gain"], zero["gain_low"]) == pytest.approx((-0.3, -0.3 - 0.2267), abs=1e-4)
+    # the p of four in order: those of concat and of mask-alone, -0.57 of deviations 0.1 and 0.1528, are smaller
+    assert zero["gain_p_holm"] == pytest.approx(2 * 0.02131, abs=2e-5)
+    assert table.loc[("case1", "case1"), "gain"] == pytest.approx(-0.6)
+    assert math.isnan(table.loc[("case1", "case1"), "gain_p"])
     lonely = table.loc[("lonely", "lonely")]
     assert lonely["error"] == pytest.approx(3.1)
-    assert math.isnan(lonely["difference"])
+    assert math.isnan(lonely["changed"])
     assert not math.isnan(lonely["behind"])
 
 
@@ -136,7 +142,8 @@ def test_the_sentences_follow_the_tests(params):
     make_up_grid(params, images=500)
     controls.write(params, "mnist")
     errors = {
-        "baseline": [5.0, 5.0, 5.0],
+        "baseline": [4.8, 5.0, 5.2],
+        "lonely": [1.9, 2.0, 2.1],
         "case1": [2.0, 2.1, 2.2],
         "case1_zero": [2.3, 2.4, 2.5],
         "case1_concat": [1.0, 1.1, 1.2],
@@ -144,14 +151,13 @@ def test_the_sentences_follow_the_tests(params):
     cells = with_errors(params, **errors, case1_mask_alone=[2.0, 2.1, 2.3])
     measured = controls.read(params, cells)
     assert shown.sentences(params, ablations.ablations(params, cells, measured)) == [
-        "MNIST, case1: the paper's network errs in 2.10 %, the baseline in 5.00 %. Changed, with the difference in points (p by Welch and Holm; intervals "
-        "uncorrected): more errors: no hint (x* = 0) (+0.30 [+0.07, +0.53]); fewer errors: hint beside the features (−1.00 [−1.23, −0.77]); not distinguishable "
-        "from it: no block, masked loss (+0.03 [−0.28, +0.35])."
+        "MNIST, case1, beside the paper's network: more errors no hint (x* = 0) (+0.30 [+0.07, +0.53]), fewer errors hint beside the features (−1.00 [−1.23, −0.77]), "
+        "not distinguishable no block, masked loss (+0.03 [−0.28, +0.35]); told nothing true, beside the baseline: fewer errors no hint (x* = 0) (−2.60 [−3.02, −2.18]).",
+        "MNIST, lonely, told nothing true, beside the baseline: fewer errors a random hint (−3.00 [−3.42, −2.58]).",
     ]
     single = cells[cells["seed"] == 0]
-    (sentence,) = shown.sentences(params, ablations.ablations(params, single, measured))
-    assert "not to be tested: no hint (x* = 0) (+0.30)" in sentence
-    assert "Welch" not in sentence
+    sentence, _ = shown.sentences(params, ablations.ablations(params, single, measured))
+    assert "not to be tested no hint (x* = 0) (+0.30) and hint beside the features (−1.00)" in sentence
 
 
 def test_a_run_with_ablations_has_a_table_and_a_figure_of_them(params):

@@ -9,21 +9,20 @@ from hal.present import tables
 from hal.present.blocks import Table, columns, grouped
 from hal.present.numbers import (
     counted,
+    difference,
     number,
     probability,
-    signed,
     with_deviation,
-    with_interval,
     with_range,
 )
-from hal.settings import BASELINE
-from hal.study.resampling import LEVEL, Interval
+from hal.study.resampling import LEVEL
 from hal.titles import case_title, dataset_title, network_title
 
 OWED = (
     "An ablation is the paper's network under one of its groupings with something changed. No hint: x* = 0 for every image. A random hint: a superclass drawn anew for "
     "every image. Hint beside the features: its one-hot vector goes into the output layer with the features, and no auxiliary block stands in between. Masked loss: trained and "
-    "tested with the classes of the true superclass alone. No block: the network is told nothing, and the loss alone knows the superclass."
+    "tested with the classes of the true superclass alone. No block: the network is told nothing, and the loss alone knows the superclass. In the sentences differences are in "
+    "points [95 %, Welch, uncorrected], and whether networks can be told apart is tested (Welch, Holm)."
 )
 
 
@@ -36,50 +35,57 @@ def table(params: Params, ablations: pd.DataFrame) -> Table:
             with_deviation(r.error, r.sd),
             number(r.masked),
             with_range(r.flips, r.flips_least, r.flips_most),
-            with_interval(signed(r.difference), Interval(r.low, r.high), sign=True),
-            probability(r.p_holm),
-            with_interval(signed(r.behind), Interval(r.behind_low, r.behind_high), sign=True),
+            difference(r, "changed"),
+            probability(r.changed_p_holm),
+            difference(r, "gain"),
+            probability(r.gain_p_holm),
+            difference(r, "behind"),
         )
         title = f"{dataset_title(params, r.dataset)}, {case_title(params, r.dataset, r.grouping)}"
         rows.append((title, (network_title(params, r.dataset, r.case), *numbers)))
+    changed, gain = (ablations[f"{name}_planned"].iloc[0] for name in ("changed", "gain"))
     caption = (
         "Test error in percent, mean ± sample standard deviation over n seeds. Masked: the logits as tested, without the classes outside the true "
-        "superclass. Flips: the share of predictions that depend on the superclass told, in percent (lowest to highest network). − paper's: the error minus that of the paper's network, in points "
-        f"[95 %, Welch, uncorrected; p: Welch's test, corrected by Holm for the run's {ablations['comparisons'].iloc[0]} comparisons of this kind]. − masked baseline: the error minus what the baseline errs, "
-        "masked with the same grouping [95 %, Welch, uncorrected]."
+        "superclass. Flips: the share of predictions that depend on the superclass told, in percent (lowest to highest network). Then the error minus that of the paper's network, of the "
+        "baseline, and of the baseline masked with the same grouping, in points [95 %, Welch, uncorrected]. p: Welch's test, corrected by Holm for the run's "
+        f"{changed} comparisons with the paper's network and its {gain} with the baseline."
     )
     headings = columns(
-        *("Network", "n", "Error (%)", "Masked (%)", "Flips (%)", "− paper's", "p", "− masked baseline")
+        *("Network", "n", "Error (%)", "Masked (%)", "Flips (%)", "− paper's", "p", "− baseline", "p"),
+        "− masked baseline",
     )
     notes = tuple(tables.missing(params, ablations))
     return Table("ablations-table", "Ablations", caption, headings, grouped(rows), notes, wide=True)
 
 
 def sentences(params: Params, ablations: pd.DataFrame) -> list[str]:
-    """A sentence or two for each grouping: which changes lower its error, which raise it, and which cannot be told apart."""
+    """For each grouping which ablations err less than the paper's network, which more, and what the block does untold."""
     found = []
     for (dataset, grouping), rows in ablations.groupby(["dataset", "grouping"], sort=False):
-        compared = rows.dropna(subset=["difference"])
-        if len(compared):
-            of_case = rows.set_index("case")["error"]
-            known = f"the paper's network errs in {number(of_case[grouping])} %, the baseline in {number(of_case[BASELINE])} %"
-            where = f"{dataset_title(params, dataset)}, {grouping}"
-            found.append(f"{where}: {known}. {_changed(params, compared)}")
+        cases = params.datasets[str(dataset)].cases
+        changed, gain = rows.dropna(subset=["changed"]), rows.dropna(subset=["gain"])
+        untold = gain[[cases[case].hint != "superclass" for case in gain["case"]]]
+        compared = {
+            "beside the paper's network": _sides(params, changed, "changed"),
+            "told nothing true, beside the baseline": _sides(params, untold, "gain"),
+        }
+        if said := "; ".join(f"{what}: {sides}" for what, sides in compared.items() if sides):
+            found.append(f"{dataset_title(params, str(dataset))}, {grouping}, {said}.")
     return found
 
 
-def _changed(params: Params, rows: pd.DataFrame) -> str:
-    """Which ablations err significantly less than the paper's network, which more, and of which neither is shown."""
-    parts: dict[str, list[str]] = {}
+def _sides(params: Params, rows: pd.DataFrame, name: str) -> str:
+    """Of which ablations the difference of that name is significantly negative, of which positive, and of which neither."""
+    sides: dict[str, list[str]] = {}
     for r in rows.itertuples():
-        points = with_interval(signed(r.difference), Interval(r.low, r.high), sign=True)
-        if math.isnan(r.p_holm):
+        p, value = getattr(r, f"{name}_p_holm"), getattr(r, name)
+        if math.isnan(p):
             side = "not to be tested"
-        elif r.p_holm < LEVEL:
-            side = "fewer errors" if r.difference < 0 else "more errors"
+        elif p < LEVEL:
+            side = "fewer errors" if value < 0 else "more errors"
         else:
-            side = "not distinguishable from it"
-        parts.setdefault(side, []).append(f"{network_title(params, r.dataset, r.case)} ({points})")
-    listed = "; ".join(f"{side}: {', '.join(named)}" for side, named in parts.items())
-    tested = " (p by Welch and Holm; intervals uncorrected)" if rows["p_holm"].notna().any() else ""
-    return f"Changed, with the difference in points{tested}: {listed}."
+            side = "not distinguishable"
+        sides.setdefault(side, []).append(
+            f"{network_title(params, r.dataset, r.case)} ({difference(r, name)})"
+        )
+    return ", ".join(f"{side} {' and '.join(named)}" for side, named in sides.items())

@@ -9,14 +9,12 @@ from hal.present.blocks import Fold, Items, Prose, Sketch, Table, columns, group
 from hal.present.numbers import (
     NONE,
     counted,
+    difference,
     number,
     partial_note,
     probability,
-    signed,
-    with_interval,
     with_range,
 )
-from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title
 
 LISTENS = (
@@ -87,8 +85,8 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
             number(r.masked),
             number(r.hal_masked),
             number(r.hal),
-            _difference(r, "unused"),
-            _difference(r, "within"),
+            difference(r, "unused"),
+            difference(r, "within"),
             probability(r.within_p_holm),
         )
         nobody = (number(r.no_oracle), number(r.no_oracle_mixture), number(r.no_oracle_baseline))
@@ -114,11 +112,3 @@ def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
         ),
         Table("gain-split", "What a gain is made of", SPLIT, of_split, grouped(split), wide=True),
     ]
-
-
-def _difference(row: tuple, name: str) -> str:
-    return with_interval(signed(getattr(row, name)), _interval(row, name), sign=True)
-
-
-def _interval(row: tuple, name: str) -> Interval:
-    return Interval(getattr(row, f"{name}_low"), getattr(row, f"{name}_high"))

@@ -3,6 +3,7 @@
 import math
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 from hal.decimals import decimals
 from hal.study.resampling import Interval
@@ -52,6 +53,12 @@ def interval(bounds: Interval, sign: bool = False) -> str:
 def with_interval(text: str, bounds: Interval, sign: bool = False) -> str:
     """Such as `0.43 [0.40, 0.46]`; the text alone where there is no interval."""
     return f"{text} {interval(bounds, sign)}" if bounds.known else text
+
+
+def difference(row: Any, name: str) -> str:
+    """The difference of that name in a row of a table, with its interval where it has one."""
+    bounds = Interval(getattr(row, f"{name}_low"), getattr(row, f"{name}_high"))
+    return with_interval(signed(getattr(row, name)), bounds, sign=True)
 
 
 def probability(p: float) -> str:

@@ -16,36 +16,37 @@ def ablations(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd
 
     Columns: dataset, grouping (see `Params.ablations`), case; planned, n (cells that count); error (mean, percent) and sd
     (sample); masked (the logits as tested, without the classes outside the true superclass); flips, flips_least, flips_most
-    (over the networks, percent); of an ablation difference (its error minus that of the paper's network, in points), low, high,
-    p (Welch) and p_holm (Holm over the run's `comparisons` of this kind); of all but the baseline behind (error minus the masked
-    baseline's, in points), behind_low, behind_high (Welch); notes (names every cell that does not count, and why).
+    (over the networks, percent); three differences of the error in points, each with `_low` and `_high` (Welch): of an ablation
+    changed (minus that of the paper's network), of all but the baseline gain (minus the baseline's) and behind (minus the masked
+    baseline's); of an ablation changed_p and gain_p (Welch), and `_holm` (Holm over the run's ablations that are so compared:
+    changed_planned, gain_planned); notes (names every cell that does not count, and why).
     """
     rows = []
+    planned = {"changed": 0, "gain": 0}
     for dataset in params.grid.datasets:
         grouping_of = params.ablations(dataset)
         for grouping in dict.fromkeys(grouping_of.values()):
-            whole = moments(errors(cells, dataset, grouping) if grouping not in grouping_of else NOTHING)
+            of_paper = grouping not in grouping_of
+            whole = moments(errors(cells, dataset, grouping) if of_paper else NOTHING)
+            baseline = moments(errors(cells, dataset, BASELINE))
             masked = moments(control(controls, dataset, BASELINE, grouping, "oracle_mask"))
             ablated = [case for case, of in grouping_of.items() if of == grouping]
+            planned["gain"] += len(ablated)
+            planned["changed"] += len(ablated) * of_paper
             for case in dict.fromkeys((BASELINE, grouping, *ablated)):
                 error = moments(errors(cells, dataset, case))
                 row = _of_case(cells, controls, dataset, grouping, case, error)
-                if case in ablated:
-                    row |= _difference(("difference", "low", "high"), error, whole)
-                    row["p"] = welch_p(error, whole)
                 if case != BASELINE:
-                    row |= _difference(("behind", "behind_low", "behind_high"), error, masked)
+                    row |= _difference("gain", error, baseline) | _difference("behind", error, masked)
+                if case in ablated:
+                    row |= _difference("changed", error, whole)
+                    row |= {"changed_p": welch_p(error, whole), "gain_p": welch_p(error, baseline)}
                 rows.append(row)
     table = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
-    table["comparisons"] = planned = planned_ablations(params)
-    table["p_holm"] = holm(table["p"].to_numpy(), planned)
+    for name, count in planned.items():
+        table[f"{name}_planned"] = count
+        table[f"{name}_p_holm"] = holm(table[f"{name}_p"].to_numpy(), count)
     return table
-
-
-def planned_ablations(params: Params) -> int:
-    """The ablations of the grid that have the paper's network to be compared with."""
-    of_datasets = map(params.ablations, params.grid.datasets)
-    return sum(grouping not in of for of in of_datasets for grouping in of.values())
 
 
 def _of_case(
@@ -70,24 +71,15 @@ def _of_case(
     }
 
 
-def _difference(names: tuple[str, str, str], ours: Moments, theirs: Moments) -> dict[str, float]:
+def _difference(name: str, ours: Moments, theirs: Moments) -> dict[str, float]:
     bounds = welch_interval(ours, theirs)
-    return dict(zip(names, (ours.mean - theirs.mean, bounds.low, bounds.high), strict=True))
+    return {name: ours.mean - theirs.mean, f"{name}_low": bounds.low, f"{name}_high": bounds.high}
 
 
 COLUMNS = (
     *("dataset", "grouping", "case", "planned", "n", "error", "sd"),
     *("masked", "flips", "flips_least", "flips_most"),
-    *(
-        "difference",
-        "low",
-        "high",
-        "p",
-        "p_holm",
-        "comparisons",
-        "behind",
-        "behind_low",
-        "behind_high",
-        "notes",
-    ),
+    *(f"{name}{end}" for name in ("changed", "gain", "behind") for end in ("", "_low", "_high")),
+    *(f"{name}{end}" for name in ("changed", "gain") for end in ("_p", "_p_holm", "_planned")),
+    "notes",
 )
