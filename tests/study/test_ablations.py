@@ -151,13 +151,13 @@ def test_the_sentences_follow_the_tests(params):
     cells = with_errors(params, **errors, case1_mask_alone=[2.0, 2.1, 2.3])
     measured = controls.read(params, cells)
     assert shown.sentences(params, ablations.ablations(params, cells, measured)) == [
-        "MNIST, case1, beside the paper's network: more errors no hint (x* = 0) (+0.30 [+0.07, +0.53]), fewer errors hint beside the features (−1.00 [−1.23, −0.77]), "
-        "not distinguishable no block, masked loss (+0.03 [−0.28, +0.35]); told nothing true, beside the baseline: fewer errors no hint (x* = 0) (−2.60 [−3.02, −2.18]).",
-        "MNIST, lonely, told nothing true, beside the baseline: fewer errors a random hint (−3.00 [−3.42, −2.58]).",
+        "MNIST, case1, beside the paper's network more errors: no hint (x* = 0) (+0.30 [+0.07, +0.53]), fewer errors: hint beside the features (−1.00 [−1.23, −0.77]), "
+        "not distinguishable: no block, masked loss (+0.03 [−0.28, +0.35]); told nothing true, beside the baseline fewer errors: no hint (x* = 0) (−2.60 [−3.02, −2.18]).",
+        "MNIST, lonely, told nothing true, beside the baseline fewer errors: a random hint (−3.00 [−3.42, −2.58]).",
     ]
     single = cells[cells["seed"] == 0]
     sentence, _ = shown.sentences(params, ablations.ablations(params, single, measured))
-    assert "not to be tested no hint (x* = 0) (+0.30) and hint beside the features (−1.00)" in sentence
+    assert "not to be tested: no hint (x* = 0) (+0.30) and hint beside the features (−1.00)" in sentence
 
 
 def test_a_run_with_ablations_has_a_table_and_a_figure_of_them(params):

@@ -69,7 +69,7 @@ def sentences(params: Params, ablations: pd.DataFrame) -> list[str]:
             "beside the paper's network": _sides(params, changed, "changed"),
             "told nothing true, beside the baseline": _sides(params, untold, "gain"),
         }
-        if said := "; ".join(f"{what}: {sides}" for what, sides in compared.items() if sides):
+        if said := "; ".join(f"{what} {sides}" for what, sides in compared.items() if sides):
             found.append(f"{dataset_title(params, str(dataset))}, {grouping}, {said}.")
     return found
 
@@ -88,4 +88,4 @@ def _sides(params: Params, rows: pd.DataFrame, name: str) -> str:
         sides.setdefault(side, []).append(
             f"{network_title(params, r.dataset, r.case)} ({difference(r, name)})"
         )
-    return ", ".join(f"{side} {' and '.join(named)}" for side, named in sides.items())
+    return ", ".join(f"{side}: {' and '.join(named)}" for side, named in sides.items())

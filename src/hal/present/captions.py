@@ -90,7 +90,10 @@ def caption(params: Params, drawing: Drawing) -> str:
 def _names(params: Params, drawing: Drawing) -> Iterator[tuple[str, int]]:
     """The names in a figure, each with the letters for which every figure has room."""
     for dataset in [drawing.dataset] if drawing.dataset else params.grid.datasets:
-        if drawing.kind in WITHOUT_VARIANTS and params.datasets[dataset].variant_of is not None:
+        variant = params.datasets[dataset].variant_of is not None
+        if (drawing.kind in WITHOUT_VARIANTS and variant) or (
+            drawing.kind == "ablations" and not params.ablations(dataset)
+        ):
             continue
         yield dataset_title(params, dataset), 20
         cases = [case_title(params, dataset, case) for case in _cases(params, drawing, dataset)]
