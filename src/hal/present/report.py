@@ -131,7 +131,7 @@ def _ablations(params: Params, figures: dict[str, Figure]) -> list[Block]:
         return []
     (table,) = read_results(params, "ablations")
     return [
-        Heading("ablations", "What is a lower error owed to?"),
+        Heading("owed", "What is a lower error owed to?"),
         Prose(ablations.OWED),
         Items(tuple(ablations.sentences(params, table))),
         figures.pop("ablations"),
