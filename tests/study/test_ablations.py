@@ -87,28 +87,30 @@ def test_differences_from_the_papers_network_and_from_the_mask(params):
     ]
     # Welch, both deviations 0.1: t(0.975, 4) = 2.776, times sqrt(2 x 0.01 / 3) = 0.08165
     zero = table.loc[("case1", "case1-zero")]
-    assert (zero["changed"], zero["changed_low"], zero["changed_high"]) == pytest.approx(
+    assert (zero["from_paper"], zero["from_paper_low"], zero["from_paper_high"]) == pytest.approx(
         (0.3, 0.3 - 0.2267, 0.3 + 0.2267), abs=1e-4
     )
-    assert (zero["behind"], zero["behind_low"]) == pytest.approx((0.8, 0.8 - 0.2267), abs=1e-4)
-    assert table.loc[("case1", "case1"), "behind"] == pytest.approx(0.5)
-    assert math.isnan(table.loc[("case1", "case1"), "changed"])
-    assert math.isnan(table.loc[("case1", "baseline"), "behind"])
+    assert (zero["from_mask"], zero["from_mask_low"]) == pytest.approx((0.8, 0.8 - 0.2267), abs=1e-4)
+    assert table.loc[("case1", "case1"), "from_mask"] == pytest.approx(0.5)
+    assert math.isnan(table.loc[("case1", "case1"), "from_paper"])
+    assert math.isnan(table.loc[("case1", "baseline"), "from_mask"])
     # 0.3 / 0.08165 = 3.674 with 4 degrees of freedom: p = 0.02131, the second smallest of three; -1.0: p = 0.000255
-    assert zero["changed_p_holm"] == pytest.approx(2 * 0.02131, abs=2e-5)
-    assert table.loc[("case1", "case1-concat"), "changed_p_holm"] == pytest.approx(3 * 0.000255, abs=5e-6)
-    assert (table["changed_planned"] == 3).all()  # nothing has the last one's grouping without its change
-    assert (table["gain_planned"] == 4).all()
+    assert zero["from_paper_p_holm"] == pytest.approx(2 * 0.02131, abs=2e-5)
+    assert table.loc[("case1", "case1-concat"), "from_paper_p_holm"] == pytest.approx(3 * 0.000255, abs=5e-6)
+    assert (table["from_paper_planned"] == 3).all()  # nothing has the last one's grouping without its change
+    assert (table["from_baseline_planned"] == 4).all()
     # from the baseline's 2.6, 2.7, 2.8: the same deviation
-    assert (zero["gain"], zero["gain_low"]) == pytest.approx((-0.3, -0.3 - 0.2267), abs=1e-4)
+    assert (zero["from_baseline"], zero["from_baseline_low"]) == pytest.approx(
+        (-0.3, -0.3 - 0.2267), abs=1e-4
+    )
     # the p of four in order: those of concat and of mask-alone, -0.57 of deviations 0.1 and 0.1528, are smaller
-    assert zero["gain_p_holm"] == pytest.approx(2 * 0.02131, abs=2e-5)
-    assert table.loc[("case1", "case1"), "gain"] == pytest.approx(-0.6)
-    assert math.isnan(table.loc[("case1", "case1"), "gain_p"])
+    assert zero["from_baseline_p_holm"] == pytest.approx(2 * 0.02131, abs=2e-5)
+    assert table.loc[("case1", "case1"), "from_baseline"] == pytest.approx(-0.6)
+    assert math.isnan(table.loc[("case1", "case1"), "from_baseline_p"])
     lonely = table.loc[("lonely", "lonely")]
     assert lonely["error"] == pytest.approx(3.1)
-    assert math.isnan(lonely["changed"])
-    assert not math.isnan(lonely["behind"])
+    assert math.isnan(lonely["from_paper"])
+    assert not math.isnan(lonely["from_mask"])
 
 
 def test_every_made_up_network_has_its_controls_and_those_that_are_told_nothing_have_no_flips(params):

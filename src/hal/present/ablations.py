@@ -35,20 +35,20 @@ def table(params: Params, ablations: pd.DataFrame) -> Table:
             with_deviation(r.error, r.sd),
             number(r.masked),
             with_range(r.flips, r.flips_least, r.flips_most),
-            difference(r, "changed"),
-            probability(r.changed_p_holm),
-            difference(r, "gain"),
-            probability(r.gain_p_holm),
-            difference(r, "behind"),
+            difference(r, "from_paper"),
+            probability(r.from_paper_p_holm),
+            difference(r, "from_baseline"),
+            probability(r.from_baseline_p_holm),
+            difference(r, "from_mask"),
         )
         title = f"{dataset_title(params, r.dataset)}, {case_title(params, r.dataset, r.grouping)}"
         rows.append((title, (network_title(params, r.dataset, r.case), *numbers)))
-    changed, gain = (ablations[f"{name}_planned"].iloc[0] for name in ("changed", "gain"))
+    of_paper, of_baseline = ablations[["from_paper_planned", "from_baseline_planned"]].iloc[0]
     caption = (
         "Test error in percent, mean ± sample standard deviation over n seeds. Masked: the logits as tested, without the classes outside the true "
         "superclass. Flips: the share of predictions that depend on the superclass told, in percent (lowest to highest network). Then the error minus that of the paper's network, of the "
         "baseline, and of the baseline masked with the same grouping, in points [95 %, Welch, uncorrected]. p: Welch's test, corrected by Holm for the run's "
-        f"{changed} comparisons with the paper's network and its {gain} with the baseline."
+        f"{of_paper} comparisons with the paper's network and its {of_baseline} with the baseline."
     )
     headings = columns(
         *("Network", "n", "Error (%)", "Masked (%)", "Flips (%)", "− paper's", "p", "− baseline", "p"),
@@ -63,13 +63,13 @@ def sentences(params: Params, ablations: pd.DataFrame) -> list[str]:
     found = []
     for (dataset, grouping), rows in ablations.groupby(["dataset", "grouping"], sort=False):
         cases = params.datasets[str(dataset)].cases
-        changed, gain = rows.dropna(subset=["changed"]), rows.dropna(subset=["gain"])
-        untold = gain[[cases[case].hint != "superclass" for case in gain["case"]]]
-        compared = {
-            "beside the paper's network": _sides(params, changed, "changed"),
-            "told nothing true, beside the baseline": _sides(params, untold, "gain"),
+        changed, compared = rows.dropna(subset=["from_paper"]), rows.dropna(subset=["from_baseline"])
+        untold = compared[[cases[case].hint != "superclass" for case in compared["case"]]]
+        sides = {
+            "beside the paper's network": _sides(params, changed, "from_paper"),
+            "told nothing true, beside the baseline": _sides(params, untold, "from_baseline"),
         }
-        if said := "; ".join(f"{what} {sides}" for what, sides in compared.items() if sides):
+        if said := "; ".join(f"{what} {which}" for what, which in sides.items() if which):
             found.append(f"{dataset_title(params, str(dataset))}, {grouping}, {said}.")
     return found
 

@@ -17,12 +17,12 @@ def ablations(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd
     Columns: dataset, grouping (see `Params.ablations`), case; planned, n (cells that count); error (mean, percent) and sd
     (sample); masked (the logits as tested, without the classes outside the true superclass); flips, flips_least, flips_most
     (over the networks, percent); three differences of the error in points, each with `_low` and `_high` (Welch): of an ablation
-    changed (minus that of the paper's network), of all but the baseline gain (minus the baseline's) and behind (minus the masked
-    baseline's); of an ablation changed_p and gain_p (Welch), and `_holm` (Holm over the run's ablations that are so compared:
-    changed_planned, gain_planned); notes (names every cell that does not count, and why).
+    from_paper (minus that of the paper's network), of all but the baseline from_baseline (minus its error) and from_mask (minus the masked
+    baseline's); of an ablation from_paper_p and from_baseline_p (Welch), and `_holm` (Holm over the run's ablations that are so compared:
+    from_paper_planned, from_baseline_planned); notes (names every cell that does not count, and why).
     """
     rows = []
-    planned = {"changed": 0, "gain": 0}
+    planned = {"from_paper": 0, "from_baseline": 0}
     for dataset in params.grid.datasets:
         grouping_of = params.ablations(dataset)
         for grouping in dict.fromkeys(grouping_of.values()):
@@ -31,16 +31,21 @@ def ablations(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd
             baseline = moments(errors(cells, dataset, BASELINE))
             masked = moments(control(controls, dataset, BASELINE, grouping, "oracle_mask"))
             ablated = [case for case, of in grouping_of.items() if of == grouping]
-            planned["gain"] += len(ablated)
-            planned["changed"] += len(ablated) * of_paper
+            planned["from_baseline"] += len(ablated)
+            planned["from_paper"] += len(ablated) * of_paper
             for case in dict.fromkeys((BASELINE, grouping, *ablated)):
                 error = moments(errors(cells, dataset, case))
                 row = _of_case(cells, controls, dataset, grouping, case, error)
                 if case != BASELINE:
-                    row |= _difference("gain", error, baseline) | _difference("behind", error, masked)
+                    row |= _difference("from_baseline", error, baseline) | _difference(
+                        "from_mask", error, masked
+                    )
                 if case in ablated:
-                    row |= _difference("changed", error, whole)
-                    row |= {"changed_p": welch_p(error, whole), "gain_p": welch_p(error, baseline)}
+                    row |= _difference("from_paper", error, whole)
+                    row |= {
+                        "from_paper_p": welch_p(error, whole),
+                        "from_baseline_p": welch_p(error, baseline),
+                    }
                 rows.append(row)
     table = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
     for name, count in planned.items():
@@ -79,7 +84,11 @@ def _difference(name: str, ours: Moments, theirs: Moments) -> dict[str, float]:
 COLUMNS = (
     *("dataset", "grouping", "case", "planned", "n", "error", "sd"),
     *("masked", "flips", "flips_least", "flips_most"),
-    *(f"{name}{end}" for name in ("changed", "gain", "behind") for end in ("", "_low", "_high")),
-    *(f"{name}{end}" for name in ("changed", "gain") for end in ("_p", "_p_holm", "_planned")),
+    *(
+        f"{name}{end}"
+        for name in ("from_paper", "from_baseline", "from_mask")
+        for end in ("", "_low", "_high")
+    ),
+    *(f"{name}{end}" for name in ("from_paper", "from_baseline") for end in ("_p", "_p_holm", "_planned")),
     "notes",
 )
