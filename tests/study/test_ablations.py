@@ -14,6 +14,7 @@ from hal.present.figures import colours
 from hal.present.results import read_results
 from hal.study import ablations, controls, hint, run
 from hal.study.grid import load_cells
+from hal.study.separability import separability
 from hal.titles import network_title
 from tests.made_up import ROOT, made_up_params, make_up_grid
 
@@ -214,3 +215,13 @@ def test_tables_of_other_settings_or_other_code_are_refused(params, monkeypatch)
     )
     with pytest.raises(UserError, match="another version of the code"):
         read_results(params, "table2")
+
+
+def test_networks_without_scores_are_in_no_description_of_scores(params):
+    make_up_grid(params, images=500)
+    cells = load_cells(params)
+    drawing = figure_names(params)["fig3_mnist_scores_2"]
+    assert {"case1-zero", "case1-concat"} <= set(drawing.cases)
+    said = captions.alternative(params, drawing, cells, separability(cells))
+    assert "case1-zero, seed 0: AUC" in said
+    assert "no row of a figure" not in said

@@ -151,9 +151,12 @@ def alternative(params: Params, drawing: Drawing, cells: pd.DataFrame, separabil
         for seed in select(cells, dataset=dataset, case=case, state="ok")["seed"].head(
             1
         ):  # the one that is drawn
-            (drawn,) = select(separability, dataset=dataset, case=case, level="all", seed=seed).itertuples()
-            measures = f"AUC {number(drawn.auc)}, overlap {number(drawn.overlap)}"
-            distributions.append(f"{case_title(params, dataset, case)}, seed {seed}: {measures}.")
+            # no row of a network without scores, such as one with the hint beside its features
+            for drawn in select(
+                separability, dataset=dataset, case=case, level="all", seed=seed
+            ).itertuples():
+                measures = f"AUC {number(drawn.auc)}, overlap {number(drawn.overlap)}"
+                distributions.append(f"{case_title(params, dataset, case)}, seed {seed}: {measures}.")
     return f"Distributions of auxiliary scores, a panel for each case. {' '.join(distributions) or 'No finished cell.'}"
 
 
