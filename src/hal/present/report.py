@@ -37,8 +37,8 @@ from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title, superclass_names
 
 HINT = (
-    "The networks of every case are told the true superclass of each image, and not only in training: every test "
-    "image is fed its true superclass too, as in the paper. The superclass is derived from the label, so it is a hint "
+    "The networks of every case are told the true superclass of each image, and not only in training: every test image is fed its true superclass too, as equation 1 implies; "
+    "no sentence of the paper says what is fed at test time. The superclass is derived from the label, so it is a hint "
     "at the answer: it rules out every class outside the superclass. The baseline gets no such hint. That a case's error "
     "lies below the baseline's therefore does not show that its network sees better; it shows what the hint and the "
     "network achieve together."

@@ -17,7 +17,7 @@ BATCH = {"cpu": 128, "cuda": 2000}
 
 
 class Evaluation:
-    """Error and loss over all test images, each fed its true superclass, as in the paper (or the ablation's hint).
+    """Error and loss over all test images, each fed its true superclass, as equation 1 implies (or the ablation's hint).
 
     Attributes:
         launch: does `measure`; on a GPU by replaying it.
