@@ -31,12 +31,8 @@ def settings_sum(params: Params) -> str:
 
 def study_basis(params: Params) -> str:
     """What the computed tables depend on beside the cells: settings, wherever the run lies, and the code that computes."""
-    here = Path(__file__).parent / "study"
-    digest = hashlib.sha256()
-    for path in sorted(here.rglob("*.py")):
-        digest.update(f"{path.relative_to(here)} {sha256_of(path)}\n".encode())
     settings = settings_sum(dataclasses.replace(params, root="."))
-    return f"settings {settings}, code {digest.hexdigest()[:16]}"
+    return f"settings {settings}, code {_sources_sum(Path(__file__).parent / 'study')}"
 
 
 def write_stamp(params: Params, files: Iterable[Path]) -> Path:
@@ -59,12 +55,15 @@ def outdated(params: Params, files: Iterable[Path]) -> set[Path]:
 
 def _basis(params: Params) -> dict[str, Any]:
     """What tables, figures and report depend on: settings, sources, the cells and the data sets' descriptions."""
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(path for kind in _SOURCES for path in here.rglob(kind)):
-        digest.update(f"{path.relative_to(here)} {sha256_of(path)}\n".encode())
     cells = {cell.name: _sum(params.cell_paths(cell).record) for cell in params.cells()}
-    return {"settings": settings_sum(params), "sources": digest.hexdigest()[:16], "cells": cells}
+    return {"settings": settings_sum(params), "sources": _sources_sum(Path(__file__).parent), "cells": cells}
+
+
+def _sources_sum(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for kind in _SOURCES for path in folder.rglob(kind)):
+        digest.update(f"{path.relative_to(folder)} {sha256_of(path)}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _sum(path: Path) -> str | None:

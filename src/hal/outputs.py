@@ -40,7 +40,7 @@ def families(params: Params) -> dict[str, list[str]]:
 
 
 def has_ablations(params: Params) -> bool:
-    """Whether some network of the grid is the paper's with one thing changed."""
+    """Whether some network of the grid is the paper's with something changed."""
     return any(params.ablations(dataset) for dataset in params.grid.datasets)
 
 

@@ -126,7 +126,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
 
 
 def _ablations(params: Params, figures: dict[str, Figure]) -> list[Block]:
-    """What a lower error is owed to, where networks with one thing changed are in the grid."""
+    """What a lower error is owed to, where ablations are in the grid."""
     if not has_ablations(params):
         return []
     (table,) = read_results(params, "ablations")

@@ -37,20 +37,21 @@ def read_results(params: Params, *names: str) -> list[pd.DataFrame]:
     Raises:
         UserError: one is not there, is not what `hal study` wrote, or was computed under other settings or by other code.
     """
-    return [_read(params, name) for name in names]
+    basis = study_basis(params)
+    return [_read(params, name, basis) for name in names]
 
 
-def _read(params: Params, name: str) -> pd.DataFrame:
+def _read(params: Params, name: str, basis: str) -> pd.DataFrame:
     path = params.path("results", f"{name}.csv")
     try:
-        text, basis = sums.read(path, sums_path(params)), sums.basis(sums_path(params))
+        text, noted = sums.read(path, sums_path(params)), sums.basis(sums_path(params))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; `hal study` makes it") from None
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise UserError(f"{error}; `hal study` makes it again") from None
-    if basis != study_basis(params):
+    if noted != basis:
         raise UserError(
             f"{path}: computed under other settings, or by another version of the code; `hal study` computes it again"
         )

@@ -6,9 +6,9 @@ import pandas as pd
 
 from hal.params import Params
 from hal.settings import BASELINE
-from hal.study.comparisons import NOTHING, control, errors
+from hal.study.comparisons import NOTHING, control, difference, errors
 from hal.study.grid import select, summary
-from hal.study.resampling import Moments, holm, moments, welch_interval, welch_p
+from hal.study.resampling import Moments, holm, moments, welch_p
 
 
 def ablations(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
@@ -37,11 +37,11 @@ def ablations(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd
                 error = moments(errors(cells, dataset, case))
                 row = _of_case(cells, controls, dataset, grouping, case, error)
                 if case != BASELINE:
-                    row |= _difference("from_baseline", error, baseline) | _difference(
+                    row |= difference("from_baseline", error, baseline) | difference(
                         "from_mask", error, masked
                     )
                 if case in ablated:
-                    row |= _difference("from_paper", error, whole)
+                    row |= difference("from_paper", error, whole)
                     row |= {
                         "from_paper_p": welch_p(error, whole),
                         "from_baseline_p": welch_p(error, baseline),
@@ -74,11 +74,6 @@ def _of_case(
         "flips_most": flips.max(),
         "notes": summary(mine["result"]),
     }
-
-
-def _difference(name: str, ours: Moments, theirs: Moments) -> dict[str, float]:
-    bounds = welch_interval(ours, theirs)
-    return {name: ours.mean - theirs.mean, f"{name}_low": bounds.low, f"{name}_high": bounds.high}
 
 
 COLUMNS = (

@@ -10,11 +10,13 @@ from hal.params import Params
 from hal.settings import BASELINE
 from hal.study.grid import select
 from hal.study.resampling import (
+    Moments,
     bootstrap,
     contrast_interval,
     detectable,
     holm,
     moments,
+    welch_interval,
     welch_p,
 )
 
@@ -39,6 +41,12 @@ def control(
     """A control of one case and grouping, for the cells that have it, one value a seed."""
     rows = select(controls, dataset=dataset, case=case, grouping=grouping, control=name)
     return rows[column].dropna().to_numpy()
+
+
+def difference(name: str, ours: Moments, theirs: Moments) -> dict[str, float]:
+    """The difference of two means as columns: `name`, and its ends by Welch, `name_low` and `name_high`."""
+    bounds = welch_interval(ours, theirs)
+    return {name: ours.mean - theirs.mean, f"{name}_low": bounds.low, f"{name}_high": bounds.high}
 
 
 def planned_comparisons(params: Params) -> int:

@@ -18,9 +18,9 @@ import pandas as pd
 from hal.paper import load_paper
 from hal.params import Params
 from hal.settings import BASELINE
-from hal.study.comparisons import control, errors, planned_comparisons
+from hal.study.comparisons import control, difference, errors, planned_comparisons
 from hal.study.grid import by_case, select
-from hal.study.resampling import Interval, holm, moments, percent_interval, welch_interval, welch_p
+from hal.study.resampling import holm, moments, percent_interval, welch_p
 
 SHARES = ("flips", "blind", "best_hint", "worst_hint")
 VALUES = ("score_change", "own_hint_auc", "same_hint_auc")
@@ -59,9 +59,10 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
             "masked": moments(masked).mean,
         }
         unused = moments((error["as_tested"] - error["oracle_mask"]).dropna())
-        row |= _with_interval("unused", unused.mean, percent_interval(unused))
+        bounds = percent_interval(unused)
+        row |= {"unused": unused.mean, "unused_low": bounds.low, "unused_high": bounds.high}
         both = moments(hal_masked), moments(masked)
-        row |= _with_interval("within", row["hal_masked"] - row["masked"], welch_interval(*both))
+        row |= difference("within", *both)
         row["within_p"] = welch_p(*both)
         for name in SHARES:
             share = error[name]
@@ -144,10 +145,6 @@ def _by_seed(controls: pd.DataFrame, column: str) -> pd.DataFrame:
     """A column of one case's controls: a row for each seed, a column for each control of this module, NaN where it is not known."""
     table = controls.astype({"control": str}).pivot(index="seed", columns="control", values=column)
     return table.reindex(columns=["as_tested", "oracle_mask", *SHARES, *VALUES, *NO_HINT])
-
-
-def _with_interval(name: str, value: float, interval: Interval) -> dict[str, float]:
-    return {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 COLUMNS = (
