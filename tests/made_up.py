@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hal.cell_files import record_bytes
+from hal.departures import Run, describe
 from hal.params import Cell, Params, load
 from hal.settings import BASELINE
 
@@ -37,6 +38,11 @@ def made_up_params(root: Path, overlay: str = "") -> Params:
     path = root / "overlay.yaml"
     path.write_text(f"root: {root}\n{overlay}", encoding="utf-8")
     return load(ROOT / "params.yaml", [path])
+
+
+def described(params: Params) -> Run:
+    """What kind of run it is, as if nothing were laid over params.yaml: nothing of it is called a change."""
+    return describe(params, path=ROOT / "params.yaml")
 
 
 def change_record(params: Params, name: str, **changes: object) -> None:

@@ -19,6 +19,7 @@ from hal.present import grid_status, write_tables
 from hal.study import check_sums, controls, crossed, run
 from hal.study.grid import load_grid
 from hal.train import cell as training
+from tests.made_up import described
 from tests.tiny import ROOT, tiny_params
 
 PAGE = ROOT / "docs/reliability.md"
@@ -158,7 +159,7 @@ def verified(params: Params, path: Path) -> str:
 def shown(params: Params, path: Path, before: dict[str, pd.DataFrame]) -> str:
     """What the tables say of the cell after everything is drawn again; every number in them is right or absent."""
     draw(params)
-    write_tables.write(params, path=ROOT / "params.yaml")
+    write_tables.write(params, described(params))
     assert "tiny/pairs" in grid_status.report(load_grid(params))
     notes = []
     for name, column in NOTES.items():

@@ -6,9 +6,13 @@ import gc
 import io
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hal.errors import UserError, sentence
 from hal.params import Params, load
+
+if TYPE_CHECKING:
+    from hal.departures import Run
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -323,7 +327,7 @@ def _study(params: Params, arguments: argparse.Namespace) -> None:
 def _tables(params: Params, arguments: argparse.Namespace) -> None:
     from hal.present import write_tables
 
-    for path in write_tables.write(params, arguments.overlays, Path(arguments.params)):
+    for path in write_tables.write(params, _run_of(params, arguments)):
         print(path)
 
 
@@ -331,15 +335,16 @@ def _figure(params: Params, arguments: argparse.Namespace) -> None:
     from hal.outputs import figure_names
     from hal.present import figures
 
+    run = _run_of(params, arguments)
     for name in arguments.names or figure_names(params):
-        for path in figures.draw(params, name, arguments.overlays, Path(arguments.params)):
+        for path in figures.draw(params, run, name):
             print(path)
 
 
 def _report(params: Params, arguments: argparse.Namespace) -> None:
     from hal.present.render import render
 
-    for path in render(params, arguments.overlays, Path(arguments.params)):
+    for path in render(params, _run_of(params, arguments)):
         print(path)
 
 
@@ -352,7 +357,13 @@ def _pdf(params: Params, arguments: argparse.Namespace) -> None:
 def _crate(params: Params, arguments: argparse.Namespace) -> None:
     from hal import crate
 
-    print(crate.write(params, arguments.overlays, Path(arguments.params)))
+    print(crate.write(params, _run_of(params, arguments)))
+
+
+def _run_of(params: Params, arguments: argparse.Namespace) -> "Run":
+    from hal.departures import describe
+
+    return describe(params, arguments.overlays, Path(arguments.params))
 
 
 def _draw(params: Params, arguments: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from rocrate.model import ContextEntity, Entity, File
 from rocrate.rocrate import ROCrate
 
 from hal import __version__, current, dag
+from hal.departures import Run
 from hal.errors import UserError
 from hal.files import sha256_of, write_atomically
 from hal.paper import load_paper
@@ -40,7 +41,7 @@ def path(params: Params) -> Path:
     return params.path("report", "crate.zip")
 
 
-def write(params: Params, overlays: Sequence[str], params_path: Path) -> Path:
+def write(params: Params, run: Run) -> Path:
     """Pack the run.
 
     Raises:
@@ -59,7 +60,7 @@ def write(params: Params, overlays: Sequence[str], params_path: Path) -> Path:
             + (f" ({len(outdated)} files are not)" if len(outdated) > 1 else "")
             + "; run snakemake first"
         )
-    crate = _describe(params, records, drawn, [params_path, *map(Path, overlays)])
+    crate = _describe(params, records, drawn, [run.path, *map(Path, run.overlays)])
     write_atomically(path(params), lambda file: file.writelines(crate.stream_zip()))
     return path(params)
 

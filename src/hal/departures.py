@@ -88,16 +88,18 @@ class Run:
     """What kind of run this is.
 
     Attributes:
+        path: params.yaml.
+        overlays: the files laid over it.
         root: the folder that everything is written below.
         label: its name, empty for the base run.
-        overlays: the files laid over params.yaml.
         departures: how it departs from what the paper states; empty for the paper's experiment.
         changes: key path, value of params.yaml and value in force, for what the overlays changed.
     """
 
+    path: Path
+    overlays: tuple[str, ...]
     root: str
     label: str
-    overlays: tuple[str, ...]
     departures: tuple[str, ...]
     changes: tuple[tuple[str, Any, Any], ...]
 
@@ -135,7 +137,12 @@ def describe(params: Params, overlays: Sequence[Path | str] = (), path: Path = P
     """What kind of run `params`, read from `path` with `overlays`, is."""
     changed = changes(params, load(path)) if overlays else []
     return Run(
-        params.root, label(params), tuple(map(str, overlays)), tuple(departures(params)), tuple(changed)
+        path,
+        tuple(map(str, overlays)),
+        params.root,
+        label(params),
+        tuple(departures(params)),
+        tuple(changed),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from hal.departures import describe, note
+from hal.departures import note
 from hal.errors import UserError
 from hal.outputs import Drawing, figure_names
 from hal.params import load
@@ -18,7 +18,7 @@ from hal.present.numbers import cut, number, signed
 from hal.present.results import read_results
 from hal.study import controls, run
 from hal.study.grid import curves, load_cells, select
-from tests.made_up import ROOT, made_up_params, make_up_grid
+from tests.made_up import ROOT, described, made_up_params, make_up_grid
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def drawn(params, name, columns=2):
     """The SVG of the figure of that name, without its other formats."""
     drawing, path = figure_names(params)[name], params.path("figures", f"{name}-{columns}.svg")
     with style.applied(params):
-        remark = note(params, describe(params), drawing.dataset or None)
+        remark = note(params, described(params), drawing.dataset or None)
         return style.save(figures._figure(params, remark, drawing)(columns=columns), [path])[0]
 
 
@@ -103,8 +103,9 @@ def test_another_data_set_has_figures_without_a_number(tmp_path):
 
 
 def test_an_unknown_figure_is_refused_with_the_names_there_are(tmp_path):
+    params = mine(tmp_path, 1)
     with pytest.raises(UserError, match="'fig9': there are overview, mine_loss, mine_scores"):
-        figures.draw(mine(tmp_path, 1), "fig9")
+        figures.draw(params, described(params), "fig9")
 
 
 def test_many_cases_run_over_several_figures_each_with_a_panel_for_its_own(tmp_path):
@@ -126,7 +127,7 @@ def test_a_figure_with_a_row_for_each_case_has_pages_too(tmp_path):
     controls.write(params, "mine")
     run.write(params)
     for name, cases in (("listens", range(20)), ("listens_2", range(20, 26))):
-        texts = drawn_texts(figures.draw(params, name)[0])
+        texts = drawn_texts(figures.draw(params, described(params), name)[0])
         assert [text for text in texts if re.match(r"c\d+: ", text)] == [f"c{i}: Mine" for i in cases]
 
 
@@ -137,7 +138,7 @@ def test_any_number_of_cases_and_any_names_give_small_files(tmp_path, n_cases, k
     pages = [name for name, drawing in figure_names(params).items() if drawing.kind == kind]
     panels = []
     for name in pages:
-        *files, _ = figures.draw(params, name)
+        *files, _ = figures.draw(params, described(params), name)
         for vector, pdf, png in (files[:3], files[3:]):
             assert ElementTree.parse(vector).getroot().tag.endswith("svg")
             assert pdf.read_bytes().startswith(b"%PDF")
@@ -366,8 +367,8 @@ def test_the_same_cells_give_the_same_bytes(tmp_path):
     controls.write(params, "mine")
     run.write(params)
     for name in figure_names(params):
-        first = [path.read_bytes() for path in figures.draw(params, name)]
-        assert [path.read_bytes() for path in figures.draw(params, name)] == first
+        first = [path.read_bytes() for path in figures.draw(params, described(params), name)]
+        assert [path.read_bytes() for path in figures.draw(params, described(params), name)] == first
 
 
 def test_a_data_set_without_cells_gives_figures_that_say_so(tmp_path):
@@ -484,9 +485,9 @@ def test_variants_are_drawn_together_and_have_no_figures_of_their_own(tmp_path):
 def test_nobodys_own_matplotlibrc_has_a_part_in_a_figure(tmp_path, monkeypatch):
     params = mine(tmp_path, 2)
     name = "mine_loss"
-    plain = [path.read_bytes() for path in figures.draw(params, name)]
+    plain = [path.read_bytes() for path in figures.draw(params, described(params), name)]
     with matplotlib.rc_context({"lines.linewidth": 9, "savefig.facecolor": "red", "axes.titlesize": 30}):
-        assert [path.read_bytes() for path in figures.draw(params, name)] == plain
+        assert [path.read_bytes() for path in figures.draw(params, described(params), name)] == plain
 
 
 def test_points_and_distributions_tell_their_values(tmp_path):
@@ -497,7 +498,7 @@ def test_points_and_distributions_tell_their_values(tmp_path):
     run.write(params)
 
     def tips(name):
-        root = ElementTree.fromstring(figures.draw(params, name)[0].read_bytes())
+        root = ElementTree.fromstring(figures.draw(params, described(params), name)[0].read_bytes())
         return [element.get("data-tip") for element in root.iter() if element.get("data-tip")]
 
     ours = tables["borders"].set_index(["case", "whose"]).loc[("case2", "ours")]

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from hal.departures import describe
 from hal.errors import UserError
 from hal.outputs import figure_names
 from hal.paper import load_paper
@@ -16,7 +17,7 @@ from hal.present.pdf import note_holds, write_pdf
 from hal.present.render import render
 from hal.present.results import read_results
 from hal.study import controls, crossed, run
-from tests.made_up import ROOT, change_record, made_up_params, make_up_grid
+from tests.made_up import ROOT, change_record, described, made_up_params, make_up_grid
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +80,7 @@ class Page(HTMLParser):
 def build(params, *overlays):
     """Compute the tables and render the report of params; return the page and the LaTeX."""
     run.write(params)
-    html, tex = render(params, overlays, PARAMS)
+    html, tex = render(params, describe(params, overlays, PARAMS))
     return Page(html.read_text(encoding="utf-8")), tex.read_text(encoding="utf-8")
 
 
@@ -91,7 +92,11 @@ def blocks(params, kind, overlays=()):
             yield from flat(block.blocks) if isinstance(block, Fold) else [block]
 
     run.write(params)
-    found = [b for b in flat(report.build(params, overlays, PARAMS).blocks) if isinstance(b, kind)]
+    found = [
+        b
+        for b in flat(report.build(params, describe(params, overlays, PARAMS)).blocks)
+        if isinstance(b, kind)
+    ]
     return {block.id if kind is Table else block.name: block for block in found}
 
 
@@ -115,8 +120,8 @@ def drawn(tmp_path_factory):
     controls.write(params, "digits")
     run.write(params)
     for name in figure_names(params):
-        figures.draw(params, name)
-    render(params, [], PARAMS)
+        figures.draw(params, described(params), name)
+    render(params, described(params))
     return params
 
 
@@ -302,8 +307,8 @@ def test_the_page_needs_nothing_from_outside(drawn):
 def test_the_whole_papers_figures_fit_into_a_mail(paper):
     run.write(paper)
     for name in figure_names(paper):
-        figures.draw(paper, name)
-    html = render(paper, [], PARAMS)[0].read_text(encoding="utf-8")
+        figures.draw(paper, described(paper), name)
+    html = render(paper, described(paper))[0].read_text(encoding="utf-8")
     drawings = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
     assert len(drawings) == 2 * 11 + 2  # wide and for one column; the network and what a hint can do
     assert sum(map(len, drawings)) < 1_500_000
@@ -442,13 +447,13 @@ def test_an_empty_grid_and_broken_data_descriptions_still_give_a_report(tmp_path
 
 def test_the_same_cells_give_the_same_report(demo):
     run.write(demo)
-    first = [path.read_bytes() for path in render(demo, [], PARAMS)]
-    assert [path.read_bytes() for path in render(demo, [], PARAMS)] == first
+    first = [path.read_bytes() for path in render(demo, described(demo))]
+    assert [path.read_bytes() for path in render(demo, described(demo))] == first
 
 
 @pytest.mark.skipif(shutil.which("latexmk") is None, reason="latexmk is not installed")
 def test_weird_names_and_missing_figures_compile_to_a_pdf(demo):
-    figures.draw(demo, "digits_loss")
+    figures.draw(demo, described(demo), "digits_loss")
     build(demo, demo.path("overlay.yaml"))
     write_pdf(demo)
     pdf = demo.path("report", "report.pdf")
@@ -539,10 +544,10 @@ def test_the_highest_learning_rate_stands_where_the_warmup_is(tmp_path):
 
 def test_a_damaged_figure_is_not_taken_into_the_report(demo):
     run.write(demo)
-    svg = figures.draw(demo, "digits_loss")[0]
-    render(demo, [], PARAMS)
+    svg = figures.draw(demo, described(demo), "digits_loss")[0]
+    render(demo, described(demo))
     svg.write_text(svg.read_text().replace("epoch", "spoch", 1))
     with pytest.raises(
         UserError, match=r"digits_loss\.svg: not what was drawn.*`hal figure digits_loss` draws it again"
     ):
-        render(demo, [], PARAMS)
+        render(demo, described(demo))

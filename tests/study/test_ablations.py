@@ -16,7 +16,7 @@ from hal.study import ablations, controls, hint, run
 from hal.study.grid import load_cells
 from hal.study.separability import separability
 from hal.titles import network_title
-from tests.made_up import ROOT, made_up_params, make_up_grid
+from tests.made_up import ROOT, described, made_up_params, make_up_grid
 
 CASES = """
 grid: {datasets: [mnist], seeds: [0, 1, 2]}
@@ -180,7 +180,7 @@ def test_a_run_with_ablations_has_a_table_and_a_figure_of_them(params):
     )
     controls.write(params, "mnist")
     run.write(params)
-    figures.draw(params, "ablations")
+    figures.draw(params, described(params), "ablations")
     svg = params.path("figures", "ablations.svg").read_text(encoding="utf-8")
     assert "MNIST, lonely" in svg  # though the paper's network has no such grouping
     assert "MNIST, case1" not in svg  # of which no ablation has finished

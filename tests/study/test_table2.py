@@ -8,7 +8,7 @@ from hal.errors import UserError
 from hal.present import latex, markdown, tables, write_tables
 from hal.study import run, table2
 from hal.study.grid import load_cells
-from tests.made_up import ROOT, change_record, made_up_params, make_up_cell, make_up_grid
+from tests.made_up import ROOT, change_record, described, made_up_params, make_up_cell, make_up_grid
 
 SMALL = "grid: {datasets: [mnist], seeds: [0, 1, 2]}\ntrain: {epochs: 2}"
 
@@ -144,7 +144,7 @@ def test_all_files_hold_the_same_numbers(params):
     stored = pd.read_csv(params.path("results", "table2.csv")).set_index("case")
     assert stored.loc["case1", "mean"] == pytest.approx(0.6)
     assert stored.loc["case1", "n"] == 3
-    written = {path.name: path.read_text() for path in write_tables.write(params, path=ROOT / "params.yaml")}
+    written = {path.name: path.read_text() for path in write_tables.write(params, described(params))}
     assert "0.60 ± 0.10" in written["table2.md"]
     assert r"0.60~$\pm$~0.10" in written["table2.tex"]
 
@@ -155,10 +155,10 @@ def test_a_damaged_table_is_refused_by_whatever_would_show_it(params):
     content = path.read_text()
     path.write_text(content.replace("0.6", "0.5", 1))
     with pytest.raises(UserError, match=r"table2\.csv: not what was written .*`hal study` makes it again"):
-        write_tables.write(params, path=ROOT / "params.yaml")
+        write_tables.write(params, described(params))
     path.unlink()
     with pytest.raises(UserError, match=r"table2\.csv: no such file; `hal study` makes it"):
-        write_tables.write(params, path=ROOT / "params.yaml")
+        write_tables.write(params, described(params))
 
 
 def test_of_cells_that_all_count_there_is_nothing_to_say_and_of_others_once(params):

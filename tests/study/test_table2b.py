@@ -4,13 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hal.departures import describe
 from hal.outputs import printed_files, study_files
 from hal.present import findings, latex, markdown, tables, write_tables
 from hal.study import controls, run, table2b
 from hal.study.comparisons import comparisons
 from hal.study.grid import load_cells
-from tests.made_up import ROOT, change_record, made_up_params, make_up_cell, make_up_grid
+from tests.made_up import change_record, described, made_up_params, make_up_cell, make_up_grid
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ def test_all_groupings_together_against_the_mask_count_each_plain_network_once(p
     assert set(found["case"]) == {"case1", "case2", "case3", "case4"}
     said = "Over all cases together HAL's error lies above the mask's: +0.30 [+0.10, +0.50] points (Welch)."
     assert said in findings.masked(params, found, statistics)[0]
-    errors, _ = tables.controls(params, found, statistics, describe(params, path=ROOT / "params.yaml"))
+    errors, _ = tables.controls(params, found, statistics, described(params))
     ((_, rows),) = errors.groups
     assert rows[-1][:6] == ("All cases", "12", "–", "1.10", "1.40", "+0.30 [+0.10, +0.50]")
 
@@ -170,7 +169,7 @@ def test_missing_controls_are_counted_out_and_said(params):
     params.path("checkpoints/mnist/case2/seed1/predictions.npz").unlink()
     controls.write(params, "mnist")
     run.write(params)
-    paths = {path.name: path for path in write_tables.write(params, path=ROOT / "params.yaml")}
+    paths = {path.name: path for path in write_tables.write(params, described(params))}
     table = pd.read_csv(params.path("results", "table2b.csv")).set_index("case")
     assert table["n"].to_dict() == {"case1": 3, "case2": 2, "case3": 3, "case4": 3}
     markdown = paths["table2b.md"].read_text()
@@ -189,7 +188,7 @@ def test_a_lost_baseline_costs_what_needs_it_and_nothing_else(params):
 
 def test_an_empty_grid_is_analysed(tmp_path):
     params = made_up_params(tmp_path)
-    for path in run.write(params) + write_tables.write(params, path=ROOT / "params.yaml"):
+    for path in run.write(params) + write_tables.write(params, described(params)):
         assert path.stat().st_size > 0
 
 
@@ -202,7 +201,7 @@ train: {epochs: 2}"""
     make_up_grid(params, images=400)
     controls.write(params, "mine")
     assert len(run.write(params)) == len(study_files(params))
-    assert len(write_tables.write(params, path=ROOT / "params.yaml")) == len(printed_files(params))
+    assert len(write_tables.write(params, described(params))) == len(printed_files(params))
 
 
 def test_the_same_cells_give_the_same_files(params):
@@ -219,9 +218,7 @@ datasets: {mnist: {title: '<b>&_%|$#', cases: {case1: {title: 'a|b \frac{ ~^"`'}
     make_up_grid(params, images=400)
     controls.write(params, "mnist")
     found = run.study(params, load_cells(params))
-    errors, others = tables.controls(
-        params, found["table2b"], found["statistics"], describe(params, path=ROOT / "params.yaml")
-    )
+    errors, others = tables.controls(params, found["table2b"], found["statistics"], described(params))
     for block in (errors, others):
         rows = [line for line in markdown.table(block).splitlines() if line.startswith("|")]
         assert {line.replace(r"\|", "").count("|") for line in rows} == {len(block.columns) + 2}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hal.departures import describe
 from hal.outputs import figure_names
 from hal.present import comparison, figures
 from hal.present.render import render
@@ -44,9 +45,10 @@ def page(tmp_path_factory):
     for dataset in params.grid.datasets:
         controls.write(params, dataset)
     run.write(params)
+    kind = describe(params, [root / "overlay.yaml"], ROOT / "params.yaml")
     for name in figure_names(params):
-        figures.draw(params, name)
-    return render(params, [root / "overlay.yaml"], ROOT / "params.yaml")[0]
+        figures.draw(params, kind, name)
+    return render(params, kind)[0]
 
 
 def test_the_page_is_valid_html(page):

@@ -2,7 +2,6 @@
 
 import base64
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 from markupsafe import escape as escape_html
 
-from hal.departures import PARAMS
+from hal.departures import Run
 from hal.files import write_text
 from hal.params import Params
 from hal.present import latex, report
@@ -19,18 +18,13 @@ from hal.present.inline_svg import inline, recoloured
 from hal.present.latex import Tex
 
 
-def render(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> list[Path]:
-    """Write report/report.html and report/report.tex, and return their paths.
-
-    Args:
-        params: the experiment, read from `path` with `overlays`.
-        overlays: the files laid over params.yaml.
-        path: params.yaml, whose comments are the assumptions.
+def render(params: Params, run: Run) -> list[Path]:
+    """Write report/report.html and report/report.tex of the run that `params` describe, and return their paths.
 
     Raises:
         UserError: a table of results/ is missing or damaged.
     """
-    document = report.build(params, overlays, path)
+    document = report.build(params, run)
     folder = params.path("report")
     html, tex = folder / "report.html", folder / "report.tex"
     write_text(html, page(document))

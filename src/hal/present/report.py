@@ -1,13 +1,12 @@
 """The report: everything that it says, as blocks in the order of reading."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from hal import sums
-from hal.departures import PARAMS, Run, describe
+from hal.departures import Run
 from hal.errors import UserError
 from hal.outputs import FORMATS, STUDY, families, figure_files, figure_names, has_ablations, study_names
 from hal.paper import load_paper, same_grouping
@@ -64,13 +63,13 @@ REBUILD = (
 )
 
 
-def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> Document:
-    """The report of the run that `params` (read from `path` with `overlays`) describe.
+def build(params: Params, run: Run) -> Document:
+    """The report of the run that `params` describe.
 
     Raises:
         UserError: a table of results/ is missing or damaged, or a figure is.
     """
-    cells, run, paper = load_cells(params), describe(params, overlays, path), load_paper()
+    cells, paper = load_cells(params), load_paper()
     r = dict(zip(STUDY, read_results(params, *STUDY), strict=True))
     figures = _figures(params, run, cells, r["pairs"], r["separability"])
     blocks: list[Block] = [
@@ -110,7 +109,7 @@ def build(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARA
         of_variants = tables.sensitivity(params, *read_results(params, "sensitivity"))
         blocks += [Heading("sensitivity", "What single settings are worth"), *of_variants]
     blocks += [Heading("figures", "The paper's figures"), *figures.values()]
-    blocks += assumed.blocks(params, path)
+    blocks += assumed.blocks(params, run.path)
     blocks += made.blocks(params, run, cells)
     blocks += [Heading("rebuild", "Rebuild and cite"), Prose(REBUILD), _commands(params, run, figures)]
     files = [params.path("results", f"{name}.csv") for name in study_names(params)]

@@ -1,9 +1,8 @@
 """The main tables for people: Markdown for a web page, LaTeX for a paper."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from hal.departures import PARAMS, describe
+from hal.departures import Run
 from hal.files import write_text
 from hal.outputs import families, has_ablations, printed_files
 from hal.params import Params
@@ -11,13 +10,12 @@ from hal.present import ablations, findings, hint, latex, markdown, tables, verd
 from hal.present.results import read_results
 
 
-def write(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> list[Path]:
-    """Write `outputs.printed_files` of `params`, read from `path` with `overlays`; return their paths.
+def write(params: Params, run: Run) -> list[Path]:
+    """Write `outputs.printed_files` of the run that `params` describe; return their paths.
 
     Raises:
         UserError: a table of results/ is missing or damaged.
     """
-    run = describe(params, overlays, path)
     names = ("table2", "table2b", "statistics", "hint", "networks", "verdicts", "crossed")
     table2, table2b, statistics, of_hint, networks, judged, crossed = read_results(params, *names)
     errors = tables.errors(params, table2, run)

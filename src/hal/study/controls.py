@@ -6,7 +6,7 @@ Images are counted, so that every number is exact. What a cell is tested as must
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,13 @@ TABLE = KeptTable(
 )
 
 
+class Predicted(NamedTuple):
+    """What a network predicts of the test images, and what they are; each (N,)."""
+
+    classes: np.ndarray
+    label: np.ndarray
+
+
 def write(params: Params, dataset: str) -> Path:
     """Compute the controls of a data set's cells, write results/controls/<dataset>.csv and return its path.
 
@@ -48,7 +55,10 @@ def write(params: Params, dataset: str) -> Path:
     stored = TABLE.read(params, dataset)
     rows: list[dict[str, Any]] = []
     cells = select(load_cells(params), dataset=dataset)
-    baselines = select(cells, case=BASELINE, state="ok").set_index("seed")["result"]
+    baselines = {
+        result.cell.seed: _predicted(params, result)
+        for result in select(cells, case=BASELINE, state="ok")["result"]
+    }
     for result in cells["result"]:
         path = params.cell_paths(result.cell).predictions
         if not result.ok:
@@ -109,8 +119,8 @@ def _entries(params: Params, result: CellResult) -> Iterator[dict[str, Any]]:
             yield row | measures.Measured()._asdict()
 
 
-def _computed(params: Params, result: CellResult, baseline: CellResult | None) -> list[dict[str, Any]]:
-    """The rows of a cell that is ok from its files in checkpoints/, and from the baseline's of the same seed."""
+def _computed(params: Params, result: CellResult, baseline: Predicted | None) -> list[dict[str, Any]]:
+    """The rows of a cell that is ok from its files in checkpoints/, and from what the baseline of the same seed predicts."""
     rows = list(_entries(params, result))
     path = params.cell_paths(result.cell).predictions
     try:
@@ -132,7 +142,7 @@ def _measured(
     params: Params,
     result: CellResult,
     stored: tuple[np.ndarray, np.ndarray, np.ndarray | None],
-    baseline: CellResult | None,
+    baseline: Predicted | None,
     grouping: str,
 ) -> dict[str, measures.Measured]:
     cell = result.cell
@@ -141,7 +151,9 @@ def _measured(
     if told is None:
         measured = measures.of_untold(logits, label, superclasses)
     else:
-        of_baseline = _predicted(params, baseline, label)
+        of_baseline = None
+        if baseline is not None and np.array_equal(baseline.label, label):
+            of_baseline = baseline.classes
         measured = measures.of_told(logits, label, told, superclasses, cell.loss, of_baseline)
     owner = measures.owners(superclasses, cell.classes)
     tested = measures.as_tested(cell, logits, label, told, owner)
@@ -155,15 +167,13 @@ def _measured(
     return measured
 
 
-def _predicted(params: Params, baseline: CellResult | None, label: np.ndarray) -> np.ndarray | None:
-    """What the baseline predicts of the same test images, or None where its predictions are not to be had."""
-    if baseline is None:
-        return None
+def _predicted(params: Params, baseline: CellResult) -> Predicted | None:
+    """What a baseline predicts, or None where its predictions are not to be had."""
     try:
-        logits, of, _ = predictions(params, baseline)
+        logits, label, _ = predictions(params, baseline)
     except UserError:
         return None  # the baseline's own rows say why
-    return logits[:, 0].argmax(axis=1) if np.array_equal(of, label) else None
+    return Predicted(logits[:, 0].argmax(axis=1), label)
 
 
 def _filled(

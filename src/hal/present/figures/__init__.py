@@ -1,12 +1,12 @@
 """Figures 2 to 7, the like for every other data set of params, and what the paper has no figure for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hal import sums
-from hal.departures import PARAMS, describe, note
+from hal.departures import Run, note
 from hal.errors import UserError
 from hal.outputs import FORMATS, Drawing, drawn_cells, figure_files, figure_names
 from hal.params import Params
@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(params: Params, name: str, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> list[Path]:
+def draw(params: Params, run: Run, name: str) -> list[Path]:
     """Draw the figure of that name, wide and for one column, and write its files.
 
     Args:
-        params: the experiment, read from `path` with `overlays`.
+        params: the experiment.
+        run: what kind of run it is, said in the figure.
         name: one of `outputs.figure_names`.
-        overlays: the files laid over it.
-        path: of params.yaml.
 
     Raises:
         UserError: params have no figure of that name, or a table that it is drawn from is missing or damaged.
@@ -33,7 +32,7 @@ def draw(params: Params, name: str, overlays: Sequence[Path | str] = (), path: P
     if name not in names:
         raise UserError(f"figure {name!r}: there are {', '.join(names)}")
     *files, sums_file = figure_files(params, name)
-    remark = note(params, describe(params, overlays, path), names[name].dataset or None)
+    remark = note(params, run, names[name].dataset or None)
     return sums.note(_draw(params, remark, names[name], files), sums_file)
 
 
