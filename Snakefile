@@ -339,7 +339,7 @@ rule drawn:
     """Note from what everything was drawn, so that a later run can tell whether it still stands."""
     input:
         dag.drawn_files(P),
-        [dag.cell_files(P, "cell.json", dataset) for dataset in P.grid.datasets],
+        dag.cell_records(P),
     output:
         f"{ROOT}report/drawn.json",
     log:

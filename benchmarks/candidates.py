@@ -30,7 +30,7 @@ class Candidate(nn.Module):
 
     def forward(self, x: Tensor, x_star: Tensor | None = None) -> Tensor:
         """As `HAL.forward`."""
-        return self.net.classify(self.features(x), x_star)[0]
+        return self.net.classify(self.features(x), x_star)
 
     def features(self, x: Tensor) -> Tensor:
         """As `HAL.features`; the sum of a residual block is left to the normalisation that follows it."""

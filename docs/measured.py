@@ -21,7 +21,7 @@ from hal.present.results import read_results
 from hal.study.comparisons import pooled
 from hal.study.grid import load_cells, select
 from hal.study.resampling import Interval
-from hal.titles import case_title, dataset_title
+from hal.titles import case_title
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/budget.md", "docs/ablations.md")
@@ -60,7 +60,7 @@ def errors(params: Params, dataset: str) -> str:
         difference = with_interval(signed(r.difference), interval, sign=True)
         means = (NONE, number(r.reference_mean), number(r.mean), NONE, difference)
         rows.append(["all cases", str(r.n), *means, *[NONE] * 3])
-    heading = f"{dataset_title(params, dataset)}, {params.train.epochs} epochs"
+    heading = f"{params.datasets[dataset].title}, {_epochs(params, dataset)} epochs"
     return _table([heading, *_ERRORS, "paper (250 epochs): HAL"], rows)
 
 

@@ -187,8 +187,10 @@ def test_the_draw_is_the_commits_and_the_results(params):
     names = {commit: draw(results, 1, commit).cells[0].cell.name for commit in map(str, range(30))}
     assert len(set(names.values())) == 3
     assert draw(results, 1, "5") == draw(results, 1, "5")
-    with pytest.raises(UserError, match="--cells 4: 3 finished cells"):
+    with pytest.raises(UserError, match="--cells 4: only 3 finished cells"):
         draw(results, 4, "5")
+    with pytest.raises(UserError, match="--cells 0: give at least 1"):
+        draw(results, 0, "5")
     change_record(params, "tiny/pairs/seed0", time={"wall_s": 61.0})
     assert draw(load_grid(params), 1, "5").seed != draw(results, 1, "5").seed
 

@@ -9,6 +9,7 @@ import pytest
 
 from hal import doctor
 from hal.cli import main
+from hal.data.sources import SOURCES
 from hal.study.grid import load_grid
 from tests.made_up import made_up_params, make_up_grid
 
@@ -66,7 +67,11 @@ def test_a_data_set_is_sought_where_it_would_be_fetched(tmp_path):
     assert check.state == "wrong"
     assert "set HAL_DATA_MIRROR=FOLDER" in check.says
     (tmp_path / "mirror/mnist").mkdir(parents=True)
-    (tmp_path / "mirror/mnist/train-images-idx3-ubyte.gz").touch()
+    files = [*next(iter(SOURCES["mnist"].forms))]
+    for file in files[:-1]:
+        (tmp_path / "mirror/mnist" / file).touch()
+    assert said(params_of(tmp_path, "mnist", tmp_path / "mirror"), "mnist").state == "wrong"
+    (tmp_path / "mirror/mnist" / files[-1]).touch()
     assert (
         said(params_of(tmp_path, "mnist", tmp_path / "mirror"), "mnist").says
         == f"to be had from {tmp_path}/mirror"
@@ -74,6 +79,17 @@ def test_a_data_set_is_sought_where_it_would_be_fetched(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/mnist.npz").touch()
     assert said(params_of(tmp_path, "mnist"), "mnist").says == "is prepared"
+    (tmp_path / "data/mnist.json").write_text("{")
+    assert said(params_of(tmp_path, "mnist"), "mnist").state == "wrong"
+
+
+@pytest.mark.parametrize("form", range(2))
+def test_a_folder_with_any_form_of_cifar10_has_it(tmp_path, form):
+    folder = tmp_path / "mirror/cifar10"
+    folder.mkdir(parents=True)
+    for file in SOURCES["cifar10"].forms[form]:
+        (folder / file).touch()
+    assert said(params_of(tmp_path, "cifar10", tmp_path / "mirror"), "cifar10").state == "ok"
 
 
 def test_too_full_a_disk_is_wrong(tmp_path, monkeypatch):
@@ -83,7 +99,7 @@ def test_too_full_a_disk_is_wrong(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage(90_000_000))
     check = said(params, "disk")
     assert check.state == "wrong"
-    assert "about 0.1 GiB needed by data and 25 cells to come" in check.says
+    assert "about 91 MiB needed by data and 25 cells to come" in check.says
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage(120_000_000))
     assert said(params, "disk").state == "ok"
 

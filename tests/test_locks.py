@@ -22,6 +22,37 @@ def test_a_lock_is_one_processes_until_it_lets_go(tmp_path):
     second.release()
 
 
+def test_who_asks_whether_a_lock_is_held_neither_takes_nor_makes_it(tmp_path):
+    path = tmp_path / "deep" / "a.lock"
+    assert not locks.is_held(path)
+    assert not path.parent.exists()
+    lock = locks.acquire(path)
+    assert locks.is_held(path)
+    lock.release()
+    assert not locks.is_held(path)
+    again = locks.acquire(path)
+    assert again is not None
+    again.release()
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (errno.EROFS, "give yourself the right to write there"),
+        (errno.EACCES, "give yourself the right to write there"),
+        (errno.ENOSPC, "make room"),
+        (errno.EISDIR, "what lies in that place must go"),
+    ],
+)
+def test_what_to_do_depends_on_why_no_lock_can_be_held(tmp_path, monkeypatch, code, advice):
+    def refuse(*_):
+        raise OSError(code, "x")
+
+    monkeypatch.setattr(locks, "_taken", refuse)
+    with pytest.raises(UserError, match=advice):
+        locks.acquire(tmp_path / "a.lock")
+
+
 def test_a_killed_holder_leaves_nothing_to_be_removed_by_hand(tmp_path):
     path = tmp_path / "a.lock"
     code = (

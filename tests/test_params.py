@@ -105,6 +105,8 @@ def test_the_settings_that_the_paper_states():
             f"train: {{max_lr: 1{'0' * 400}}}",
             r"train\.max_lr = 1000.*must be greater than 0 and at most 1e\+30",
         ),
+        ("grid: {seeds: [-1]}", r"at least 0 and at most 4,294,967,295"),
+        ("train: {epochs: 0}", r"at least 1 and at most 1,000,000"),
         ("grid: null\nvariants: {a: {title: a}}", r"grid = None: must be a mapping"),
         ("datasets: {mnist: null}\nvariants: {a: {title: a}}", r"datasets\.mnist = None: must be a mapping"),
         (

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hal import plan
+from hal.data.sizes import Size, size_of
 from hal.errors import UserError
 from hal.study.grid import load_grid
 from tests.made_up import change_record, made_up_params, make_up_grid
@@ -17,22 +18,22 @@ def test_an_epochs_time_is_that_of_its_steps_and_tests(tmp_path, monkeypatch):
     """Tiny: 70 // 16 = 4 steps an epoch, timed in one go, and 33 test images: 0.8 s + 0.8 s."""
     params = tiny_params(tmp_path)
     monkeypatch.setattr(plan, "_seconds", lambda function: (function(), 0.8)[1])
-    seconds = plan.measured(params, params.cell("tiny", "pairs", 0), plan.Size(70, 33, (8, 8, 1)))
+    seconds = plan.measured(params, params.cell("tiny", "pairs", 0), Size(70, 33, (8, 8, 1)))
     assert seconds == pytest.approx(0.8 + 0.8)
 
 
 def test_a_real_measurement_grows_with_the_data_set(tmp_path):
     params = tiny_params(tmp_path)
     cell = params.cell("tiny", "pairs", 0)
-    assert plan.measured(params, cell, plan.Size(70_000, 33, (8, 8, 1))) > 20 * plan.measured(
-        params, cell, plan.Size(700, 33, (8, 8, 1))
+    assert plan.measured(params, cell, Size(70_000, 33, (8, 8, 1))) > 20 * plan.measured(
+        params, cell, Size(700, 33, (8, 8, 1))
     )
 
 
 def test_a_batch_larger_than_the_data_set_is_refused_as_in_training(tmp_path):
     params = tiny_params(tmp_path, batch_size=71)
     with pytest.raises(UserError, match=r"train\.batch_size = 71: tiny has only 70 training images"):
-        plan.measured(params, params.cell("tiny", "pairs", 0), plan.Size(70, 33, (8, 8, 1)))
+        plan.measured(params, params.cell("tiny", "pairs", 0), Size(70, 33, (8, 8, 1)))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"train": 1}'])
@@ -40,7 +41,7 @@ def test_a_damaged_description_is_said(tmp_path, text):
     params = tiny_params(tmp_path)
     params.path("data", "tiny.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"tiny\.json: cannot be read; `hal data tiny` makes it again"):
-        plan.size_of(params, "tiny")
+        size_of(params, "tiny")
 
 
 def test_of_several_timings_the_fastest_counts(monkeypatch):
@@ -82,13 +83,16 @@ def test_networks_of_one_shape_are_measured_once_and_finished_cells_of_this_mach
         "measuring a few steps of mnist/baseline",
         "measuring a few steps of mnist/case1",
     ]
+    monkeypatch.setattr(plan, "_on_gpu", lambda params: True)
+    times = plan.epoch_times(params, load_grid(params))  # the finished cell had its device for itself
+    assert times["mnist", "case4"] == 7.0
 
 
 def test_sizes_are_known_before_anything_is_fetched_but_of_ones_own_data(tmp_path):
     params = made_up_params(tmp_path)
-    assert plan.size_of(params, "svhn") == plan.Size(73_257, 26_032, (32, 32, 3))
+    assert size_of(params, "svhn") == Size(73_257, 26_032, (32, 32, 3))
     make_up_grid(params, images=20)
-    assert plan.size_of(params, "svhn").shape == (32, 32, 3)
+    assert size_of(params, "svhn").shape == (32, 32, 3)
     own = made_up_params(
         tmp_path,
         "datasets: {own: {source: npz, path: a.npz, sha256: {sha}, layers: 10, classes: [a, b], cases: {}}}\n".replace(
@@ -97,7 +101,7 @@ def test_sizes_are_known_before_anything_is_fetched_but_of_ones_own_data(tmp_pat
         + "grid: {datasets: [own]}",
     )
     with pytest.raises(UserError, match="`hal data own` prepares it"):
-        plan.size_of(own, "own")
+        plan._size_of(own, "own")
 
 
 def test_the_data_set_that_is_done_soonest_comes_first_seed_by_seed(tmp_path):

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from hal.current import settings_sum
-from hal.dag import cell_files, figure_inputs, gpus, minutes, prefix
+from hal.dag import cell_records, figure_inputs, gpus, minutes, prefix
 from hal.errors import UserError
 from hal.params import load
 from hal.session import draw_command, lock, overlays, say_full_disk, say_limit, share_gpus
@@ -106,7 +106,7 @@ def test_an_overlay_writes_below_its_own_root():
     params = load(ROOT / "params.yaml", [ROOT / "configs/demo.yaml"])
     assert prefix(params) == "runs/demo/"
     assert prefix(load(ROOT / "params.yaml")) == ""
-    files = cell_files(params, "cell.json")
+    files = cell_records(params)
     assert len(files) == 25
     assert all(file.startswith("runs/demo/results/digits/") for file in files)
 
@@ -341,6 +341,11 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
     root.rename(kept)
     hal = [sys.executable, "-m", "hal", "--overlay", "configs/tiny.yaml"]
     subprocess.run([*hal, "draw"], cwd=project, capture_output=True, check=True)  # of no cell at all
+    verified = subprocess.run([*hal, "verify"], cwd=project, capture_output=True, text=True, check=True)
+    assert re.search(r"\n[1-9]\d* tables, figures and pages are what was drawn", verified.stdout)
+    (root / "report/drawn.json").unlink()
+    verified = subprocess.run([*hal, "verify"], cwd=project, capture_output=True, text=True, check=True)
+    assert "of tables, figures and pages nothing is noted yet" in verified.stdout
     assert cells_trained(planned(project, *tiny)) == 4
 
     def restore() -> None:

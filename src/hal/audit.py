@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import datetime
 import hashlib
-import math
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,16 +16,15 @@ from typing import Any
 import numpy as np
 from scipy.stats import hypergeom
 
-from hal.cell_files import check_sum
+from hal.cell_files import check_sum, recorded_files
 from hal.errors import UserError
 from hal.params import Params
 from hal.study.grid import CellResult, curves, load_grid
 from hal.study.resampling import moments, prediction_interval
+from hal.study.two_runs import SAME
 from hal.train import cell as training
 from hal.train.provenance import code_version
 
-# What two machines must have in common for the same bytes, if the kernels are deterministic.
-SAME = ("device", "torch", "cuda", "driver", "cpu_threads", "deterministic")
 # What of cell.json may differ between two trainings of a cell: its names, which anybody may change, and where and when it was made.
 _NOT_COMPARED = {"dataset", "case", "time", "provenance", "peak_memory_bytes", "files", "sha256"}
 
@@ -68,8 +66,10 @@ def draw(results: Sequence[CellResult], cells: int, commit: str) -> Draw:
         UserError: fewer are finished.
     """
     finished = [result for result in results if result.finished]
-    if not 0 < cells <= len(finished):
-        raise UserError(f"--cells {cells}: {len(finished)} finished cells could be trained again")
+    if cells < 1:
+        raise UserError(f"--cells {cells}: give at least 1")
+    if cells > len(finished):
+        raise UserError(f"--cells {cells}: only {len(finished)} finished cells could be trained again")
     seals = (f"{result.cell.name} {result.record['sha256']}" for result in finished)
     seed = hashlib.sha256("\n".join([commit, *seals]).encode())
     chosen = np.random.default_rng(list(seed.digest())).choice(len(finished), cells, replace=False)
@@ -111,7 +111,7 @@ def audit(params: Params, draw: Draw) -> Iterator[Finding]:
             _link(dataset, params.path("data", f"{dataset}{kind}"), apart.path("data", f"{dataset}{kind}"))
     for result in draw.cells:
         training.run(apart, result.cell)
-        (again,) = (r for r in load_grid(apart) if r.cell.name == result.cell.name)
+        (again,) = load_grid(apart, [result.cell])
         finding = compared(params, result, again, results, len(draw.cells))
         agree = agree and finding.agrees
         yield finding
@@ -148,7 +148,7 @@ def compared(
 
 def unnoticed(finished: int, drawn: int, wrong: int) -> float:
     """The probability that none of `wrong` cells among `finished` is among the drawn ones."""
-    return float(hypergeom.pmf(0, finished, wrong, drawn)) if wrong <= finished else math.nan
+    return float(hypergeom.pmf(0, finished, wrong, drawn))
 
 
 def summary(draw: Draw) -> str:
@@ -167,24 +167,21 @@ def summary(draw: Draw) -> str:
 
 def _forget_complete(apart: Params, draw: Draw) -> None:
     """Make room for another audit of the same draw, whose code may have changed since: only an interrupted one goes on."""
-    drawn = {result.cell.name for result in draw.cells}
-    if all(result.finished for result in load_grid(apart) if result.cell.name in drawn):
+    if all(result.finished for result in load_grid(apart, [result.cell for result in draw.cells])):
         shutil.rmtree(apart.root, ignore_errors=True)
 
 
 def _check_whole(params: Params, result: CellResult) -> None:
     """Refuse a stored cell whose files are not those of its cell.json, or whose numbers are not those of its files."""
     paths = params.cell_paths(result.cell)
-    for folder in (paths.results, paths.checkpoints):
-        for name in result.record.get("files") or {}:
-            if (folder / name).exists():
-                check_sum(folder / name, result.record)
+    for path in filter(Path.exists, recorded_files(result.record, paths.results, paths.checkpoints)):
+        check_sum(path, result.record)
     curves(result)
 
 
 def _differing(stored: dict[str, Any], again: dict[str, Any]) -> list[str]:
     """What cell.json vouches for and the new training gives otherwise: numbers by their keys, files by their names."""
-    sums = stored.get("files") or {}
+    sums = stored.get("files", {})
     files = [name for name, sha256 in again["files"].items() if sums.get(name) != sha256]
     keys = sorted({*stored, *again} - _NOT_COMPARED)
     return [*files, *(key for key in keys if stored.get(key) != again.get(key))]

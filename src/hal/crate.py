@@ -19,6 +19,7 @@ from rocrate.model import ContextEntity, Entity, File
 from rocrate.rocrate import ROCrate
 
 from hal import __version__, current, dag
+from hal.cell_files import recorded_files
 from hal.departures import Run
 from hal.errors import UserError
 from hal.files import sha256_of, write_atomically
@@ -192,12 +193,11 @@ def _data(crate: ROCrate, params: Params, name: str, records: dict[Cell, dict[st
 
 def _cell_files(crate: ROCrate, params: Params, cell: Cell, record: dict[str, Any]) -> list[Entity]:
     """cell.json and what it vouches for: small files inside, checkpoints by their sums."""
-    results = params.cell_paths(cell).results
-    made = [_inside(crate, results / "cell.json", params.within(results / "cell.json"))]
-    for name, sha256 in record["files"].items():
-        file = results / name
+    paths = params.cell_paths(cell)
+    made = [_inside(crate, paths.record, params.within(paths.record))]
+    for file, sha256 in recorded_files(record, paths.results).items():
         if not file.exists():
-            made.append(_by_sum(crate, f"checkpoints/{cell.name}/{name}", sha256))
+            made.append(_by_sum(crate, f"checkpoints/{cell.name}/{file.name}", sha256))
             continue
         if sha256_of(file) != sha256:
             raise UserError(f"{file}: is not what was written; `hal verify` says which files are")

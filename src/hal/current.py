@@ -8,7 +8,7 @@ cells, and the SHA-256 of every file drawn.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def settings_sum(params: Params) -> str:
 def study_basis(params: Params) -> str:
     """What the computed tables depend on beside the cells: settings, wherever the run lies, and the code that computes."""
     settings = settings_sum(dataclasses.replace(params, root="."))
-    return f"settings {settings}, code {_sources_sum(Path(__file__).parent / 'study')}"
+    return f"settings {settings}, code {_sources_sum(without=('present', 'train'))}"
 
 
 def write_stamp(params: Params, files: Iterable[Path]) -> Path:
@@ -56,13 +56,15 @@ def outdated(params: Params, files: Iterable[Path]) -> set[Path]:
 def _basis(params: Params) -> dict[str, Any]:
     """What tables, figures and report depend on: settings, sources, the cells and the data sets' descriptions."""
     cells = {cell.name: _sum(params.cell_paths(cell).record) for cell in params.cells()}
-    return {"settings": settings_sum(params), "sources": _sources_sum(Path(__file__).parent), "cells": cells}
+    return {"settings": settings_sum(params), "sources": _sources_sum(), "cells": cells}
 
 
-def _sources_sum(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(path for kind in _SOURCES for path in folder.rglob(kind)):
-        digest.update(f"{path.relative_to(folder)} {sha256_of(path)}\n".encode())
+def _sources_sum(without: Collection[str] = ()) -> str:
+    """Changes with any source file outside those folders."""
+    here, digest = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(path.relative_to(here) for kind in _SOURCES for path in here.rglob(kind)):
+        if path.parts[0] not in without:
+            digest.update(f"{path} {sha256_of(here / path)}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hal.outputs import drawn_cells, figure_files, figure_names, printed_files, study_files
-from hal.params import Params
+from hal.params import CellPaths, Params
 from hal.titles import dataset_title
 
 
@@ -25,26 +25,14 @@ def networks(params: Params, scored: bool) -> str:
     return "|".join(map(re.escape, names)) or "none"
 
 
-def cell_files(params: Params, name: str, dataset: str | None = None, scored_only: bool = False) -> list[str]:
-    """The file `name` of every cell of the grid, or of one data set, or of those with an auxiliary block."""
-    return [
-        str(params.path(f"results/{cell.name}/{name}"))
-        for cell in params.cells()
-        if dataset in (None, cell.dataset) and (cell.scored or not scored_only)
-    ]
+def cell_records(params: Params, dataset: str | None = None) -> list[str]:
+    """The cell.json of every cell of the grid, or of one data set."""
+    return [str(paths.record) for paths in _paths(params, dataset)]
 
 
 def all_cell_files(params: Params, dataset: str) -> list[str]:
     """Every file of every cell of one data set."""
-    cells = [cell for cell in params.cells() if cell.dataset == dataset]
-    return [
-        *cell_files(params, "cell.json", dataset),
-        *cell_files(params, "curves.csv", dataset),
-        *cell_files(params, "scores.npz", dataset, scored_only=True),
-        *(str(params.path(f"checkpoints/{cell.name}/weights.safetensors")) for cell in cells),
-        *(str(params.path(f"checkpoints/{cell.name}/predictions.npz")) for cell in cells),
-        *(str(params.path(f"checkpoints/{cell.name}/auxiliary.npz")) for cell in cells if cell.scored),
-    ]
+    return [str(file) for paths in _paths(params, dataset) for file in (paths.record, *paths.files)]
 
 
 def descriptions(params: Params) -> list[str]:
@@ -54,44 +42,41 @@ def descriptions(params: Params) -> list[str]:
 
 def control_inputs(params: Params, dataset: str) -> list[str]:
     """What a data set's controls are computed from."""
-    cells = [cell for cell in params.cells() if cell.dataset == dataset]
-    heavy = [str(params.path(f"checkpoints/{cell.name}/predictions.npz")) for cell in cells]
-    heavy += [str(params.path(f"checkpoints/{cell.name}/auxiliary.npz")) for cell in cells if cell.scored]
-    scores = cell_files(params, "scores.npz", dataset, scored_only=True)
-    return heavy + scores + cell_files(params, "cell.json", dataset)
+    files: list[Path] = []
+    for paths in _paths(params, dataset):
+        files += [paths.record, paths.predictions]
+        files += [paths.scores, paths.auxiliary] if paths.scored else []
+    return list(map(str, files))
 
 
 def study_inputs(params: Params) -> list[str]:
     """What all tables of results/ are computed from."""
-    return [
-        *cell_files(params, "cell.json"),
-        *cell_files(params, "curves.csv"),
-        *cell_files(params, "scores.npz", scored_only=True),
-        *(file for dataset in params.grid.datasets for file in drawn_by(params, f"controls/{dataset}")),
-    ]
+    files: list[Path] = []
+    for paths in _paths(params):
+        files += [paths.record, paths.curves, *([paths.scores] if paths.scored else [])]
+    controls = (file for dataset in params.grid.datasets for file in drawn_by(params, f"controls/{dataset}"))
+    return [*map(str, files), *controls]
 
 
 def figure_inputs(params: Params, figure: str) -> list[str]:
     """What a figure is drawn from."""
     drawing = figure_names(params)[figure]
     if not drawing.dataset:
-        shown = cell_files(params, "cell.json") if drawing.kind in ("overview", "ablations") else []
+        shown = cell_records(params) if drawing.kind in ("overview", "ablations") else []
         return shown + drawn_by(params, "study")
-    cells = drawn_cells(params, drawing)
-    drawn = {
-        "loss": [f"{cell.name}/curves.csv" for cell in cells],
-        "scores": [f"{cell.name}/scores.npz" for cell in cells if cell.scored],
-        "sensitivity": [],
-    }[drawing.kind]
-    records = [f"{cell.name}/cell.json" for cell in cells]
-    return [str(params.path(f"results/{file}")) for file in drawn + records]
+    files: list[Path] = []
+    for paths in map(params.cell_paths, drawn_cells(params, drawing)):
+        files.append(paths.record)
+        files += [paths.curves] if drawing.kind == "loss" else []
+        files += [paths.scores] if drawing.kind == "scores" and paths.scored else []
+    return list(map(str, files))
 
 
 def report_inputs(params: Params) -> list[str]:
     """What the report is written from."""
     figures = [file for name in figure_names(params) for file in drawn_by(params, f"figure/{name}")]
     pages = [file for file in figures if file.endswith((".svg", ".pdf", ".sha256"))]
-    return [*cell_files(params, "cell.json"), *drawn_by(params, "study"), *pages]
+    return [*cell_records(params), *drawn_by(params, "study"), *pages]
 
 
 def drawn_files(params: Params) -> list[str]:
@@ -157,3 +142,7 @@ def minutes(params: Params, network: str) -> int:
     dataset, case = Path(network).parts
     cell = params.cell(dataset, case, 0)
     return max(30, round(720 * cell.layers / 28 * cell.train.epochs / 250))
+
+
+def _paths(params: Params, dataset: str | None = None) -> list[CellPaths]:
+    return [params.cell_paths(cell) for cell in params.cells() if dataset in (None, cell.dataset)]

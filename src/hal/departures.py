@@ -55,16 +55,7 @@ def departures(params: Params, dataset: str | None = None) -> list[str]:
 
     Empty for the paper's run. What the paper leaves open is no departure; nor is a case, a data set or a seed more.
     """
-    paper = load_paper()
-    ours = settings(params)
-    phrases = [
-        f"{key.split('.')[-1].replace('_', ' ')} {shown(ours[key])} (paper: {shown(stated)})"
-        for key, stated in paper.settings.items()
-        if ours[key] != stated
-    ]
-    seeds = len(params.grid.seeds)
-    if seeds < paper.runs:
-        phrases.append(f"{seeds} seed{'s' if seeds > 1 else ''} (paper: {paper.runs} runs)")
+    paper, phrases = load_paper(), of_settings(params)
     if dataset is not None:
         return phrases + _of_dataset(paper, params, dataset)
     absent = [name for name in paper.datasets if name not in params.grid.datasets]
@@ -75,6 +66,20 @@ def departures(params: Params, dataset: str | None = None) -> list[str]:
     for name in params.grid.datasets:
         if name in paper.datasets:
             phrases += _of_dataset(paper, params, name)
+    return phrases
+
+
+def of_settings(params: Params) -> list[str]:
+    """How the settings that all data sets share, and the number of seeds, depart from what the paper states."""
+    paper, ours = load_paper(), settings(params)
+    phrases = [
+        f"{key.split('.')[-1].replace('_', ' ')} {shown(ours[key])} (paper: {shown(stated)})"
+        for key, stated in paper.settings.items()
+        if ours[key] != stated
+    ]
+    seeds = len(params.grid.seeds)
+    if seeds < paper.runs:
+        phrases.append(f"{seeds} seed{'s' if seeds > 1 else ''} (paper: {paper.runs} runs)")
     return phrases
 
 

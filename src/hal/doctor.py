@@ -12,6 +12,7 @@ from typing import Literal
 from hal import locks
 from hal.commands import output
 from hal.data.fetch import VARIABLE, answering
+from hal.data.sizes import size_of
 from hal.data.sources import SOURCES
 from hal.errors import UserError
 from hal.params import Cell, Params
@@ -123,10 +124,9 @@ def _too_long_for_a_cpu(params: Params) -> str:
 
     for dataset in params.grid.datasets:
         cell = params.cell(dataset, params.cases(dataset)[0], params.grid.seeds[0])
-        source = SOURCES.get(params.datasets[dataset].source)
-        images = source.images[0] if source else _OWN_IMAGES
+        images = _images(params, dataset)[0]
         try:
-            check_wanted(params.runtime, dataset, cell.train.epochs * (images // cell.train.batch_size))
+            check_wanted(params.runtime, dataset, cell.train.epochs * cell.train.steps(images))
         except UserError as error:
             return str(error)
     return ""
@@ -141,8 +141,14 @@ def _disk(params: Params) -> Check:
     need = sum(_bytes(params, cell, finished) for cell in to_come)
     raw = (SOURCES[params.datasets[name].source] for name in _unprepared(params))
     need += sum(2 * file.size for source in raw for form in source.forms[:1] for file in form.values())
-    space = f"{free / 2**30:.1f} GiB free in {root}, about {need / 2**30:.1f} GiB needed by data and {len(to_come)} cells to come"
+    space = (
+        f"{_size(free)} free in {root}, about {_size(need)} needed by data and {len(to_come)} cells to come"
+    )
     return Check("wrong" if free < need else "ok", "disk", space)
+
+
+def _size(n: float) -> str:
+    return f"{n / 2**30:.1f} GiB" if n >= 2**30 else f"{n / 2**20:.0f} MiB"
 
 
 def _existing_root(params: Params) -> Path:
@@ -166,9 +172,16 @@ def _bytes(params: Params, cell: Cell, finished: Sequence[CellResult]) -> float:
     if paths:
         files = [f for path in paths for folder in (path.results, path.checkpoints) for f in folder.glob("*")]
         return sum(file.stat().st_size for file in files) / len(paths)
-    source = SOURCES.get(params.datasets[cell.dataset].source)
-    images = sum(source.images) if source else _OWN_IMAGES
-    return images * _PER_IMAGE + _WEIGHTS
+    return sum(_images(params, cell.dataset)) * _PER_IMAGE + _WEIGHTS
+
+
+def _images(params: Params, dataset: str) -> tuple[int, int]:
+    """Training and test images; a guess where they are not known, as of a damaged data set, which `_data` names."""
+    try:
+        size = size_of(params, dataset)
+    except UserError:
+        size = None
+    return (size.train, size.test) if size else (_OWN_IMAGES, 0)
 
 
 def _locks(params: Params) -> Check:
@@ -228,6 +241,10 @@ def _slurm() -> Check:
 def _data(params: Params, dataset: str) -> Check:
     entry = params.datasets[dataset]
     if params.path("data", f"{dataset}.npz").exists():
+        try:
+            size_of(params, dataset)
+        except UserError as error:
+            return Check("wrong", dataset, str(error))
         return Check("ok", dataset, "is prepared")
     if entry.source == "npz":
         there = Path(str(entry.path)).is_file()

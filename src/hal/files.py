@@ -28,9 +28,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
             _remove(temporary)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes atomically."""
+    write_atomically(path, lambda file: file.write(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
 
 
 def replace_together(contents: dict[Path, bytes]) -> None:

@@ -39,12 +39,25 @@ def acquire(path: Path, patient: bool = False) -> BaseFileLock | None:
                     raise
                 return _taken(SoftFileLock(path.with_name(f"{path.name}.held")), patient)
     except OSError as error:
-        advice = (
-            "make room"
-            if error.errno in NO_ROOM
-            else "what lies in that place must go, and its folder be one that can be written"
-        )
+        advice = "what lies in that place must go, and its folder be one that can be written"
+        if error.errno in NO_ROOM:
+            advice = "make room"
+        elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            advice = "give yourself the right to write there, or work on a copy"
         raise UserError(f"{path}: no lock can be held there ({error.strerror}); {advice}") from None
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock of that name now; also where that cannot be asked."""
+    if not any(path.with_name(f"{path.name}{kind}").exists() for kind in ("", ".held")):
+        return False
+    try:
+        lock = acquire(path)
+    except UserError:
+        return True
+    if lock is not None:
+        lock.release()
+    return lock is None
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hal import locks
-from hal.cell_files import check_sum, read_record
+from hal.cell_files import check_sum, read_record, recorded_files
 from hal.errors import UserError
 from hal.files import replace_together
 from hal.params import Cell, Params
@@ -31,7 +31,7 @@ def merge(params: Params, others: Sequence[Path]) -> tuple[list[str], list[str]]
     for other in others:
         _check_run(params, other)
     results = load_grid(params)
-    chosen: dict[str, tuple[CellResult, Path, dict[str, Any]]] = {}
+    chosen: dict[str, tuple[Cell, Path, dict[str, Any]]] = {}
     refused: list[str] = []
     for result in results:
         cell = result.cell
@@ -54,11 +54,12 @@ def merge(params: Params, others: Sequence[Path]) -> tuple[list[str], list[str]]
                 _check_same(cell, known, record, first, other)
             else:
                 _check_files(cell, other, record)
-                chosen[cell.name] = result, other, record
+                chosen[cell.name] = cell, other, record
     _check_data(params, results, {name: record for name, (_, _, record) in chosen.items()})
     taken: list[str] = []
-    for result, other, record in chosen.values():
-        _copy(params, result.cell, other, record, taken, refused)
+    for cell, other, record in chosen.values():
+        said = _copy(params, cell, other, record)
+        (refused if said is None else taken).append(said or f"{cell.name}: is being trained here")
     return taken, refused
 
 
@@ -86,9 +87,13 @@ def _record(root: Path, cell: Cell) -> dict[str, Any] | None:
 
 def _sources(cell: Cell, root: Path, record: dict[str, Any]) -> list[tuple[str, Path]]:
     """The files that cell.json speaks of and that are there, each with its folder's name."""
-    names, folders = record.get("files") or {}, ("results", "checkpoints")
-    places = ((folder, root / folder / cell.name / name) for name in names for folder in folders)
-    return [(folder, path) for folder, path in places if path.is_file()]
+    folders = ("results", "checkpoints")
+    return [
+        (folder, path)
+        for folder in folders
+        for path in recorded_files(record, root / folder / cell.name)
+        if path.is_file()
+    ]
 
 
 def _check_files(cell: Cell, root: Path, record: dict[str, Any]) -> None:
@@ -124,15 +129,12 @@ def _check_data(params: Params, results: Sequence[CellResult], chosen: dict[str,
             raise UserError(f"{name}: trained on other data than {who} speaks of; nothing was copied")
 
 
-def _copy(
-    params: Params, cell: Cell, root: Path, record: dict[str, Any], taken: list[str], refused: list[str]
-) -> None:
-    """Bring one cell here, its cell.json last, unless it is being trained here."""
+def _copy(params: Params, cell: Cell, root: Path, record: dict[str, Any]) -> str | None:
+    """Bring one cell here, its cell.json last, and say so; None if it is being trained here."""
     paths = params.cell_paths(cell)
-    lock = locks.acquire(paths.resume.with_name(f"{paths.resume.name}.lock"))
+    lock = locks.acquire(paths.lock)
     if lock is None:
-        refused.append(f"{cell.name}: is being trained here")
-        return
+        return None
     try:
         folders = {"results": paths.results, "checkpoints": paths.checkpoints}
         sources = _sources(cell, root, record)
@@ -141,7 +143,7 @@ def _copy(
         replace_together(files)
     finally:
         lock.release()
-    lacking = sorted(set(record.get("files") or {}) - {path.name for _, path in sources})
+    lacking = sorted(set(record.get("files", {})) - {path.name for _, path in sources})
     without = f"; without {', '.join(lacking)}, so Snakemake would train it again" if lacking else ""
     made = record["provenance"]
-    taken.append(f"{cell.name}: from {root} (made on {made.get('device')}, code {made.get('code')}{without})")
+    return f"{cell.name}: from {root} (made on {made.get('device')}, code {made.get('code')}{without})"

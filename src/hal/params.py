@@ -91,11 +91,17 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class CellPaths:
-    """A cell's three folders: small results, heavy checkpoints, and the state of an unfinished run."""
+    """A cell's three folders: small results, heavy checkpoints, and the state of an unfinished run; and the files there."""
 
     results: Path
     checkpoints: Path
     resume: Path
+    scored: bool
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains the cell or copies it here."""
+        return self.resume.with_name(f"{self.resume.name}.lock")
 
     @property
     def record(self) -> Path:
@@ -126,6 +132,12 @@ class CellPaths:
     def auxiliary(self) -> Path:
         """What the scores are computed from, of a cell that has them."""
         return self.checkpoints / "auxiliary.npz"
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file of a cell that is trained to its end, but the record of them."""
+        scored = [self.scores, self.auxiliary] if self.scored else []
+        return [self.curves, self.weights, self.predictions, *scored]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,6 +236,7 @@ class Params:
             results=self.path("results", cell.name),
             checkpoints=self.path("checkpoints", cell.name),
             resume=self.path(".resume", f"{cell.name.replace('/', '-')}-{cell.hash}"),
+            scored=cell.scored,
         )
 
     def settings_of(self, section: str, dataset: str) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from hal.data import store
-from hal.data.sources import SOURCES
+from hal.data.sizes import Size, size_of
 from hal.departures import departures
 from hal.errors import UserError
 from hal.paper import load_paper
@@ -36,34 +36,6 @@ _TESTED = 1_000  # images
 Network = tuple[str, str]  # data set and case
 
 
-@dataclasses.dataclass(frozen=True)
-class Size:
-    """Training and test images of a data set, and the shape of one (H, W, C)."""
-
-    train: int
-    test: int
-    shape: tuple[int, ...]
-
-
-def size_of(params: Params, dataset: str) -> Size:
-    """From the prepared data set, else from what is known of its source.
-
-    Raises:
-        UserError: it is one of the user's own and not prepared yet, or its description is damaged.
-    """
-    path = params.path("data", f"{dataset}.json")
-    if path.exists():
-        try:
-            described = json.loads(path.read_text(encoding="utf-8"))
-            return Size(described["train"]["images"], described["test"]["images"], tuple(described["shape"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UserError(f"{path}: cannot be read; `hal data {dataset}` makes it again") from None
-    source = SOURCES.get(params.datasets[dataset].source)
-    if source is None:
-        raise UserError(f"data set {dataset}: its size is not known yet; `hal data {dataset}` prepares it")
-    return Size(*source.images, source.shape)
-
-
 def measured(params: Params, cell: Cell, size: Size) -> float:
     """Seconds of an epoch of training and testing on this machine, by a few steps and tests on made-up images of that shape.
 
@@ -74,7 +46,7 @@ def measured(params: Params, cell: Cell, size: Size) -> float:
     """
     batch = cell.train.batch_size
     training.check_batch_size(cell, size.train)
-    steps = min(STEPS, size.train // batch)
+    steps = min(STEPS, cell.train.steps(size.train))
     random = np.random.default_rng(0)
     n_train, n_test = steps * batch, min(_TESTED, size.test)
     images = store.Images(
@@ -101,7 +73,7 @@ def measured(params: Params, cell: Cell, size: Size) -> float:
 
         a_step = _seconds(epoch) / steps
         a_test = _seconds(evaluation.error_and_loss) / n_test
-    return size.train // batch * a_step + size.test * a_test
+    return cell.train.steps(size.train) * a_step + size.test * a_test
 
 
 def _seconds(function: Callable[[], object]) -> float:
@@ -123,6 +95,7 @@ def epoch_times(params: Params, results: Sequence[CellResult]) -> dict[Network, 
         UserError: the size of a data set is not known.
     """
     device = device_name(torch.device("cuda" if _on_gpu(params) else "cpu"))
+    shared = params.runtime.cells_per_gpu if _on_gpu(params) else None
     seconds: dict[Network, float] = {}
     by_shape: dict[str, float] = {}
     for network in dict.fromkeys(_network(r) for r in results if not r.finished):
@@ -133,6 +106,7 @@ def epoch_times(params: Params, results: Sequence[CellResult]) -> dict[Network, 
             if r.ok
             and r.record["provenance"].get("device") == device
             and r.record["provenance"].get("cpu_threads") == params.runtime.cpu_threads
+            and r.record["provenance"].get("cells_per_gpu") == shared
         ]
         if known:
             seconds[network] = statistics.mean(known)
@@ -141,9 +115,16 @@ def epoch_times(params: Params, results: Sequence[CellResult]) -> dict[Network, 
         shape = _shape(cell)
         if shape not in by_shape:
             print(f"measuring a few steps of {cell.dataset}/{cell.case}", file=sys.stderr, flush=True)
-            by_shape[shape] = measured(params, cell, size_of(params, cell.dataset))
+            by_shape[shape] = measured(params, cell, _size_of(params, cell.dataset))
         seconds[network] = by_shape[shape]
     return seconds
+
+
+def _size_of(params: Params, dataset: str) -> Size:
+    size = size_of(params, dataset)
+    if size is None:
+        raise UserError(f"data set {dataset}: its size is not known yet; `hal data {dataset}` prepares it")
+    return size
 
 
 def _shape(cell: Cell) -> str:

@@ -27,14 +27,19 @@ class Range:
     def refusal(self, x: float) -> str | None:
         """What `x` must be, if it is not; infinity never is."""
         inside = (x > self.low if self.above else x >= self.low) and x <= self.high and abs(x) != math.inf
-        low = f"greater than {self.low:g}" if self.above else f"at least {self.low:g}"
-        high = "" if self.high == math.inf else f" and at most {self.high:g}"
+        low = f"greater than {_plain(self.low)}" if self.above else f"at least {_plain(self.low)}"
+        high = "" if self.high == math.inf else f" and at most {_plain(self.high)}"
         return None if inside else f"must be {low}{high}"
 
     def keywords(self) -> dict[str, Any]:
         """The same in JSON Schema's words."""
         words: dict[str, Any] = {"exclusiveMinimum" if self.above else "minimum": self.low}
         return words if self.high == math.inf else words | {"maximum": self.high}
+
+
+def _plain(bound: float) -> str:
+    """A bound to its last digit."""
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from hal import dag, gpu, locks, nvidia_mps, snakemake_internals
 from hal.cell_files import read_record
-from hal.data.sources import SOURCES
+from hal.data.sizes import size_of
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.present import pdf
@@ -121,7 +121,7 @@ def force_if_stale(workflow: Any, params: Params, cell: Cell) -> list[str]:
         No file: this is an input function, because Snakemake calls those for just the cells that it plans with.
     """
     if is_stale(params, cell):
-        snakemake_internals.force(workflow, str(params.path(f"results/{cell.name}/cell.json")))
+        snakemake_internals.force(workflow, str(params.cell_paths(cell).record))
     return []
 
 
@@ -144,7 +144,7 @@ def forget_states(workflow: Any, params: Params) -> None:
     Not of a cell that finished unseen, while Snakemake was being stopped: it will start that cell again, having deleted
     its files, and the state then saves the training.
     """
-    records = {str(params.path(f"results/{cell.name}/cell.json")): cell for cell in params.cells()}
+    records = {str(params.cell_paths(cell).record): cell for cell in params.cells()}
     unseen = snakemake_internals.marked_incomplete(workflow, records)
     for record, cell in records.items():
         if record not in unseen and Path(record).exists() and not is_stale(params, cell):
@@ -173,9 +173,9 @@ def check_gpu(workflow: Any, params: Params) -> None:
     for wildcards in jobs:
         dataset, case = Path(wildcards["network"]).parts
         cell = params.cell(dataset, case, int(wildcards["seed"]))
-        source = SOURCES.get(params.datasets[dataset].source)
-        if source:
-            steps = cell.train.epochs * (source.images[0] // cell.train.batch_size)
+        size = size_of(params, dataset)
+        if size:
+            steps = cell.train.epochs * cell.train.steps(size.train)
             gpu.check_without(params.runtime, cell.name, steps)
 
 

@@ -180,10 +180,14 @@ class TrainSettings:
     weight_decay: Annotated[float, Range(0)]
     precision: Literal["float32", "tf32", "bfloat16"]
 
+    def steps(self, images: int) -> int:
+        """The steps of an epoch of so many training images: an incomplete last batch is dropped."""
+        return images // self.batch_size
+
     @property
     def highest_lr(self) -> float:
         """The highest learning rate that `train.schedule` reaches: `max_lr`, unless the warm-up is longer than the training."""
-        return self.max_lr * min(1, self.epochs / max(self.warmup_epochs, self.epochs))
+        return self.max_lr * self.epochs / max(self.warmup_epochs, self.epochs)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,16 @@ from hal.settings import BASELINE
 
 
 def dataset_title(params: Params, dataset: str) -> str:
-    """The data set's title, or its name where it has none or params do not define it."""
-    return params.datasets[dataset].title or dataset if dataset in params.datasets else dataset
+    """The data set's title, or its name where it has none or params do not define it; with its epochs beside variants of others."""
+    if dataset not in params.datasets:
+        return dataset
+    title, epochs = params.datasets[dataset].title or dataset, _epochs(params, dataset)
+    variants = [name for name in params.grid.datasets if params.datasets[name].variant_of == dataset]
+    return title if {_epochs(params, name) for name in variants} <= {epochs} else f"{title}, {epochs} epochs"
+
+
+def _epochs(params: Params, dataset: str) -> int:
+    return params.datasets[dataset].train.get("epochs", params.train.epochs)
 
 
 def case_title(params: Params, dataset: str, case: str) -> str:

@@ -240,6 +240,7 @@ def test_an_npz_of_the_user_is_checked_against_its_sum_and_followed_when_it_chan
     _, description = store.load(path)
     assert description["files"] == {"mine.npz": {"sha256": first, "from": str(mine)}}
     assert description["test"] == {"images": 2, "per_class": [1, 1]}
+    assert "no test image" not in capsys.readouterr().err
     now = stamps(path)
     prepare(make_params(**entry, sha256=first), "toy")
     prepare(make_params(**entry | {"path": "nowhere.npz"}, sha256=first), "toy")
@@ -259,6 +260,16 @@ def test_an_npz_of_the_user_is_checked_against_its_sum_and_followed_when_it_chan
     mine.unlink()
     with pytest.raises(UserError, match=r"mine\.npz: No such file.*datasets\.toy\.path"):
         prepare(make_params(**entry, sha256=first), "toy")
+
+
+def test_a_class_without_test_images_is_named(make_params, tmp_path, capsys):
+    arrays = {"train_images": np.arange(27, dtype=np.uint8).reshape(3, 3, 3), "train_labels": np.arange(3)}
+    arrays |= {"test_images": np.zeros((2, 3, 3), np.uint8), "test_labels": np.array([1, 1])}
+    np.savez(tmp_path / "mine.npz", **arrays)
+    digest = sha256((tmp_path / "mine.npz").read_bytes())
+    entry = {"source": "npz", "path": str(tmp_path / "mine.npz"), "classes": ("no", "yes", "perhaps")}
+    prepare(make_params(**entry, sha256=digest), "toy")
+    assert "no test image of no, perhaps: no error says anything of them" in capsys.readouterr().err
 
 
 def test_an_unknown_data_set_and_a_place_that_cannot_be_written_are_named(make_params, mirror, tmp_path):

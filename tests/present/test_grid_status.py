@@ -4,11 +4,20 @@ import datetime
 import os
 import time
 
+import pytest
+
+from hal import locks
 from hal.cell_files import record_bytes
 from hal.present import grid_status
 from hal.study.grid import load_grid
 from tests.made_up import change_record
 from tests.tiny import tiny_params
+
+
+@pytest.fixture(autouse=True)
+def held(monkeypatch):
+    """Some process holds every cell."""
+    monkeypatch.setattr(grid_status.locks, "is_held", lambda path: True)
 
 
 def write(params, case: str, seed: int, state: str, wall_s: float = 100.0) -> None:
@@ -88,6 +97,17 @@ def test_a_cell_that_has_saved_nothing_for_long_has_stopped_and_does_not_shorten
     assert "tiny/threes/seed0: stopped after epoch 1 of 3, test error 12.50 %" in lines
     # 2 + 2 epochs of these and 4 × 3 of the others, one at once
     assert "about 0:10:40 left, 1 at once; running: tiny/pairs/seed0" in lines[-1]
+
+
+def test_a_cell_whose_process_is_gone_has_stopped_however_lately_it_saved_an_epoch(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    params = tiny_params(tmp_path)
+    write(params, "pairs", 0, "unfinished")
+    assert "tiny/pairs/seed0: stopped after epoch 1 of 3" in grid_status.report(load_grid(params))
+    lock = locks.acquire(params.cell_paths(params.cell("tiny", "pairs", 0)).lock)
+    assert "tiny/pairs/seed0: running, after epoch 1 of 3" in grid_status.report(load_grid(params))
+    lock.release()
+    assert "running:" not in grid_status.in_a_line(load_grid(params))
 
 
 def test_between_two_cells_as_many_count_as_were_at_work_a_moment_ago(tmp_path):

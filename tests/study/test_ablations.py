@@ -119,7 +119,7 @@ def test_every_made_up_network_has_its_controls_and_those_that_are_told_nothing_
     controls.write(params, "mnist")
     cells = load_cells(params)
     measured = controls.read(params, cells)
-    finished = measured[measured["hash"] != ""]
+    finished = measured[measured["networks"] != ""]
     assert set(finished[finished["missing"] != ""]["control"]) == set()
     table = ablations.ablations(params, cells, measured).set_index(["grouping", "case"])
     alone = table.loc[("case1", "case1-mask-alone")]

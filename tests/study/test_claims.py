@@ -11,11 +11,13 @@ from scipy import stats
 
 from hal.errors import UserError
 from hal.paper import Claim, TestName, load_paper
+from hal.present.verdicts import WITHOUT_NETWORKS
 from hal.schema import build
 from hal.study import convergence, separability
 from hal.study.claims import judges, verdicts
-from hal.study.claims.evidence import Drawn, Errors, NotYet, Printed, Quantity, Untestable
+from hal.study.claims.evidence import Drawn, Errors, Measured, NotYet, Printed, Quantity, Untestable
 from hal.study.claims.power import power
+from hal.study.convergence import per_cell
 from hal.study.grid import load_cells
 from hal.study.resampling import NO_INTERVAL, Interval, Moments
 from tests.made_up import change_curves, made_up_params, make_up_cell, make_up_grid
@@ -121,7 +123,7 @@ def test_what_follows_from_the_papers_own_table_and_what_does_not(tmp_path):
     }
     assert "contradicts" not in table.values()
     assert found["abstract-mnist"].table_why.startswith(
-        "Largest fall of a mean in points: case1 0.50 [0.49, 0.51]; not within 0.555 to 0.565: case1; "
+        "Largest fall of a mean in points, whichever case truly has it: case1 0.50 [0.49, 0.51]; not within 0.555 to 0.565: case1; "
     )
 
 
@@ -171,6 +173,43 @@ def test_the_interval_of_the_largest_fall_knows_that_it_was_chosen():
     """Falls of 1 [0, 2] and 0.9 [0.4, 1.4]: the largest true fall is at least 0.4."""
     found = judges._largest([Quantity("a", 1, Interval(0, 2)), Quantity("b", 0.9, Interval(0.4, 1.4))])
     assert (found.name, found.interval) == ("a", Interval(0.4, 2))
+    unknown = judges._largest([Quantity("a", 1, Interval(0, 2)), Quantity("b", 0.9, NO_INTERVAL)])
+    assert not unknown.interval.known  # b may be the largest
+
+
+def test_rules_without_networks_are_those_that_the_report_sets_apart():
+    assert set(WITHOUT_NETWORKS) == {name for name, rule in judges.RULES.items() if not rule.networks}
+
+
+def test_a_network_that_never_gets_there_counts_one_epoch_more_than_its_data_set_has(tmp_path):
+    overlay = "grid: {datasets: [mnist], seeds: [0, 1]}\ndatasets: {mnist: {train: {epochs: 6}}}"
+    params = made_up_params(tmp_path, overlay)
+    make_up_grid(params, images=50)
+    cells = load_cells(params)
+    curves = per_cell(cells)
+    curves["epoch"] = curves["epoch"].where(curves["seed"] == 1)
+    curves.loc[curves["seed"] == 1, "epoch"] = 6
+    found = Measured(params, cells, pd.DataFrame(), curves).epochs("mnist", "case1", "test_loss")
+    assert (found.mean, found.n) == (6.5, 2)
+
+
+def test_how_probable_so_small_a_deviation_is_counts_the_cases_own_seeds(monkeypatch):
+    """Of four degrees of freedom: chi-square of 4 (0.005 / 0.06)^2 = 0.0278 is below that with probability 9.6e-5."""
+    samples = {"case1": 0.06, "case2": 0.06, "case3": 0.06, "case4": 0.004}
+
+    class Source:
+        def moments(self, dataset, case, measure="test_error"):
+            return Moments(0.7, samples[case], 5 if case == "case4" else 2)
+
+        def deviation(self, name, dataset, case):
+            return Quantity(name, samples[case], Interval(samples[case], samples[case]))
+
+    claim = CLAIMS["mnist-deviation"]
+    found = judges.RULES["deviation"].judge(claim, Source())
+    assert found.verdict == "reproduced"
+    assert "so little would come with a probability of 0.0001." in found.why
+    samples["case4"] = 0.12
+    assert "probability" not in judges.RULES["deviation"].judge(claim, Source()).why
 
 
 def test_the_worst_pair_decides_and_between_the_thresholds_nothing_is_decided():

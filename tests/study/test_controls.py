@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,16 +45,14 @@ def test_a_mask_never_makes_a_right_prediction_wrong():
     assert (measures.oracle_mask(logits, label, OWNER)[right] == label[right]).all()
 
 
-def test_a_network_is_judged_by_the_logits_of_the_superclass_that_it_is_told(params):
+def test_a_network_is_judged_by_the_logits_of_the_superclass_that_it_is_told():
     logits = np.zeros((3, 2, 4))
     logits[0, 0, 0] = logits[1, 1, 2] = logits[2, 1, 2] = 1  # right, right, wrong
     logits[:, :, 1] += 0.5
-    cell = params.cell("mnist", "case1", 0)
-    assert list(measures.as_tested(cell, logits, LABEL, OWNER[LABEL], OWNER)) == [0, 2, 2]
-    masked_loss = dataclasses.replace(cell, loss="masked")
+    assert list(measures.as_tested(logits, LABEL, OWNER[LABEL], OWNER, "softmax")) == [0, 2, 2]
     logits[2, 1, 0] = 2  # of the other superclass
-    assert list(measures.as_tested(cell, logits, LABEL, OWNER[LABEL], OWNER)) == [0, 2, 0]
-    assert list(measures.as_tested(masked_loss, logits, LABEL, OWNER[LABEL], OWNER)) == [0, 2, 2]
+    assert list(measures.as_tested(logits, LABEL, OWNER[LABEL], OWNER, "softmax")) == [0, 2, 0]
+    assert list(measures.as_tested(logits, LABEL, OWNER[LABEL], OWNER, "masked")) == [0, 2, 2]
 
 
 def test_without_a_hint_the_most_probable_pair_is_taken_whatever_the_scale_of_the_logits():
@@ -238,13 +234,31 @@ def test_only_cells_that_are_ok_have_controls(params, state):
     assert lacking["missing"].str.startswith(state).all()
 
 
-def test_rows_of_a_cell_trained_again_are_not_kept(params):
+@pytest.mark.parametrize("again", ["case1", "baseline"])
+def test_numbers_of_a_cell_trained_again_are_not_kept(params, again):
+    """However near its error is to the old one: another network of the same settings may listen where the first did not."""
     controls.write(params, "mnist")
-    predictions_path(params, "mnist/case1/seed0").unlink()
-    change_record(params, "mnist/case1/seed0", test_error=50.0)
-    rows = controls.read(params, load_cells(params)).query("case == 'case1' and seed == 0")
-    assert rows["error"].isna().all()
-    assert rows["missing"].str.contains("hal controls mnist").all()
+    predictions_path(params, f"mnist/{again}/seed0").unlink()
+    change_record(params, f"mnist/{again}/seed0", files={"predictions.npz": "those of another training"})
+    for read in (
+        controls.read,
+        lambda params, cells: controls.write(params, "mnist") and controls.read(params, cells),
+    ):
+        rows = read(params, load_cells(params)).query("seed == 0")
+        told_by_it = rows[rows["control"] == "no_oracle_baseline"] if again == "baseline" else rows[:0]
+        lost = pd.concat([rows[rows["case"] == again], told_by_it[told_by_it["case"] != again]])
+        assert len(lost) > len(told_by_it)
+        assert lost["count"].isna().all()
+        kept = rows.drop(lost.index)
+        assert kept[kept["control"].isin(["as_tested", "flips"])]["count"].notna().all()
+
+
+def test_what_needs_a_baseline_stays_where_its_predictions_are_gone(params):
+    controls.write(params, "mnist")
+    before = controls.read(params, load_cells(params))
+    predictions_path(params, "mnist/baseline/seed0").unlink()
+    controls.write(params, "mnist")
+    pd.testing.assert_frame_equal(controls.read(params, load_cells(params)), before)
 
 
 def test_a_broken_file_of_controls_says_how_to_make_it_anew(params):

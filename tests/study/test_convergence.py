@@ -95,4 +95,4 @@ def test_without_a_baseline_nothing_can_be_compared_but_nothing_breaks(params):
         make_up_cell(params, params.cell("mnist", "baseline", seed), "missing")
     found = summary(params)
     assert found["area"].isna().all()
-    assert (found["reached"] == 0).all()
+    assert found["reached"].isna().all()  # nobody knows, which is not never

@@ -9,6 +9,7 @@ import pytest
 from hal.present import findings
 from hal.study import controls, hint, run, separability
 from hal.study.grid import load_cells
+from hal.titles import dataset_title
 from tests.made_up import made_up_params, make_up_grid
 
 
@@ -189,6 +190,16 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
     assert "none of the 6 networks changes less than 1 %" in said
     assert "that HAL tells the classes within a superclass apart better or worse is not shown" in said
     assert "Their errors lie −0.02 to +0.14 points from the mean masked baseline's (+: more errors)." in said
+    untold = {
+        "no_oracle": [1.16, 1.31],
+        "no_oracle_mixture": [math.nan] * 2,
+        "no_oracle_baseline": [1.0, 1.0],
+    }
+    (said,) = findings.listening(params, rows.assign(**untold), networks)
+    assert said.endswith(
+        "Where nobody tells the superclass, HAL errs in 1.16 to 1.31 % taking the most probable pair of a superclass and a class in it, "
+        "in 1.00 % told the superclass of what the baseline predicts."
+    )
     (said,) = findings.listening(params, rows.assign(within_p_holm=math.nan), networks)
     assert (
         "With a single seed it cannot be told whether HAL tells the classes within a superclass apart better"
@@ -208,3 +219,9 @@ variants: {longer: {title: longer, train: {epochs: 3}}}"""
     table = run.study(params, load_cells(params))["table2b"]
     assert len(table) == 8
     assert findings.summary(params, table).endswith("of 4 groupings.")
+    assert [dataset_title(params, name) for name in params.grid.datasets] == [
+        "MNIST, 2 epochs",
+        "MNIST, longer",
+    ]
+    wider = made_up_params(tmp_path, overlay.replace("train: {epochs: 3}", "model: {widths: [4, 4, 4]}"))
+    assert dataset_title(wider, "mnist") == "MNIST"

@@ -290,6 +290,31 @@ def test_a_cell_that_lost_a_file_is_trained_again(tmp_path, lost):
     assert files_of(params, cell) == before
 
 
+@pytest.mark.parametrize("file", ["weights.safetensors", "curves.csv", "auxiliary.npz"])
+def test_a_damaged_cell_is_not_called_finished(tmp_path, file):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+    before, paths = files_of(params, cell), params.cell_paths(cell)
+    (path,) = (path for path in paths.files if path.name == file)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=rf"{file}: not the file .*; --force trains the cell again"):
+        run(params, cell)
+    run(params, cell, force=True)
+    assert files_of(params, cell) == before
+
+
+def test_a_warm_up_that_is_longer_than_the_training_is_said(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    settings = dataclasses.replace(params.train, epochs=3, warmup_epochs=5.0, max_lr=0.5)
+    run(dataclasses.replace(params, train=settings), params.cell("tiny", "baseline", 0))
+    assert "longer" not in capsys.readouterr().out
+    cell = dataclasses.replace(params.cell("tiny", "baseline", 0), train=settings)
+    run(params, cell, force=True)
+    said = "the warm-up of 5 epochs is longer than the training of 3, so the learning rate gets no higher than 0.3 of 0.5"
+    assert said in capsys.readouterr().out
+
+
 def test_a_full_disk_leaves_the_finished_cell_as_it_was(tmp_path, monkeypatch):
     params = tiny_params(tmp_path)
     cell = params.cell("tiny", "pairs", 0)

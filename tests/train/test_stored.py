@@ -53,7 +53,9 @@ def test_what_was_measured_on_the_weights_comes_back_byte_for_byte(params):
     assert measured.other == []
     assert [path.read_bytes() for path in files(params, "pairs/seed0")] == before
     logits, label, told = (measured.predictions[name] for name in ("logits", "label", "told"))
-    tested = measures.as_tested(cell, logits, label, told, measures.owners(cell.superclasses, cell.classes))
+    tested = measures.as_tested(
+        logits, label, told, measures.owners(cell.superclasses, cell.classes), cell.loss
+    )
     assert 100 * (tested != label).mean() == measured.error
     assert measure(params, cell).restored == []
 
@@ -192,6 +194,6 @@ def test_a_network_of_the_repository_gives_its_number_again_and_obeys_what_is_sa
     without_bias = line[far].argmax(axis=2)
     assert (without_bias == without_bias[:, :1]).all()  # without the bias no hint changes the class
     owner = measures.owners(cell.superclasses, 10)
-    told = measures.as_tested(cell, logits, label, owner[label], owner)
+    told = measures.as_tested(logits, label, owner[label], owner, cell.loss)
     masked = measures.masked(logits, label, owner[label], owner)
     assert (masked[told == label] == label[told == label]).all()

@@ -77,7 +77,9 @@ def fetch(source: Source, folder: Path, mirrors: Sequence[str] = ()) -> dict[str
 
 
 def answering(source: Source, mirrors: Sequence[str], timeout_s: float) -> str | None:
-    """The first mirror, or official server, that has a file of the source, without fetching it; None if none answers.
+    """The first mirror, or official server, that has a form of the source, without fetching it; None if none answers.
+
+    A folder has a form if all its files lie there; of a server its first file is asked for.
 
     Args:
         source: the files.
@@ -86,15 +88,19 @@ def answering(source: Source, mirrors: Sequence[str], timeout_s: float) -> str |
     """
     official, _ = _official(source)
     for mirror in [*_mirrors(source, mirrors), *official]:
-        place = next(iter(mirror.locations.values()))
-        if "://" not in place:
-            if Path(place).expanduser().is_file():
-                return mirror.name
-            continue
-        with contextlib.suppress(requests.RequestException, ValueError):
-            if requests.head(place, timeout=timeout_s, allow_redirects=True).ok:
+        for form in source.forms:
+            places = [mirror.locations[file] for file in form if file in mirror.locations]
+            if len(places) == len(form) and _has(places, timeout_s):
                 return mirror.name
     return None
+
+
+def _has(places: Sequence[str], timeout_s: float) -> bool:
+    if "://" not in places[0]:
+        return all(Path(place).expanduser().is_file() for place in places)
+    with contextlib.suppress(requests.RequestException, ValueError):
+        return requests.head(places[0], timeout=timeout_s, allow_redirects=True).ok
+    return False
 
 
 def _locked(folder: Path) -> contextlib.AbstractContextManager[bool]:

@@ -66,6 +66,11 @@ def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) 
         f"{path}: {len(images.train_images):,} training and {len(images.test_images):,} test images of "
         + "x".join(str(size) for size in description["shape"])
     )
+    counts = description["test"]["per_class"]
+    if absent := [entry.classes[k] for k, n in enumerate(counts) if n == 0]:
+        say(
+            f"{path}: no test image of {', '.join(absent)}: no error says anything of {'it' if len(absent) == 1 else 'them'}"
+        )
     return path
 
 

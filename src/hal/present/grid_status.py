@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from hal import gpu
+from hal import gpu, locks
 from hal.study.grid import CellResult
 
 _SIGNS = {"ok": "●", "diverged": "✕", "unfinished": "◐", "missing": "○", "stale": "s", "broken": "!"}
@@ -77,14 +77,19 @@ def fitted(text: str, columns: int, rows: int) -> str:
 
 
 def _runs(result: CellResult) -> bool:
-    """Whether an unfinished cell has saved an epoch as lately as one that trains would have."""
+    """Whether a process holds an unfinished cell, and it has saved an epoch as lately as one that trains would have.
+
+    Where another machine's locks cannot be seen, or a process hangs, one of the two alone would say too much.
+    """
     progress = result.progress
     if result.state != "unfinished" or not progress.get("epoch"):
         return False
     wall_s = progress.get("wall_s")
-    if not isinstance(wall_s, int | float):
-        return True
-    return time.time() - progress["saved"] < 3 * wall_s / progress["epoch"] + _PAUSE_S
+    lately = (
+        not isinstance(wall_s, int | float)
+        or time.time() - progress["saved"] < 3 * wall_s / progress["epoch"] + _PAUSE_S
+    )
+    return lately and locks.is_held(result.lock)
 
 
 def _said(result: CellResult) -> str:

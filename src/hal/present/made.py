@@ -57,10 +57,11 @@ def blocks(params: Params, run: Run, cells: pd.DataFrame) -> list[Block]:
     )
     caption = "Every planned network. Time is training and evaluation, added up over interruptions; memory is the peak; on: the environment above."
     rows = [_cell_row(result, machines) for result in cells["result"]]
-    section: list[Block] = [
+    return [
         Heading("made", "How each number was made"),
         Facts(tuple(facts)),
         Items(tuple(_progress(params, cells))),
+        *_changes(run),
         Table(
             "data-table",
             "",
@@ -73,22 +74,19 @@ def blocks(params: Params, run: Run, cells: pd.DataFrame) -> list[Block]:
             (Table("cells", "", caption, columns, plain(rows), wide=True, long=True),),
         ),
     ]
-    if run.changes:
-        changed = [(f"`{key}`", shown(base), shown(value)) for key, base, value in run.changes]
-        of_changes = (
-            Column("Setting", "name", 1.5),
-            Column("params.yaml", "text"),
-            Column("This run", "text"),
-        )
-        text = f"What {', '.join(run.overlays)} changed; everything else is as in params.yaml."
-        table = Table("changes", "", text, of_changes, plain(changed))
-        section.insert(
-            3,
-            Fold(f"{len(changed)} settings are not those of params.yaml", (table,))
-            if len(changed) > 12
-            else table,
-        )
-    return section
+
+
+def _changes(run: Run) -> list[Block]:
+    """What the overlays changed, folded where it is much."""
+    if not run.changes:
+        return []
+    changed = [(f"`{key}`", shown(base), shown(value)) for key, base, value in run.changes]
+    columns = (Column("Setting", "name", 1.5), Column("params.yaml", "text"), Column("This run", "text"))
+    text = f"What {', '.join(run.overlays)} changed; everything else is as in params.yaml."
+    table = Table("changes", "", text, columns, plain(changed))
+    if len(changed) > 12:
+        return [Fold(f"{len(changed)} settings are not those of params.yaml", (table,))]
+    return [table]
 
 
 def _progress(params: Params, cells: pd.DataFrame) -> list[str]:
@@ -128,7 +126,7 @@ def _epochs(params: Params) -> str:
     """One number, or each data set's where a variant has another."""
     of = {d: params.cell(d, BASELINE, params.grid.seeds[0]).train.epochs for d in params.grid.datasets}
     if len(set(of.values())) == 1:
-        return str(params.train.epochs)
+        return str(next(iter(of.values())))
     return "; ".join(f"{dataset_title(params, dataset)}: {epochs}" for dataset, epochs in of.items())
 
 

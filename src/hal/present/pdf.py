@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from hal.errors import UserError
-from hal.files import sha256_of, write_atomically, write_text
+from hal.files import sha256_of, write_bytes, write_text
 from hal.params import Params
 
 _ABSENT = "latexmk is not installed"
@@ -84,7 +84,7 @@ def _build(params: Params) -> Path:
         log = build / "report.log"
         raise _NoPDFError(f"latexmk: {_errors(log, done.stdout)}; see {log}")
     content = (build / "report.pdf").read_bytes()
-    write_atomically(folder / "report.pdf", lambda file: file.write(content))
+    write_bytes(folder / "report.pdf", content)
     shutil.rmtree(build)
     return folder / "report.pdf"
 

@@ -140,13 +140,16 @@ def _ablations(params: Params, figures: dict[str, Figure]) -> list[Block]:
 
 def _state(run: Run, states: pd.Series) -> str:
     counted, diverged, planned = (states == "ok").sum(), (states == "diverged").sum(), len(states)
+    complete = counted + diverged == planned
     networks = f"{counted} of {planned} planned networks are trained and count in the numbers below" + (
         f"; {diverged} diverged." if diverged else "."
     )
     if run.statement:
         return f"{run.statement} {networks}"
-    if counted < planned:
+    if not complete:
         return f"The paper's experiment, not complete: only {networks}"
+    if diverged:
+        return f"The paper's experiment, complete: all {planned} networks are trained, {counted} count in the numbers below; {diverged} diverged."
     return f"The paper's experiment, complete: all {planned} networks are trained and count in the numbers below."
 
 

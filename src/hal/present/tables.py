@@ -328,8 +328,8 @@ def _most_mixed(overlaps: pd.Series, names: Sequence[str]) -> str:
 
 
 def _epochs(row: pd.Series) -> str:
-    if not row["reached"]:
-        return "never" if row["n"] else NONE
+    if not row["reached"] > 0:
+        return "never" if row["reached"] == 0 and row["n"] else NONE
     bounds = Interval(row["epochs_low"], row["epochs_high"])
     mean = f"{row['epochs']:.{0 if row['reached'] == 1 else 1}f}" + (
         f" [{bounds.low:.1f}, {bounds.high:.1f}]" if bounds.known else ""

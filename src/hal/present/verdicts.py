@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from hal.departures import Run
-from hal.paper import Claim, load_paper
+from hal.paper import load_paper
 from hal.present.blocks import Block, Column, Fold, Heading, Items, Mark, Prose, Table, Text, plain
 
 VERDICTS = (
@@ -29,14 +29,17 @@ _MARKS: dict[str, Mark] = {
     "inconclusive": "strong",
     "not yet run": "quiet",
 }
+WITHOUT_NETWORKS = (
+    "images",
+    "no_rule",
+)  # the rules that say so in `judges.RULES`, which takes a second to import
 _INDICATIONS = {"for": "for it", "against": "against it", "open": "neither for nor against it"}
 
 
 def blocks(verdicts: pd.DataFrame) -> list[Block]:
     """The claims that networks decide, first; facts on which the paper can be read alone, apart; how each was reached, folded."""
-    claims = {claim.id: claim for claim in load_paper().claims}
-    slips = verdicts["test"].isin(["images", "no_rule"])
-    tested, facts = verdicts[~slips], verdicts[slips]
+    of_data = verdicts["test"].isin(WITHOUT_NETWORKS)
+    tested, facts = verdicts[~of_data], verdicts[of_data]
     own = Counter(tested["table"])
     summary = (
         f"{_tally(tested)} The paper's own Table 2 agrees with {own['agrees']} and contradicts "
@@ -49,7 +52,7 @@ def blocks(verdicts: pd.DataFrame) -> list[Block]:
         Heading("verdicts", "What became of the paper's claims"),
         Prose(summary),
         *shown,
-        Fold("How each verdict was reached", (Prose(RULES), _reasons(verdicts, claims))),
+        Fold("How each verdict was reached", (Prose(RULES), _reasons(verdicts))),
         Heading("contradictions", "Where the paper disagrees with itself", 3),
         Items(tuple(f"{x.says} {x.but}" for x in load_paper().contradictions)),
     ]
@@ -80,9 +83,8 @@ def _tally(tested: pd.DataFrame) -> str:
 
 def tables(run: Run, verdicts: pd.DataFrame) -> list[Table]:
     """The verdicts in short, and how each was reached."""
-    claims = {claim.id: claim for claim in load_paper().claims}
     caption = f"{run.statement} {VERDICTS}".strip()
-    return [_verdict_table("verdicts-table", caption, verdicts), _reasons(verdicts, claims)]
+    return [_verdict_table("verdicts-table", caption, verdicts), _reasons(verdicts)]
 
 
 def _verdict_table(name: str, caption: str, verdicts: pd.DataFrame) -> Table:
@@ -113,7 +115,7 @@ def _verdict(row: Any) -> Text:
     return Text(f"{row.verdict}{speaks}", _MARKS[row.verdict])
 
 
-def _reasons(verdicts: pd.DataFrame, claims: dict[str, Claim]) -> Table:
+def _reasons(verdicts: pd.DataFrame) -> Table:
     rows = []
     for v in verdicts.itertuples():
         speaks = f" (as far as this run goes, {_INDICATIONS[v.indication]})" if v.indication else ""

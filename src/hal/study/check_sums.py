@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hal import current
-from hal.cell_files import read_record
+from hal.cell_files import read_record, recorded_files
 from hal.errors import UserError
 from hal.files import sha256_of
 from hal.params import Params
@@ -25,15 +25,10 @@ def verify(params: Params) -> int:
         paths = params.cell_paths(cell)
         path = paths.record
         try:
-            files = read_record(path)["files"]
-            wanted = {
-                folder / name: sha256
-                for name, sha256 in files.items()
-                for folder in (paths.results, paths.checkpoints)
-            }
+            wanted = recorded_files(read_record(path), paths.results, paths.checkpoints)
         except FileNotFoundError:
             continue  # not finished: the table and `hal status` say so
-        except (OSError, UserError, KeyError, AttributeError):
+        except (OSError, UserError):
             wrong.append(str(path))
             continue
         compared += 1

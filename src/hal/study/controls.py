@@ -3,7 +3,6 @@
 Images are counted, so that every number is exact. What a cell is tested as must agree with its cell.json.
 """
 
-import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,18 +16,18 @@ from hal.params import Cell, Params
 from hal.settings import BASELINE
 from hal.study import measures
 from hal.study.grid import CellResult, load_cells, scores, select
-from hal.study.kept import KeptTable, Rows
+from hal.study.kept import KeptTable, Rows, identity
 
 COLUMNS = (
     *("dataset", "case", "seed", "grouping", "superclasses", "control"),
-    *("count", "images", "right_superclass", "value", "hash", "missing"),
+    *("count", "images", "right_superclass", "value", "networks", "missing"),
 )
 DERIVED = ("error", "superclass_accuracy")  # percent, of count and right_superclass among images
 
 TABLE = KeptTable(
     folder="controls",
     columns=COLUMNS,
-    key=("case", "seed", "hash", "grouping", "superclasses", "control"),
+    key=("case", "seed", "grouping", "superclasses", "control", "networks"),
     numbers=("count", "images", "right_superclass", "value"),
     whole=("count", "images", "right_superclass"),
 )
@@ -55,18 +54,16 @@ def write(params: Params, dataset: str) -> Path:
     stored = TABLE.read(params, dataset)
     rows: list[dict[str, Any]] = []
     cells = select(load_cells(params), dataset=dataset)
-    baselines = {
-        result.cell.seed: _predicted(params, result)
-        for result in select(cells, case=BASELINE, state="ok")["result"]
-    }
+    baselines = _baselines(cells)
+    predicted = {seed: _predicted(params, result) for seed, result in baselines.items()}
     for result in cells["result"]:
-        path = params.cell_paths(result.cell).predictions
+        path, baseline = params.cell_paths(result.cell).predictions, baselines.get(result.cell.seed)
         if not result.ok:
             rows += _unfinished(params, result)
         elif path.exists():
-            rows += _computed(params, result, baselines.get(result.cell.seed))
+            rows += _computed(params, result, baseline, predicted.get(result.cell.seed), stored)
         else:
-            rows += _stored_rows(params, result, stored, f"{path}: no such file")
+            rows += _stored_rows(params, result, baseline, stored, f"{path}: no such file")
     return TABLE.write(params, dataset, rows)
 
 
@@ -79,8 +76,12 @@ def read(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for dataset, mine in cells.groupby("dataset", sort=False):
         stored, absent = TABLE.read(params, dataset), TABLE.absent(params, dataset)
+        baselines = _baselines(mine)
         for result in mine["result"]:
-            rows += _stored_rows(params, result, stored, absent) if result.ok else _unfinished(params, result)
+            if result.ok:
+                rows += _stored_rows(params, result, baselines.get(result.cell.seed), stored, absent)
+            else:
+                rows += _unfinished(params, result)
     frame = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(TABLE.numbers, float))
     share = frame[["count", "right_superclass"]].div(frame["images"], axis=0) * 100
     frame = frame.assign(error=share["count"], superclass_accuracy=share["right_superclass"])
@@ -101,40 +102,56 @@ def controls_of(cell: Cell) -> tuple[str, ...]:
     return measures.TOLD + (measures.SCORED if cell.scored else ())
 
 
+def _baselines(cells: pd.DataFrame) -> dict[int, CellResult]:
+    """The baseline of every seed that has one that counts, among the cells of a data set."""
+    return {result.cell.seed: result for result in select(cells, case=BASELINE, state="ok")["result"]}
+
+
 def _groupings(params: Params, result: CellResult) -> list[str]:
     """The groupings that a cell has entries for: its own, or all of the data set for the baseline."""
     case = result.cell.case
     return params.cases(result.cell.dataset)[1:] if case == BASELINE else [case]
 
 
-def _entries(params: Params, result: CellResult) -> Iterator[dict[str, Any]]:
-    """The rows that a cell should have, without numbers."""
+def _entries(
+    params: Params, result: CellResult, baseline: CellResult | None = None
+) -> Iterator[dict[str, Any]]:
+    """The rows that a cell should have, without numbers, each with the networks that it is of."""
     cell = result.cell
     for grouping in _groupings(params, result):
         superclasses = params.datasets[cell.dataset].cases[grouping].superclasses
         text = " | ".join(" ".join(map(str, sorted(labels))) for labels in superclasses)
         for control in controls_of(cell):
             row = {"dataset": cell.dataset, "case": cell.case, "seed": cell.seed, "grouping": grouping}
-            row |= {"superclasses": text, "control": control, "hash": cell.hash, "missing": ""}
+            networks = [result, baseline] if control == "no_oracle_baseline" and baseline else [result]
+            identified = identity(control, networks) if result.ok else ""
+            row |= {"superclasses": text, "control": control, "networks": identified, "missing": ""}
             yield row | measures.Measured()._asdict()
 
 
-def _computed(params: Params, result: CellResult, baseline: Predicted | None) -> list[dict[str, Any]]:
+def _computed(
+    params: Params,
+    result: CellResult,
+    baseline: CellResult | None,
+    predicted: Predicted | None,
+    kept: Rows,
+) -> list[dict[str, Any]]:
     """The rows of a cell that is ok from its files in checkpoints/, and from what the baseline of the same seed predicts."""
-    rows = list(_entries(params, result))
+    rows = list(_entries(params, result, baseline))
     path = params.cell_paths(result.cell).predictions
     try:
         stored = predictions(params, result)
         measured = {
-            name: _measured(params, result, stored, baseline, name) for name in _groupings(params, result)
+            name: _measured(params, result, stored, predicted, name) for name in _groupings(params, result)
         }
     except UserError as error:
         return [row | {"missing": str(error)} for row in rows]
-    rows = [_filled(row, measured[row["grouping"]], result) for row in rows]
-    if any(map(functools.partial(_contradicts_record, result), rows)):
-        computed, recorded = 100 * rows[0]["count"] / rows[0]["images"], result.record["test_error"]
-        mismatch = f"{path}: its error is {computed:.2f} %, but cell.json's {recorded:.2f} %"
-        return [row | {"missing": mismatch} for row in _entries(params, result)]
+    rows = [_filled(row, measured[row["grouping"]], result, kept) for row in rows]
+    recorded = result.record["test_error"]
+    for computed in (100 * row["count"] / row["images"] for row in rows if row["control"] == "as_tested"):
+        if abs(computed - recorded) > AGREES:
+            mismatch = f"{path}: its error is {computed:.2f} %, but cell.json's {recorded:.2f} %"
+            return [row | {"missing": mismatch} for row in _entries(params, result, baseline)]
     return rows
 
 
@@ -142,7 +159,7 @@ def _measured(
     params: Params,
     result: CellResult,
     stored: tuple[np.ndarray, np.ndarray, np.ndarray | None],
-    baseline: Predicted | None,
+    predicted: Predicted | None,
     grouping: str,
 ) -> dict[str, measures.Measured]:
     cell = result.cell
@@ -152,11 +169,11 @@ def _measured(
         measured = measures.of_untold(logits, label, superclasses)
     else:
         of_baseline = None
-        if baseline is not None and np.array_equal(baseline.label, label):
-            of_baseline = baseline.classes
+        if predicted is not None and np.array_equal(predicted.label, label):
+            of_baseline = predicted.classes
         measured = measures.of_told(logits, label, told, superclasses, cell.loss, of_baseline)
     owner = measures.owners(superclasses, cell.classes)
-    tested = measures.as_tested(cell, logits, label, told, owner)
+    tested = measures.as_tested(logits, label, told, owner, cell.loss)
     measured["as_tested"] = measures.measured(tested, label, owner)
     if cell.scored:
         table = scores(result)
@@ -177,30 +194,23 @@ def _predicted(params: Params, baseline: CellResult) -> Predicted | None:
 
 
 def _filled(
-    row: dict[str, Any], measured: Mapping[str, measures.Measured], result: CellResult
+    row: dict[str, Any], measured: Mapping[str, measures.Measured], result: CellResult, kept: Rows
 ) -> dict[str, Any]:
+    """The row with its numbers; what cannot be measured here stays as the file has it of the same networks."""
     if row["control"] in measured:
         return row | measured[row["control"]]._asdict()
     unless = dict.fromkeys(measures.SCORED, "scores are not finite")
     unless["no_oracle_baseline"] = f"the predictions of baseline seed {result.cell.seed} are not here"
-    return row | {"missing": unless[row["control"]]}
+    return TABLE.kept(row, kept, unless[row["control"]])
 
 
-def _stored_rows(params: Params, result: CellResult, stored: Rows, absent: str) -> list[dict[str, Any]]:
+def _stored_rows(
+    params: Params, result: CellResult, baseline: CellResult | None, stored: Rows, absent: str
+) -> list[dict[str, Any]]:
     """The rows of a cell that is ok as the file has them; `absent` is said of those that it has not."""
-    rows = [TABLE.kept(row, stored, absent) for row in _entries(params, result)]
-    if any(_contradicts_record(result, row) for row in rows):
-        return [row | {"missing": absent} for row in _entries(params, result)]
-    return rows
+    return [TABLE.kept(row, stored, absent) for row in _entries(params, result, baseline)]
 
 
 def _unfinished(params: Params, result: CellResult) -> list[dict[str, Any]]:
-    """The rows of a cell that is not ok: no numbers, and no hash, for there is no network that they are of."""
-    return [row | {"hash": "", "missing": result.description} for row in _entries(params, result)]
-
-
-def _contradicts_record(result: CellResult, row: dict[str, Any]) -> bool:
-    """Whether a row cannot be of the network that cell.json describes."""
-    if row["control"] != "as_tested" or not row["images"] > 0:
-        return False
-    return abs(100 * row["count"] / row["images"] - result.record["test_error"]) > AGREES
+    """The rows of a cell that is not ok: no numbers, for there is no network that they are of."""
+    return [row | {"missing": result.description} for row in _entries(params, result)]

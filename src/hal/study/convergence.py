@@ -52,7 +52,7 @@ def per_cell(cells: pd.DataFrame) -> pd.DataFrame:
 def convergence(cells: pd.DataFrame) -> pd.DataFrame:
     """One row for each data set, case and loss, from `per_cell`.
 
-    Columns: dataset, case, loss, n, target; reached (of n), epochs (mean over those that reached it), epochs_low,
+    Columns: dataset, case, loss, n, target; reached (of n; NaN where no baseline counts), epochs (mean over those that reached it), epochs_low,
     epochs_high (bootstrap; none where a network never got there: a mean without it would flatter); area (see the module's
     text; NaN for the baseline), low, high (bootstrap), welch_low, welch_high; notes.
     """
@@ -66,7 +66,7 @@ def convergence(cells: pd.DataFrame) -> pd.DataFrame:
             row = {"dataset": dataset, "case": case, "loss": loss, "n": len(counted)}
             row |= {
                 "target": mine["target"].iloc[0],
-                "reached": len(reached),
+                "reached": len(reached) if mine["target"].notna().all() else math.nan,
                 "epochs": moments(reached).mean,
             }
             row |= {"epochs_low": epochs.low, "epochs_high": epochs.high}

@@ -13,7 +13,6 @@ The quantities of a case, of which the errors are in percent and the differences
 - `hal - hal_masked`, `hal_masked - masked`: the unused part of the hint, and what lies within the superclass (see `hint`).
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from hal.settings import BASELINE
 from hal.study import measures
 from hal.study.controls import predictions
 from hal.study.grid import load_cells, select
-from hal.study.kept import KeptTable
+from hal.study.kept import KeptTable, identity
 from hal.study.resampling import LEVEL, NO_INTERVAL, RESAMPLES, Interval
 
 COLUMNS = (
@@ -159,14 +158,9 @@ def _entries(
             sizes = [len(networks[who]) for who, _, _ in quantity]
             if not all(sizes):
                 continue
-            sums_of = [
-                f"{r.cell.name} {r.record.get('files', {}).get('predictions.npz', r.cell.hash)}"
-                for who, _, _ in quantity
-                for r in networks[who]
-            ]
-            identity = hashlib.sha256("\n".join([name, *sums_of]).encode()).hexdigest()[:16]
+            identified = identity(name, (r for who, _, _ in quantity for r in networks[who]))
             row = {"dataset": dataset, "case": case, "quantity": name, "n": sizes[0]}
-            row |= {"reference_n": sizes[1] if len(sizes) > 1 else 0, "networks": identity, "missing": ""}
+            row |= {"reference_n": sizes[1] if len(sizes) > 1 else 0, "networks": identified, "missing": ""}
             yield row | dict.fromkeys(TABLE.numbers, np.nan), quantity
 
 
@@ -185,7 +179,7 @@ def _samples(params: Params, cells: pd.DataFrame, case: str, grouping: str) -> d
         else:
             owner = measures.owners(params.datasets[cell.dataset].cases[grouping].superclasses, cell.classes)
             masked = measures.masked(logits, label, told, owner) != label
-            error = measures.as_tested(cell, logits, label, told, owner) != label
+            error = measures.as_tested(logits, label, told, owner, cell.loss) != label
             of_network = {
                 "error": error,
                 "masked": masked,

@@ -28,6 +28,7 @@ class CellResult:
         record: cell.json where it could be read (also of a diverged or stale cell), else empty.
         progress: of an `unfinished` cell, as far as it can be read: epoch of epochs, wall_s until then, the test
             error, and when it was saved (seconds since 1970).
+        lock: which a process holds that trains the cell.
     """
 
     cell: Cell
@@ -35,6 +36,7 @@ class CellResult:
     reason: str
     record: dict[str, Any]
     folder: Path
+    lock: Path
     progress: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -153,12 +155,12 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
     paths = params.cell_paths(cell)
 
     def result(state: State, reason: str = "", record: dict | None = None) -> CellResult:
-        return CellResult(cell, state, reason, record or {}, paths.results)
+        return CellResult(cell, state, reason, record or {}, paths.results, paths.lock)
 
     def unfinished(progress: dict[str, Any], reason: str = "", record: dict | None = None) -> CellResult:
         epochs = f"after epoch {progress['epoch']} of {progress['epochs']}" if progress else ""
         reason = f"{epochs} {reason}".strip()
-        return CellResult(cell, "unfinished", reason, record or {}, paths.results, progress)
+        return CellResult(cell, "unfinished", reason, record or {}, paths.results, paths.lock, progress)
 
     try:
         record = read_record(paths.record)

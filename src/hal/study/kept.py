@@ -1,8 +1,9 @@
 """Tables of what was counted on predictions: where those are gone, what a table says of the very same networks stays."""
 
 import dataclasses
+import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,17 @@ import pandas as pd
 
 from hal import sums
 from hal.params import Params
+from hal.study.grid import CellResult
 
 Rows = Mapping[tuple[str, ...], dict[str, Any]]
+
+
+def identity(what: str, networks: Iterable[CellResult]) -> str:
+    """16 hexadecimal digits that stand for what was counted, and for the predictions of the networks that it was counted on."""
+    predictions = (
+        f"{r.cell.name} {(r.record.get('files') or {}).get('predictions.npz', r.cell.hash)}" for r in networks
+    )
+    return hashlib.sha256("\n".join([what, *predictions]).encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,7 +36,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_softmax
 
-from hal.params import Cell
 from hal.settings import superclass_of
 from hal.study.separability import auc
 
@@ -70,22 +69,30 @@ def owners(superclasses: Superclasses, classes: int) -> np.ndarray:
     return np.array(superclass_of(superclasses, classes))
 
 
+def allowed(label: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """Whether each class is of the true superclass, (N, K), from labels (N,) and the classes' superclasses (K,)."""
+    return owner[None, :] == owner[label][:, None]
+
+
+def when_told(logits: np.ndarray, told: np.ndarray | None) -> np.ndarray:
+    """Of logits (N, S, K) those under what the network was told (N,), (N, K); None and S = 1 where that is nothing."""
+    return logits[np.arange(len(logits)), 0 if told is None else told]
+
+
 def oracle_mask(logits: np.ndarray, label: np.ndarray, owner: np.ndarray) -> np.ndarray:
     """Classes (N,) predicted from logits (N, K) by the best class of the true superclass."""
-    allowed = owner[None, :] == owner[label][:, None]
-    return np.where(allowed, logits, -np.inf).argmax(axis=1)
+    return np.where(allowed(label, owner), logits, -np.inf).argmax(axis=1)
 
 
 def masked(logits: np.ndarray, label: np.ndarray, told: np.ndarray | None, owner: np.ndarray) -> np.ndarray:
-    """`oracle_mask` (N,) of logits (N, S, K) under what the network was told (N,); None and S = 1 where that is nothing."""
-    return oracle_mask(logits[np.arange(len(label)), 0 if told is None else told], label, owner)
+    """`oracle_mask` (N,) of logits (N, S, K) `when_told` what the network was."""
+    return oracle_mask(when_told(logits, told), label, owner)
 
 
 def under_every_hint(logits: np.ndarray, label: np.ndarray, owner: np.ndarray, loss: str) -> np.ndarray:
     """Classes (N, S) predicted from logits (N, S, K) under every hint, as a network of that loss is tested."""
     if loss == "masked":
-        allowed = owner[None, :] == owner[label][:, None]
-        logits = np.where(allowed[:, None], logits, -np.inf)
+        logits = np.where(allowed(label, owner)[:, None], logits, -np.inf)
     return logits.argmax(axis=2)
 
 
@@ -95,14 +102,13 @@ def flips(by_hint: np.ndarray) -> np.ndarray:
 
 
 def as_tested(
-    cell: Cell, logits: np.ndarray, label: np.ndarray, told: np.ndarray | None, owner: np.ndarray
+    logits: np.ndarray, label: np.ndarray, told: np.ndarray | None, owner: np.ndarray, loss: str
 ) -> np.ndarray:
     """Classes (N,) that a network predicts as it was tested, from logits (N, S, K) and what it was told (N,).
 
     A network with the masked loss is masked here too.
     """
-    tested = logits[np.arange(len(label)), 0 if told is None else told]
-    return oracle_mask(tested, label, owner) if cell.loss == "masked" else tested.argmax(axis=1)
+    return masked(logits, label, told, owner) if loss == "masked" else when_told(logits, told).argmax(axis=1)
 
 
 def no_oracle(logits: np.ndarray, owner: np.ndarray) -> np.ndarray:

@@ -11,7 +11,9 @@ from hal.errors import UserError
 from hal.study.grid import differences
 from hal.study.resampling import holm, moments, welch_interval, welch_p
 
-MADE_WITH = ("device", "torch", "cuda", "driver", "code", "cpu_threads", "deterministic", "data_sha256")
+# What two machines must have in common for the same bytes, if the kernels are deterministic.
+SAME = ("device", "torch", "cuda", "driver", "cpu_threads", "deterministic")
+MADE_WITH = (*SAME, "code", "data_sha256")
 _KEY = ["dataset", "case", "seed"]
 _JUDGED = ["verdict", "indication", "why"]
 

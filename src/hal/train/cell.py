@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from hal.cell_files import curves_bytes, npz_bytes, read_record, record_bytes
+from hal.cell_files import FINAL, check_sum, curves_bytes, npz_bytes, read_record, record_bytes
 from hal.data import store
 from hal.errors import UserError
 from hal.files import replace_together
@@ -44,10 +44,11 @@ def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = Fals
     paths = params.cell_paths(cell)
     images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
     _check_data(cell, images)
-    with locked(paths.resume) as waited:
-        before = _whole(paths, cell)
+    with locked(paths) as waited:
+        before = _whole(paths)
         current = before and _identity(before) == (cell.hash, description["arrays_sha256"])
         if current and (waited or not force):
+            _check_undamaged(paths, before)
             print(f"{cell.name}: already finished under these settings; --force trains it again", flush=True)
             return before
         for folder in (paths.results, paths.checkpoints):
@@ -56,7 +57,7 @@ def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = Fals
             print(f"{cell.name}: will replace the cell with the hash {before['hash']}", flush=True)
         if force and is_complete(paths.resume):
             discard_state(paths.resume)
-        steps = cell.train.epochs * (len(images.train_labels) // cell.train.batch_size)
+        steps = cell.train.epochs * cell.train.steps(len(images.train_labels))
         check_wanted(params.runtime, cell.name, steps)
         configure(params.runtime, cell.train.precision)
         with claimed_device(params.runtime) as device:
@@ -81,6 +82,12 @@ def _run(
     made_with = provenance.describe(device)  # before the hours in which the source may change
     provenance.forget_peak_memory(device)
     print(f"{cell.name}: on {provenance.device_name(device)}, {settings.precision}", flush=True)
+    if settings.highest_lr < settings.max_lr:
+        print(
+            f"{cell.name}: the warm-up of {settings.warmup_epochs:g} epochs is longer than the training of {settings.epochs}, so "
+            f"the learning rate gets no higher than {settings.highest_lr:g} of {settings.max_lr:g}",
+            flush=True,
+        )
     mean, std = store.statistics(images.train_images)
     data = DeviceData(images, mean, std, cell, device)
     net = build_network(cell, data.channels).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -136,21 +143,22 @@ def _check_writable(folder: Path) -> None:
         raise UserError(f"{folder}: cannot be written to; change its rights; nothing was trained")
 
 
-def _whole(paths: CellPaths, cell: Cell) -> dict[str, Any] | None:
+def _whole(paths: CellPaths) -> dict[str, Any] | None:
     """cell.json of a cell of that name, under whatever settings, all of whose files are there."""
-    files = [
-        paths.curves,
-        paths.weights,
-        paths.predictions,
-    ]
-    if cell.scored:
-        files += [paths.scores, paths.auxiliary]
-    if not all(file.exists() for file in files):
+    if not all(file.exists() for file in paths.files):
         return None
     try:
         return read_record(paths.record)
     except (FileNotFoundError, UserError):
         return None
+
+
+def _check_undamaged(paths: CellPaths, record: dict[str, Any]) -> None:
+    try:
+        for file in paths.files:
+            check_sum(file, record)
+    except UserError as error:
+        raise UserError(f"{error}; --force trains the cell again") from None
 
 
 def _identity(record: dict[str, Any]) -> tuple[str, Any]:
@@ -175,7 +183,7 @@ def check_batch_size(cell: Cell, images: int) -> None:
     """
     if images < cell.train.batch_size:
         raise UserError(
-            f"train.batch_size = {cell.train.batch_size}: {cell.dataset} has only {images} training images"
+            f"train.batch_size = {cell.train.batch_size}: {cell.dataset} has only {images} training images; set it lower"
         )
 
 
@@ -222,8 +230,7 @@ def _record(
 ) -> dict[str, Any]:
     """The content of cell.json."""
     diverged, last = progress.diverged_at_step is not None, progress.curves[-1]
-    steps = len(data.train_labels) // cell.train.batch_size
-    measured = ("test_error", "test_loss", "train_error", "train_loss")
+    steps = cell.train.steps(len(data.train_labels))
     return {
         "dataset": cell.dataset,
         "case": cell.case,
@@ -232,7 +239,7 @@ def _record(
         "settings": cell.settings,
         "status": "diverged" if diverged else "ok",
         "diverged_at_step": progress.diverged_at_step,
-        **{name: None if diverged else last[name] for name in measured},
+        **{name: None if diverged else last[name] for name in FINAL},
         "epochs": progress.epoch,
         "steps": progress.epoch * steps,
         "parameters": sum(parameter.numel() for parameter in net.parameters()),

@@ -15,6 +15,8 @@ from hal.train.model import HAL
 # Activations of a small batch stay in a CPU's cache (four times as fast as 1,000 images); a GPU wants many.
 BATCH = {"cpu": 128, "cuda": 2000}
 
+BITS = 11  # of a stored score or u
+
 
 class Evaluation:
     """Error and loss over all test images, each fed its true superclass, as equation 1 implies (or the ablation's hint).
@@ -65,7 +67,7 @@ def hypothesised_logits(net: HAL, data: DeviceData, autocast: torch.autocast) ->
     for images, *_ in _batches(data.test_images, data.test_labels, None):
         with autocast:
             y = net.features(data.normalise(images))
-            each = [net.classify(y, x if x is None else x.expand(len(y), -1))[0] for x in told]
+            each = [net.classify(y, x if x is None else x.expand(len(y), -1)) for x in told]
         logits.append(torch.stack(each, dim=1).float().cpu())
     return torch.cat(logits).numpy()
 
@@ -79,11 +81,10 @@ def auxiliary(
     Training images go in without augmentation.
     """
     net.eval()
-    images, labels, told = (
-        getattr(data, f"{split}_images"),
-        getattr(data, f"{split}_labels"),
-        getattr(data, f"{split}_told"),
-    )
+    images, labels, told = {
+        "train": (data.train_images, data.train_labels, data.train_told),
+        "test": (data.test_images, data.test_labels, data.test_told),
+    }[split]
     all_u, all_a = [], []
     for batch, _, superclass in _batches(images, labels, told):
         with autocast:
@@ -93,13 +94,13 @@ def auxiliary(
     return torch.cat(all_u).numpy(), torch.cat(all_a).numpy()
 
 
-def round_mantissa(values: np.ndarray, bits: int = 11) -> np.ndarray:
-    """Round float32 to `bits` significant bits, so that it compresses: relative error at most 2**-bits.
+def round_mantissa(values: np.ndarray) -> np.ndarray:
+    """Round float32 to `BITS` significant bits, so that it compresses: relative error at most 2**-BITS.
 
     Infinities and NaN stay what they are.
     """
     mantissa, exponent = np.frexp(values.astype(np.float64))
-    return np.ldexp(np.round(mantissa * 2**bits), exponent - bits).astype(np.float32)
+    return np.ldexp(np.round(mantissa * 2**BITS), exponent - BITS).astype(np.float32)
 
 
 def _batches(

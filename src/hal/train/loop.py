@@ -34,7 +34,7 @@ def train(cell: Cell, trainer: "Trainer", resume: Path) -> Progress:
     """Train from the saved state, or from the start, to the last epoch or to the first loss that is not finite."""
     settings, net, data = cell.train, trainer.net, trainer.data
     n_images = len(data.train_labels)
-    rates = learning_rates(settings, n_images // settings.batch_size)
+    rates = learning_rates(settings, settings.steps(n_images))
     steps = rates.shape[1]
     evaluation = Evaluation(net, data, trainer.autocast)
     progress = load_state(resume, cell.hash, net, trainer.momentum_buffers, settings.epochs)
@@ -106,7 +106,7 @@ class Trainer:
         self.momentum_buffers = [torch.zeros_like(p.data) for p in self.parameters if settings.momentum]
         self.autocast = autocast(settings, data.device)
 
-        steps = len(data.train_labels) // settings.batch_size
+        steps = settings.steps(len(data.train_labels))
         on_device: dict[str, Any] = {"device": data.device}
         shape = (data.height, data.width, data.channels)
         self.images = torch.zeros((steps, settings.batch_size, *shape), dtype=torch.uint8, **on_device)

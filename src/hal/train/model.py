@@ -135,21 +135,17 @@ class HAL(nn.Module):
         """The output of the last residual block, pooled: images (B, C, H, W) to y (B, L)."""
         return F.relu(self.bn(self.blocks(self.stem(x)))).mean(dim=(2, 3))
 
-    def classify(self, y: Tensor, x_star: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Features y (B, L) and one-hot superclasses (B, S) to logits (B, K) and scores a (B, 1).
-
-        Without the auxiliary block the score is None; the baseline takes None for the superclass too.
-        """
+    def classify(self, y: Tensor, x_star: Tensor | None) -> Tensor:
+        """Features y (B, L) and one-hot superclasses (B, S) to logits (B, K); the baseline takes None for the superclass."""
         if self.block == "concat":
-            return self.output(torch.cat([y, x_star], dim=1)), None
+            return self.output(torch.cat([y, x_star], dim=1))
         if self.auxiliary is None:
-            return self.output(y), None
-        a = self.auxiliary(y, x_star)
-        return self.output(y * a), a  # equation 2
+            return self.output(y)
+        return self.output(y * self.auxiliary(y, x_star))  # equation 2
 
     def forward(self, x: Tensor, x_star: Tensor | None = None) -> Tensor:
         """Equation 1: normalised images (B, C, H, W) and one-hot superclasses (B, S) to logits (B, K)."""
-        return self.classify(self.features(x), x_star)[0]
+        return self.classify(self.features(x), x_star)
 
     def _initialise(self, linear_init: str, generator: torch.Generator) -> None:
         """He initialisation (section 4): normal with deviation sqrt(2 / fan_in), biases zero."""

@@ -15,7 +15,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hal import locks
-from hal.files import write_atomically, write_text
+from hal.files import write_bytes, write_text
+from hal.params import CellPaths
 from hal.train.model import HAL
 
 
@@ -32,16 +33,16 @@ class Progress:
     resumed: int = 0
 
 
-def locked(folder: Path) -> contextlib.AbstractContextManager[bool]:
+def locked(paths: CellPaths) -> contextlib.AbstractContextManager[bool]:
     """Hold the cell for this process; yields whether it had to wait for another that held it.
 
     A killed workflow manager leaves its job running: the same job, started again, waits for it here.
     """
 
     def say() -> None:
-        print(f"{folder}: another process is training this cell; waiting for it", flush=True)
+        print(f"{paths.resume}: another process is training this cell; waiting for it", flush=True)
 
-    return locks.held(folder.with_name(f"{folder.name}.lock"), say)
+    return locks.held(paths.lock, say)
 
 
 def save_state(
@@ -51,7 +52,7 @@ def save_state(
     tensors = {name: tensor.contiguous().cpu() for name, tensor in _tensors(net, momentum_buffers).items()}
     recorded = json.dumps({"cell": cell_hash, "progress": dataclasses.asdict(progress)})
     metadata = {"state": recorded, "sha256": _sha256(tensors, recorded)}
-    write_atomically(folder / "state.safetensors", lambda file: file.write(save(tensors, metadata)))
+    write_bytes(folder / "state.safetensors", save(tensors, metadata))
     path = folder / "progress.json"
     if path.is_dir():  # this program made none: an empty one, which stands in the way, may go
         path.rmdir()

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import io
-import operator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from safetensors.torch import load
 from hal.cell_files import AGREES, check_sum, read_record
 from hal.data import store
 from hal.errors import UserError
-from hal.files import write_atomically
+from hal.files import write_bytes
 from hal.params import Cell, Params
 from hal.settings import BASELINE
 from hal.train import provenance
@@ -102,7 +101,10 @@ def measure(params: Params, cell: Cell) -> Measured:
     paths = params.cell_paths(cell)
     record = _finished(params, cell)
     weights = paths.weights
-    check_sum(weights, record)
+    try:
+        check_sum(weights, record)
+    except UserError as wrong:
+        raise UserError(f"{wrong}; bring them back (`dvc pull`, or git), or train the cell again") from None
     images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
     if record["provenance"].get("data_sha256") != description["arrays_sha256"]:
         raise UserError(
@@ -117,10 +119,12 @@ def measure(params: Params, cell: Cell) -> Measured:
         arithmetic = autocast(cell.train, device)
         error, _ = Evaluation(net, data, arithmetic).error_and_loss()
         contents = measured_files(cell, net, data, arithmetic, paths)
-    same = [path for path, content in contents.items() if _sum(content) == record["files"].get(path.name)]
+    same = [
+        path for path, content in contents.items() if _sum(content) == record.get("files", {}).get(path.name)
+    ]
     restored = [path for path in same if not path.exists()]
     for path in restored:
-        write_atomically(path, operator.methodcaller("write", contents[path]))
+        write_bytes(path, contents[path])
     other = [path for path in contents if path not in same]
     with np.load(io.BytesIO(contents[paths.predictions])) as arrays:
         predictions = dict(arrays)

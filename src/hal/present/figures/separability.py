@@ -75,8 +75,12 @@ def _draw_points(
     ax.margins(x=0.2, y=0.12)
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.set_xlabel(label)
-    few = len(table) < 4
-    found = f"Spearman's ρ {with_interval(number(rho['rho']), Interval(rho['low'], rho['high']))}, {len(table)} points"
-    ax.set_title("too few points for a rank correlation" if few else found)
+    bounds = Interval(rho["low"], rho["high"])
+    found = f"Spearman's ρ {with_interval(number(rho['rho']), bounds)}, {len(table)} points"
+    if len(table) < 4:
+        found = "too few points for a rank correlation"
+    elif not bounds.known:
+        found += ": too few for an interval"
+    ax.set_title(found)
     ax.grid()
     ax.spines[["top", "right"]].set_visible(False)

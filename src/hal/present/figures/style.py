@@ -8,7 +8,7 @@ import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,7 +19,7 @@ from matplotlib.font_manager import fontManager, get_font
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from hal.files import write_atomically
+from hal.files import write_bytes
 from hal.params import Params
 from hal.present.figures import colours
 from hal.present.figures.svg import compact
@@ -284,8 +284,8 @@ def marker(i: int) -> str:
 
 def say(ax: Axes, text: str) -> None:
     """A panel that has nothing to draw says why."""
-    wrapped = "\n".join(textwrap.wrap(text, 38, max_lines=6, placeholder=" …"))
-    ax.text(0.5, 0.5, wrapped, transform=ax.transAxes, ha="center", va="center", color=colours.WARNING)
+    lines = "\n".join(wrapped(text, 38, 6))
+    ax.text(0.5, 0.5, lines, transform=ax.transAxes, ha="center", va="center", color=colours.WARNING)
     ax.set_axis_off()
 
 
@@ -308,9 +308,5 @@ def save(figure: Figure, paths: Sequence[Path]) -> list[Path]:
         content = drawn.getvalue()
         if suffix == "svg":
             content = compact(content.decode(), tips).encode()
-        write_atomically(path, functools.partial(_write, content))
+        write_bytes(path, content)
     return list(paths)
-
-
-def _write(content: bytes, file: BinaryIO) -> None:
-    file.write(content)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hal.decimals import decimals
-from hal.departures import departures
+from hal.departures import of_settings
 from hal.paper import load_paper
 from hal.params import Params
 from hal.settings import BASELINE
@@ -158,7 +158,8 @@ class Measured(Errors):
         """Of the cells that count."""
         rows = self._curves(dataset, case, loss)
         self._whole(dataset, case, rows, "log_loss")  # whole curves
-        sample = moments(rows.dropna(subset=["log_loss"])["epoch"].fillna(self.params.train.epochs + 1))
+        never = self.params.settings_of("train", dataset).epochs + 1
+        sample = moments(rows.dropna(subset=["log_loss"])["epoch"].fillna(never))
         return dataclasses.replace(sample, sd=max(sample.sd, _EPOCH_SD) if sample.n > 1 else sample.sd)
 
     def overlaps(self, dataset: str, case: str, pair: Sequence[int] = (), worst: bool = False) -> np.ndarray:
@@ -206,9 +207,9 @@ class Measured(Errors):
             dataset = self.params.datasets[name]
             if len(dataset.classes) <= classes or dataset.variant_of is not None:
                 continue
-            if departed := departures(self.params, name)[:-1]:  # but for not being the paper's data set
+            if departed := of_settings(self.params):
                 raise NotYet(f"{dataset_title(self.params, name)}: {departed[0]}")
-            cases = [case for case, grouping in dataset.cases.items() if not grouping.ablation]
+            cases = self.params.groupings(name)
             mine = select(self.cells, dataset=name)
             states = mine[mine["case"].isin([BASELINE, *cases])]["state"]
             if text := pending(states):

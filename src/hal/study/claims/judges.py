@@ -23,7 +23,7 @@ from hal.decimals import significant
 from hal.paper import Claim, load_paper
 from hal.settings import BASELINE
 from hal.study.claims.evidence import NotYet, Quantity, Source
-from hal.study.resampling import Interval, mean_interval, moments
+from hal.study.resampling import NO_INTERVAL, Interval, mean_interval, moments
 
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "reproduced", "not reproduced", "inconclusive"
 
@@ -154,10 +154,9 @@ def _name(claim: Claim, dataset: str, case: str) -> str:
 
 def _largest(quantities: Sequence[Quantity]) -> Quantity:
     """The largest of several numbers, whichever it truly is: their intervals hold together, so this one holds too."""
-    intervals = [q.interval for q in quantities if q.interval.known]
-    if len(intervals) < len(quantities):
-        return max(quantities, key=lambda q: q.value)
-    largest = max(quantities, key=lambda q: q.value)
+    largest, intervals = max(quantities, key=lambda q: q.value), [q.interval for q in quantities]
+    if not all(interval.known for interval in intervals):
+        return dataclasses.replace(largest, interval=NO_INTERVAL)
     joint = Interval(max(i.low for i in intervals), max(i.high for i in intervals))
     return dataclasses.replace(largest, interval=joint)
 
@@ -167,7 +166,12 @@ def _largest_reduction(claim: Claim, source: Source) -> Outcome:
     (dataset,) = claim.datasets
     off = _allowance(claim, source)
     low, high = claim.value - off, claim.value + off
-    by_mean = in_range("Largest fall of a mean in points", [_largest(_all_falls(claim, source))], low, high)
+    by_mean = in_range(
+        "Largest fall of a mean in points, whichever case truly has it",
+        [_largest(_all_falls(claim, source))],
+        low,
+        high,
+    )
     best = [source.fall_of_best(case, dataset, case) for case in cases_of(claim, dataset)]
     by_best = in_range("of the best single network", [_largest(best)], low, high)
     both = {by_mean.verdict, by_best.verdict}
@@ -183,7 +187,7 @@ def _can_reduce(measure: str, what: str) -> Callable[[Claim, Source], Outcome]:
     def judge(claim: Claim, source: Source) -> Outcome:
         comparisons = sum(len(cases_of(claim, dataset)) for dataset in claim.datasets)
         largest = [_largest(_falls(claim, source, d, comparisons, measure)) for d in claim.datasets]
-        return in_range(f"Largest fall {what}", largest, 0)
+        return in_range(f"Largest fall {what}, whichever case truly has it", largest, 0)
 
     return judge
 
@@ -234,10 +238,9 @@ def _deviation(claim: Claim, source: Source) -> Outcome:
     (dataset,), (case,) = claim.datasets, claim.cases
     outcome = in_range("Deviation in points", [source.deviation(case, dataset, case)], high=claim.value)
     others = [source.moments(dataset, c) for c in load_paper().datasets[dataset].cases if c != case]
-    pooled = math.sqrt(np.mean([m.sd**2 for m in others]))
-    if not pooled > 0:
+    pooled, freedom = math.sqrt(np.mean([m.sd**2 for m in others])), source.moments(dataset, case).n - 1
+    if not pooled > 0 or freedom < 1 or outcome.verdict != REPRODUCED:
         return outcome
-    freedom = min(m.n for m in others) - 1
     chance = stats.chi2.cdf(freedom * (claim.value / pooled) ** 2, freedom)
     told = f"; if it scattered as the other cases do ({pooled:.3f}), so little would come with a probability of {significant(chance, 1)}."
     return Outcome(outcome.verdict, outcome.why[:-1] + told)
