@@ -26,6 +26,7 @@ from hal.study.grid import load_grid
 try:
     OVERLAYS = session.overlays(workflow.overwrite_configfiles, workflow.config_settings.config)
     P = params.load("params.yaml", OVERLAYS)
+    session.check_targets(sys.argv[1:], P)
 except UserError as error:
     sys.exit(f"hal: {error}")
 session.mend_times(P)

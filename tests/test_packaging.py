@@ -189,7 +189,9 @@ def test_a_pages_measured_tables_are_those_of_the_results_in_git(measured, page)
     assert measured.written(text, *runs) == text, "python docs/measured.py"
 
 
-@pytest.mark.parametrize("page", ["docs/claims.md", "docs/ablations.md", "docs/sensitivity.md"])
+@pytest.mark.parametrize(
+    "page", ["docs/claims.md", "docs/ablations.md", "docs/dvc.md", "docs/sensitivity.md"]
+)
 def test_what_a_page_measured_on_embedded_digits_was_measured_on_todays_cells(measured, page):
     noted = re.findall(r"<!-- cells: (\S+) (\w+) -->", read(page))
     assert noted

@@ -18,7 +18,7 @@ from hal.current import settings_sum
 from hal.dag import cell_records, figure_inputs, gpus, minutes, prefix
 from hal.errors import UserError
 from hal.params import load
-from hal.session import draw_command, lock, overlays, say_full_disk, say_limit, share_gpus
+from hal.session import check_targets, draw_command, lock, overlays, say_full_disk, say_limit, share_gpus
 from tests.checkout import make_checkout, snakemake
 from tests.tiny import ROOT
 from tests.train.test_cell import files_of
@@ -193,11 +193,30 @@ def test_a_wrong_setting_stops_snakemake_before_anything_runs(project):
 
 
 def test_a_name_that_is_no_cells_is_refused_at_once(project):
-    for name in ("results/svhn/case4/seed05", "results/svhn/case9/seed0"):
-        done = snakemake(project, name)
-        assert done.returncode == 1
-        assert "MissingRuleException" in done.stdout
-        assert "Traceback" not in done.stdout
+    done = snakemake(project, "results/svhn/case9/seed0")
+    assert done.returncode == 1
+    assert "hal: case 'case9': svhn has baseline, case1" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("results/svhn/case9/seed3", "case 'case9': svhn has baseline, case1, case2, case3, case4"),
+        ("results/mnits/case1/seed3", "data set 'mnits': params.yaml has mnist, svhn"),
+        ("runs/demo/results/digits/case1/seed0", "this run's cells lie below results/"),
+        ("results/svhn/case4/seed05", "that cell is called svhn/case4/seed5"),
+        ("train_foo", "train_foo: the grid has mnist, svhn, cifar10"),
+    ],
+)
+def test_what_no_rule_makes_is_refused_with_what_there_is(target, said):
+    with pytest.raises(UserError, match=said):
+        check_targets(["--cores", "2", target], load(ROOT / "params.yaml"))
+
+
+def test_what_a_run_has_may_be_asked_for():
+    words = ["./results/svhn/case4/seed3", "results/svhn/case4/seed33/", "train_svhn", "results/table2.csv"]
+    check_targets([*words, "--forcerun", "results/mnist/baseline/seed0"], load(ROOT / "params.yaml"))
 
 
 def test_an_overlays_name_may_hold_a_brace_a_blank_and_a_quote(project):

@@ -3,12 +3,13 @@
 import contextlib
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,23 @@ def shell_function(python: str, source: str, files: Sequence[str]) -> str:
     path = shlex.quote(source) + "${PYTHONPATH:+:$PYTHONPATH}"
     code = f'set -euo pipefail; export PYTHONPATH={path}; hal() {{ {words} "$@"; }}; '
     return code.replace("{", "{{").replace("}", "}}")
+
+
+def check_targets(words: Iterable[str], params: Params) -> None:
+    """Refuse what the command line asks for and the run has not: Snakemake would say that no rule makes it, and not why.
+
+    Raises:
+        UserError: a cell of another run's, or a data set, a case or a seed that there is not.
+    """
+    for word in words:
+        if asked := re.fullmatch(r"(?P<run>.*?)results/([^/]+)/([^/]+)/seed(\d+)/?", word):
+            if asked["run"].removeprefix("./") != dag.prefix(params):
+                raise UserError(f"{word}: this run's cells lie below {dag.prefix(params)}results/")
+            name = params.cell(asked[2], asked[3], int(asked[4])).name
+            if not word.rstrip("/").endswith(name):
+                raise UserError(f"{word}: that cell is called {name}")
+        if (asked := re.fullmatch(r"train_(\S+)", word)) and asked[1] not in params.grid.datasets:
+            raise UserError(f"{word}: the grid has {', '.join(params.grid.datasets)}")
 
 
 def same_command() -> str:
