@@ -74,6 +74,22 @@ def test_figures_of_one_data_set_do_not_blame_another(tmp_path):
     assert "layers" not in note(params, run, "mnist")
 
 
+def test_a_figure_of_a_variant_names_the_variants_own_settings(tmp_path):
+    """It was said to be no data set of the paper, of as many epochs as the others."""
+    overlay = """
+grid: {datasets: [mnist]}
+train: {epochs: 20, warmup_epochs: 2}
+variants: {short: {title: short, train: {epochs: 3, warmup_epochs: 0}}}"""
+    params = made_up_params(tmp_path, overlay)
+    run = describe(params, [tmp_path / "overlay.yaml"], PARAMS)
+    assert run.departures == ("epochs 20 and 3 (paper: 250)", "without SVHN and CIFAR-10")
+    of_mnist, of_short = (note(params, run, name) for name in ("mnist", "mnist-short"))
+    assert "epochs 20 (paper: 250); warmup epochs 2 (params.yaml: 1)" in of_mnist
+    assert "epochs 3 (paper: 250)" in of_short
+    assert "warmup epochs 0 (params.yaml: 1)" in of_short
+    assert "no data set of the paper" not in of_short
+
+
 def test_every_assumption_of_params_yaml_is_found_with_its_value():
     found = {a.key: a for a in read_assumptions(load(PARAMS), PARAMS)}
     assert len(found) == PARAMS.read_text(encoding="utf-8").count("# Assumed:")

@@ -55,9 +55,9 @@ def departures(params: Params, dataset: str | None = None) -> list[str]:
 
     Empty for the paper's run. What the paper leaves open is no departure; nor is a case, a data set or a seed more.
     """
-    paper, phrases = load_paper(), of_settings(params)
+    paper, phrases = load_paper(), of_settings(params, dataset)
     if dataset is not None:
-        return phrases + _of_dataset(paper, params, dataset)
+        return phrases + _of_dataset(paper, params, dataset, alone=True)
     absent = [name for name in paper.datasets if name not in params.grid.datasets]
     if len(absent) == len(paper.datasets):
         return [*phrases, "none of the paper's data sets"]
@@ -69,14 +69,18 @@ def departures(params: Params, dataset: str | None = None) -> list[str]:
     return phrases
 
 
-def of_settings(params: Params) -> list[str]:
-    """How the settings that all data sets share, and the number of seeds, depart from what the paper states."""
+def of_settings(params: Params, dataset: str | None = None) -> list[str]:
+    """How one data set's settings, or those that all share and those of variants, and the number of seeds depart from what the paper states."""
     paper, ours = load_paper(), settings(params)
-    phrases = [
-        f"{key.split('.')[-1].replace('_', ' ')} {shown(ours[key])} (paper: {shown(stated)})"
-        for key, stated in paper.settings.items()
-        if ours[key] != stated
-    ]
+    own = [dataset] if dataset else [d for d in params.grid.datasets if params.datasets[d].variant_of]
+    phrases = []
+    for key, stated in paper.settings.items():
+        section, name = key.split(".")
+        values = [] if dataset else [ours[key]]
+        values += [getattr(params.datasets[d], section).get(name, ours[key]) for d in own]
+        if set(values) != {stated}:
+            distinct = dict.fromkeys(map(shown, values))
+            phrases.append(f"{name.replace('_', ' ')} {' and '.join(distinct)} (paper: {shown(stated)})")
     seeds = len(params.grid.seeds)
     if seeds < paper.runs:
         phrases.append(f"{seeds} seed{'s' if seeds > 1 else ''} (paper: {paper.runs} runs)")
@@ -155,10 +159,13 @@ def note(params: Params, run: Run, dataset: str | None = None) -> str:
     """A line for a figure of that data set, or of all, of the run that `params` describe; empty for the base run of the paper's experiment."""
     name = f"Run “{run.label}”" if run.label else "This run"
     phrases = departures(params, dataset)
-    changed = "; ".join(
-        f"{key.split('.')[-1].replace('_', ' ')} {shown(value)} (params.yaml: {shown(base)})"
-        for key, base, value in run.left_open
-    )
+    changes = []
+    for key, base, value in run.left_open:
+        section, setting = key.split(".", 1)
+        own = getattr(params.datasets[dataset], section).get(setting, value) if dataset else value
+        if own != base:
+            changes.append(f"{setting.replace('_', ' ')} {shown(own)} (params.yaml: {shown(base)})")
+    changed = "; ".join(changes)
     if phrases:
         return f"{name}, not the paper's experiment: {'; '.join(filter(None, [*phrases, changed]))}"
     if changed:
@@ -166,9 +173,11 @@ def note(params: Params, run: Run, dataset: str | None = None) -> str:
     return name if run.label else ""
 
 
-def _of_dataset(paper: Paper, params: Params, name: str) -> list[str]:
-    entry, title = params.datasets[name], dataset_title(params, name)
-    printed = paper.dataset(params, name)
+def _of_dataset(paper: Paper, params: Params, name: str, alone: bool = False) -> list[str]:
+    """How a data set, or the one that it is a variant of, departs from the paper's; alone, `of_settings` has said what the paper states."""
+    entry = params.datasets[name]
+    title = entry.title or name
+    printed = paper.dataset(params, entry.variant_of or name)
     if printed is None:
         return [f"{title} is no data set of the paper"]
     phrases = []
@@ -176,12 +185,15 @@ def _of_dataset(paper: Paper, params: Params, name: str) -> list[str]:
         for key, value in getattr(entry, section).items():
             stated = paper.settings.get(f"{section}.{key}")
             common = getattr(getattr(params, section), key)
+            if alone and stated is not None:
+                continue
             if value != (common if stated is None else stated):
                 other = f"elsewhere: {shown(common)}" if stated is None else f"paper: {shown(stated)}"
                 phrases.append(f"{title} with {key.replace('_', ' ')} {shown(value)} ({other})")
     if entry.layers != printed.layers:
         phrases.append(f"{title} with {entry.layers} layers (paper: {printed.layers})")
-    phrases += [f"{title} without {case}" for case in printed.cases if case not in entry.cases]
+    dropped = [case for case in printed.cases if case not in entry.cases]
+    phrases += [f"{title} without {' and '.join(dropped)}"] if dropped else []
     phrases += [
         f"{title} {case} is not Table 1's grouping"
         for case in printed.cases

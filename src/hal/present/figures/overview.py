@@ -142,6 +142,10 @@ def _parts(title: str, rows: list[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
+    if all(not row.seeds and math.isnan(row.masked) and math.isnan(row.paper) for row in rows):
+        ax.set_title(style.short(title))
+        style.say(ax, "no network of it has finished yet")
+        return
     for y, row in enumerate(rows):
         at = y + OURS
         seeds = np.array(row.seeds, dtype=float)

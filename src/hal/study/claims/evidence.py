@@ -207,7 +207,7 @@ class Measured(Errors):
             dataset = self.params.datasets[name]
             if len(dataset.classes) <= classes or dataset.variant_of is not None:
                 continue
-            if departed := of_settings(self.params):
+            if departed := of_settings(self.params, name):
                 raise NotYet(f"{dataset_title(self.params, name)}: {departed[0]}")
             cases = self.params.groupings(name)
             mine = select(self.cells, dataset=name)
