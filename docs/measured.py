@@ -39,6 +39,7 @@ def written(page: str, cpu: Params, gpu: Params, cifar10: Params, ablated: Param
         "mnist-gpu": lambda: errors(gpu, "mnist"),
         "cifar10": lambda: errors(cifar10, "cifar10"),
         "mnist-ablations": lambda: ablations_of(ablated, "mnist-epochs-3"),
+        "mnist-no-bias": lambda: plain(ablated, "mnist-no-bias-epochs-3"),
         "mnist-budgets": lambda: budgets(budget_runs(cpu, gpu)),
         "mnist-flips": lambda: flips(budget_runs(cpu, gpu)),
     }
@@ -62,6 +63,14 @@ def errors(params: Params, dataset: str) -> str:
         rows.append(["all cases", str(r.n), *means, *[NONE] * 3])
     heading = f"{params.datasets[dataset].title}, {_epochs(params, dataset)} epochs"
     return _table([heading, *_ERRORS, "paper (250 epochs): HAL"], rows)
+
+
+def plain(params: Params, dataset: str) -> str:
+    """The same of a data set that the paper has not."""
+    row = _rows(params)
+    cases = params.cases(dataset)[1:]
+    rows = [[case_title(params, dataset, case), *row(dataset, case)] for case in cases]
+    return _table([params.datasets[dataset].title, *_ERRORS], rows)
 
 
 def ablations_of(params: Params, dataset: str) -> str:

@@ -142,6 +142,12 @@ def test_whether_the_hint_splits_is_counted_network_by_network(params):
     assert (row["scored"], row["own_splits"], row["same_splits"]) == (2, 0, 1)
 
 
+def told(*of_hint):
+    """The findings of one data set, in a row."""
+    ((title, items),) = findings.listening(*of_hint).items()
+    return f"{title}: {' '.join(items)}"
+
+
 def test_the_findings_sentences_are_chosen_by_the_numbers(params):
     rows = hint.hint(params, measured(params))
     rows = rows[rows["case"].isin(["case1", "case2"])].assign(
@@ -165,13 +171,13 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
         }
     )
     one = rows.head(1).assign(n=1, scored=1, own_splits=1, flips_least=70.0, flips_most=70.0)
-    (said,) = findings.listening(params, one, networks.tail(1))
-    assert "told another superclass, HAL's one network changes 70 % of its predictions. " in said
+    said = told(params, one, networks.tail(1))
+    assert "Told another superclass, HAL's one network changes 70 % of its predictions. " in said
     assert "Its error lies +0.14 points from the mean masked baseline's" in said
     assert "Its scores split better where each image is told its own superclass." in said
-    (said,) = findings.listening(params, rows, networks)
+    said = told(params, rows, networks)
     assert said.startswith(
-        "MNIST: told another superclass, HAL's networks change 0.02 to 31 % of their predictions; "
+        "MNIST: Told another superclass, HAL's networks change 0.02 to 31 % of their predictions; "
         "1 of 6 networks hardly hears the hint (less than 1 %: case2 1 of 3)."
     )
     assert (
@@ -186,7 +192,7 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
     assert "A mask laid over HAL's own logits still takes off 0.10 to 0.25 points" in said
     assert "In case1 HAL errs less than the masked baseline even with the mask laid over both" in said
     assert "case2" not in said.split("(Welch, Holm)")[0].rsplit(".", 1)[1]
-    (said,) = findings.listening(params, rows.assign(within_p_holm=0.5, deaf=0), networks[2:])
+    said = told(params, rows.assign(within_p_holm=0.5, deaf=0), networks[2:])
     assert "none of the 6 networks changes less than 1 %" in said
     assert "that HAL tells the classes within a superclass apart better or worse is not shown" in said
     assert "Their errors lie −0.02 to +0.14 points from the mean masked baseline's (+: more errors)." in said
@@ -195,12 +201,12 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
         "no_oracle_mixture": [math.nan] * 2,
         "no_oracle_baseline": [1.0, 1.0],
     }
-    (said,) = findings.listening(params, rows.assign(**untold), networks)
+    said = told(params, rows.assign(**untold), networks)
     assert said.endswith(
         "Where nobody tells the superclass, HAL errs in 1.16 to 1.31 % taking the most probable pair of a superclass and a class in it, "
         "in 1.00 % told the superclass of what the baseline predicts."
     )
-    (said,) = findings.listening(params, rows.assign(within_p_holm=math.nan), networks)
+    said = told(params, rows.assign(within_p_holm=math.nan), networks)
     assert (
         "With a single seed it cannot be told whether HAL tells the classes within a superclass apart better"
         in said

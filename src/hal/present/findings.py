@@ -41,26 +41,26 @@ def summary(params: Params, table: pd.DataFrame) -> str:
     )
 
 
-def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> list[str]:
-    """A few sentences for each data set: whether its networks listen, what splits, and whose part of an error is what."""
-    sentences = []
+def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> dict[str, list[str]]:
+    """A few findings for each data set, by its title: whether its networks listen, what splits, and whose part of an error is what."""
+    found = {}
     for dataset, all_rows in hint.groupby("dataset", sort=False):
         rows = all_rows[~all_rows["ablation"].astype(bool)].dropna(subset=["flips", "within"])
         if len(rows):
             mine = networks[(networks["dataset"] == dataset) & ~networks["ablation"].astype(bool)]
             parts = (_listening(rows), _behind(mine), _splits(rows), _parts(rows), _untold(rows))
-            sentences.append(f"{dataset_title(params, dataset)}: {' '.join(filter(None, parts))}")
-    return sentences
+            found[dataset_title(params, dataset)] = list(filter(None, parts))
+    return found
 
 
 def _listening(rows: pd.DataFrame) -> str:
     changed = _extent(pd.concat([rows["flips_least"], rows["flips_most"]]), _short)
     if rows["n"].sum() == 1:
         hardly = ": it hardly hears the hint" if rows["deaf"].sum() else ""
-        flips = f"told another superclass, HAL's one network changes {changed} % of its predictions{hardly}."
+        flips = f"Told another superclass, HAL's one network changes {changed} % of its predictions{hardly}."
     else:
         flips = (
-            f"told another superclass, HAL's networks change {changed} % of their predictions; {_deaf(rows)}."
+            f"Told another superclass, HAL's networks change {changed} % of their predictions; {_deaf(rows)}."
         )
     blind = rows["blind"]
     if blind.max() < 0.5:

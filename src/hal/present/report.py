@@ -89,7 +89,7 @@ def build(params: Params, run: Run) -> Document:
         Items(tuple(findings.masked(params, r["table2b"], r["statistics"]))),
         *tables.controls(params, r["table2b"], r["statistics"], run),
         Heading("listening", "Does the network listen?"),
-        Items(tuple(findings.listening(params, r["hint"], r["networks"]))),
+        *_listening(params, r["hint"], r["networks"]),
         *hint.tables(params, r["hint"]),
         hint.derivation(),
         *(figures.pop(name) for name, drawing in figure_names(params).items() if drawing.kind == "listens"),
@@ -122,6 +122,12 @@ def build(params: Params, run: Run) -> Document:
         blocks=tuple(block for block in blocks if not (isinstance(block, Items) and not block.items)),
         footer=f"Written by `hal report` from `{run.root}`; the same as LaTeX, but for the two sketches, is in `report.tex`.",
     )
+
+
+def _listening(params: Params, of_hint: pd.DataFrame, networks: pd.DataFrame) -> list[Block]:
+    """Each data set's findings on the hint, below its name."""
+    found = findings.listening(params, of_hint, networks)
+    return [block for title, items in found.items() for block in (Prose(f"{title}:"), Items(tuple(items)))]
 
 
 def _ablations(params: Params, figures: dict[str, Figure]) -> list[Block]:

@@ -20,14 +20,16 @@ def write(params: Params, run: Run) -> list[Path]:
     table2, table2b, statistics, of_hint, networks, judged, crossed = read_results(params, *names)
     errors = tables.errors(params, table2, run)
     controls = [*tables.controls(params, table2b, statistics, run), *hint.tables(params, of_hint)]
-    sentences = [
-        *findings.masked(params, table2b, statistics),
-        *findings.listening(params, of_hint, networks),
+    masked = findings.masked(params, table2b, statistics)
+    listening = [
+        f"{title}: {item}"
+        for title, items in findings.listening(params, of_hint, networks).items()
+        for item in items
     ]
     texts = {
         "table2.md": markdown.table(errors),
         "table2.tex": latex.tabular(errors),
-        "table2b.md": "\n".join([markdown.items(sentences), *map(markdown.table, controls)]),
+        "table2b.md": "\n".join([markdown.items([*masked, *listening]), *map(markdown.table, controls)]),
         "table2b.tex": "\n".join(map(latex.tabular, controls)),
         "summary.md": markdown.table(tables.crossed(params, crossed, table2)),
         "verdicts.md": "\n".join(map(markdown.table, verdicts.tables(run, judged))),
