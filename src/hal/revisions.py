@@ -3,8 +3,8 @@
 import contextlib
 import io
 import subprocess
-import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def run_folder(name: str) -> Iterator[Path]:
     results = str(Path(folder, "results"))
     try:
         done = subprocess.run(
-            ["git", "archive", "--format=tar", revision, results], capture_output=True, check=False
+            ["git", "archive", "--format=zip", revision, results], capture_output=True, check=False
         )
     except OSError as error:
         raise UserError(
@@ -38,6 +38,6 @@ def run_folder(name: str) -> Iterator[Path]:
             "REV:FOLDER names a run's folder as it was at a revision, such as HEAD~1:runs/cpu-mnist"
         )
     with tempfile.TemporaryDirectory() as temporary:
-        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-            archive.extractall(temporary, filter="data")
+        with zipfile.ZipFile(io.BytesIO(done.stdout)) as archive:
+            archive.extractall(temporary)
         yield Path(temporary, folder)

@@ -80,7 +80,7 @@ def _draw_points(
     if len(table) < 4:
         found = "too few points for a rank correlation"
     elif not bounds.known:
-        found += ": too few for an interval"
+        found += ": no interval"  # so few have none
     ax.set_title(found)
     ax.grid()
     ax.spines[["top", "right"]].set_visible(False)
