@@ -38,7 +38,8 @@ def written(page: str, cpu: Params, gpu: Params, cifar10: Params, ablated: Param
         "mnist": lambda: errors(cpu, "mnist"),
         "mnist-gpu": lambda: errors(gpu, "mnist"),
         "cifar10": lambda: errors(cifar10, "cifar10"),
-        "mnist-ablations": lambda: ablations_of(ablated, "mnist-epochs-3"),
+        "mnist-ablations": lambda: ablations_of(ablated, "mnist"),
+        "mnist-ablations-3": lambda: ablations_of(ablated, "mnist-epochs-3"),
         "mnist-no-bias": lambda: plain(ablated, "mnist-no-bias-epochs-3"),
         "mnist-budgets": lambda: budgets(budget_runs(cpu, gpu)),
         "mnist-flips": lambda: flips(budget_runs(cpu, gpu)),
@@ -74,9 +75,10 @@ def plain(params: Params, dataset: str) -> str:
 
 
 def ablations_of(params: Params, dataset: str) -> str:
-    """Every ablation of a data set, as the report sets the table."""
+    """Every ablation of a data set that has a network, as the report sets the table."""
     (table,) = read_results(params, "ablations")
-    return markdown.table(ablations.table(params, select(table, dataset=dataset))).strip()
+    rows = select(table, dataset=dataset)
+    return markdown.table(ablations.table(params, rows[rows["n"] > 0])).strip()
 
 
 def budgets(runs: list[tuple[Params, str]]) -> str:

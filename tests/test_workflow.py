@@ -216,6 +216,7 @@ def test_what_no_rule_makes_is_refused_with_what_there_is(target, said):
 
 def test_what_a_run_has_may_be_asked_for():
     words = ["./results/svhn/case4/seed3", "results/svhn/case4/seed33/", "train_svhn", "results/table2.csv"]
+    words += ["--report", "train_report.html", "--directory", "train_there"]
     check_targets([*words, "--forcerun", "results/mnist/baseline/seed0"], load(ROOT / "params.yaml"))
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 import shlex
@@ -56,14 +57,15 @@ def check_targets(words: Iterable[str], params: Params) -> None:
     Raises:
         UserError: a cell of another run's, or a data set, a case or a seed that there is not.
     """
-    for word in words:
+    for before, word in itertools.pairwise(["", *words]):
         if asked := re.fullmatch(r"(?P<run>.*?)results/([^/]+)/([^/]+)/seed(\d+)/?", word):
             if asked["run"].removeprefix("./") != dag.prefix(params):
                 raise UserError(f"{word}: this run's cells lie below {dag.prefix(params)}results/")
             name = params.cell(asked[2], asked[3], int(asked[4])).name
             if not word.rstrip("/").endswith(name):
                 raise UserError(f"{word}: that cell is called {name}")
-        if (asked := re.fullmatch(r"train_(\S+)", word)) and asked[1] not in params.grid.datasets:
+        asked = None if before.startswith("--") else re.fullmatch(r"train_([\w-]+)", word)
+        if asked and asked[1] not in params.grid.datasets:
             raise UserError(f"{word}: the grid has {', '.join(params.grid.datasets)}")
 
 

@@ -217,6 +217,14 @@ def test_where_no_baseline_counts_no_loss_is_said_never_to_reach_it(demo):
     assert "never" not in str(table.groups)
 
 
+def test_where_one_data_sets_baseline_is_missing_the_others_counts_stay_whole_numbers(tmp_path):
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist, digits], seeds: [0, 1]}\ntrain: {epochs: 4}")
+    make_up_grid(params, {f"digits/baseline/seed{seed}": "missing" for seed in (0, 1)}, images=400)
+    shown = str(blocks(params, Table)["convergence-table"].groups)
+    assert " of 2)" in shown
+    assert ".0 of 2)" not in shown
+
+
 def test_verdicts_come_before_tables_and_a_demo_reproduces_nothing(demo):
     page, tex = build(demo)
     judged = [claim for claim in load_paper().claims if claim.test not in ("images", "no_rule")]

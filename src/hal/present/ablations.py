@@ -15,7 +15,6 @@ from hal.present.numbers import (
     with_deviation,
     with_range,
 )
-from hal.settings import BASELINE
 from hal.study.resampling import LEVEL
 from hal.titles import case_title, dataset_title, network_title
 
@@ -44,12 +43,12 @@ def table(params: Params, ablations: pd.DataFrame) -> Table:
         )
         title = f"{dataset_title(params, r.dataset)}, {case_title(params, r.dataset, r.grouping)}"
         rows.append((title, (network_title(params, r.dataset, r.case), *numbers)))
-    of_paper, of_baseline = (_family(ablations, name) for name in ("from_paper", "from_baseline"))
+    of_paper, of_baseline = ablations[["from_paper_planned", "from_baseline_planned"]].iloc[0]
     caption = (
         "Test error in percent, mean ± sample standard deviation over n seeds. Masked: the logits as tested, without the classes outside the true "
         "superclass. Flips: the share of predictions that depend on the superclass told, in percent (lowest to highest network). Then the error minus that of the paper's network, of the "
         "baseline, and of the baseline masked with the same grouping, in points [95 %, Welch, uncorrected]. p: Welch's test, corrected by Holm for the run's "
-        f"{of_paper} comparisons of an ablation with the paper's network and its {of_baseline} with the baseline, each for itself. The paper's network is "
+        f"{of_paper} planned comparisons of an ablation with the paper's network and its {of_baseline} with the baseline, trained or not, each for itself. The paper's network is "
         "tested beside the baseline under “Errors and differences”."
     )
     headings = columns(
@@ -58,14 +57,6 @@ def table(params: Params, ablations: pd.DataFrame) -> Table:
     )
     notes = tuple(tables.missing(params, ablations))
     return Table("ablations-table", "Ablations", caption, headings, grouped(rows), notes, wide=True)
-
-
-def _family(ablations: pd.DataFrame, name: str) -> str:
-    """How many comparisons the run plans, for which p is corrected, and for how many of them there are networks."""
-    planned = int(ablations[f"{name}_planned"].iloc[0])
-    ablated = ablations[ablations["case"].ne(BASELINE) & ablations["case"].ne(ablations["grouping"])]
-    there = int(ablated[name].notna().sum())
-    return str(planned) if there == planned else f"{planned} planned ({there} with networks)"
 
 
 def sentences(params: Params, ablations: pd.DataFrame) -> list[str]:

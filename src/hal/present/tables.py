@@ -334,4 +334,4 @@ def _epochs(row: pd.Series) -> str:
     mean = f"{row['epochs']:.{0 if row['reached'] == 1 else 1}f}" + (
         f" [{bounds.low:.1f}, {bounds.high:.1f}]" if bounds.known else ""
     )
-    return f"{mean} ({row['reached']} of {row['n']})"
+    return f"{mean} ({row['reached']:.0f} of {row['n']})"

@@ -81,7 +81,7 @@ def convergence(cells: pd.DataFrame) -> pd.DataFrame:
                 f"seed {seed} {note}" for seed, note in zip(mine["seed"], mine["note"], strict=True) if note
             ]
             rows.append(row | {"notes": "; ".join(notes)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"reached": "Int64"})
 
 
 def _losses(result: CellResult) -> tuple[pd.DataFrame | None, str]:
