@@ -244,6 +244,7 @@ def _record(cell: Cell, curves: np.ndarray, images: int, diverged: bool) -> dict
             "resumed": 0,
         },
         "peak_memory_bytes": 2**30,
+        "files": {},
         "provenance": {
             "code": "0123456789abcdef0123456789abcdef01234567",
             "python": "3.11.2",

@@ -50,6 +50,22 @@ def test_what_a_machine_lacks_is_one_line(error, monkeypatch, capsys):
     assert "what was finished is kept" in said
 
 
+@pytest.mark.parametrize(("now", "stamped"), [("as before", True), ("a cell more", False)])
+def test_what_was_drawn_while_cells_changed_is_not_noted_as_drawn_from_them(
+    now, stamped, tmp_path, monkeypatch, capsys
+):
+    seen, noted = iter(["as before", now]), []
+    monkeypatch.setattr("hal.current.basis", lambda params: next(seen))
+    for step in ("_controls", "_study", "_tables", "_figure", "_report", "_pdf"):
+        monkeypatch.setattr(cli, step, lambda params, arguments: None)
+    monkeypatch.setattr(cli, "_drawn", lambda params, arguments: noted.append("drawn"))
+    (tmp_path / "overlay.yaml").write_text(f"root: {tmp_path}/run\n")
+    overlay = ["--overlay", str(tmp_path / "overlay.yaml")]
+    assert main(["--params", str(ROOT / "params.yaml"), *overlay, "draw"]) == 0
+    assert noted == ["drawn"] * stamped
+    assert ("cells have changed meanwhile" in capsys.readouterr().err) is not stamped
+
+
 def test_a_full_disk_behind_the_output_is_one_line():
     with open("/dev/full", "w") as full:
         done = hal("status", stdout=full)

@@ -84,10 +84,19 @@ variants: {short: {title: short, train: {epochs: 3, warmup_epochs: 0}}}"""
     run = describe(params, [tmp_path / "overlay.yaml"], PARAMS)
     assert run.departures == ("epochs 20 and 3 (paper: 250)", "without SVHN and CIFAR-10")
     of_mnist, of_short = (note(params, run, name) for name in ("mnist", "mnist-short"))
-    assert "epochs 20 (paper: 250); warmup epochs 2 (params.yaml: 1)" in of_mnist
-    assert "epochs 3 (paper: 250)" in of_short
-    assert "warmup epochs 0 (params.yaml: 1)" in of_short
-    assert "no data set of the paper" not in of_short
+    start = f"Run “{run.label}”, not the paper's experiment: "
+    assert of_mnist == f"{start}epochs 20 (paper: 250); warmup epochs 2 (params.yaml: 1)"
+    assert of_short == f"{start}epochs 3 (paper: 250); MNIST, short with warmup epochs 0 (elsewhere: 2)"
+
+
+def test_a_variant_beside_the_papers_grid_is_no_departure_and_what_it_inherits_is_not_its_own(tmp_path):
+    beside = "variants: {noflip: {title: no flips, augment: {flip: false}}}"
+    assert departures(made_up_params(tmp_path, beside)) == []
+    overlay = "grid: {datasets: [mnist]}\ndatasets: {mnist: {train: {epochs: 20}}}\n"
+    params = made_up_params(
+        tmp_path, f"{overlay}variants: {{narrow: {{title: narrow, model: {{widths: [4, 4, 4]}}}}}}"
+    )
+    assert departures(params) == ["without SVHN and CIFAR-10", "MNIST with epochs 20 (paper: 250)"]
 
 
 def test_every_assumption_of_params_yaml_is_found_with_its_value():

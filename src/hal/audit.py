@@ -181,7 +181,7 @@ def _check_whole(params: Params, result: CellResult) -> None:
 
 def _differing(stored: dict[str, Any], again: dict[str, Any]) -> list[str]:
     """What cell.json vouches for and the new training gives otherwise: numbers by their keys, files by their names."""
-    sums = stored.get("files", {})
+    sums = stored["files"]
     files = [name for name, sha256 in again["files"].items() if sums.get(name) != sha256]
     keys = sorted({*stored, *again} - _NOT_COMPARED)
     return [*files, *(key for key in keys if stored.get(key) != again.get(key))]

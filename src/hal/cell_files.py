@@ -60,11 +60,10 @@ def read_record(path: Path) -> dict[str, Any]:
 def _faults(record: dict[str, Any]) -> str:
     """What is wrong with the content of a cell.json, or nothing."""
     kinds = {"hash": str, "settings": dict, "status": str, "provenance": dict, "time": dict, "epochs": int}
+    kinds |= {"files": dict}
     for key, kind in kinds.items():
         if not isinstance(record.get(key), kind):
             return f"{key} is missing or no {kind.__name__}"
-    if not isinstance(record.get("files", {}), dict):
-        return "files is no dict"
     if not isinstance(record["time"].get("wall_s"), int | float):
         return "time.wall_s is missing or no number"
     if record["status"] == "diverged":
@@ -182,8 +181,7 @@ def read_auxiliary(path: Path, cell: Cell, record: dict[str, Any]) -> tuple[np.n
 
 def recorded_files(record: dict[str, Any], *folders: Path) -> dict[Path, str]:
     """Where each file that cell.json, `record`, speaks of would lie in these folders, with the sum that it holds of it."""
-    files = record.get("files", {})
-    return {folder / name: sha256 for name, sha256 in files.items() for folder in folders}
+    return {folder / name: sha256 for name, sha256 in record["files"].items() for folder in folders}
 
 
 def check_sum(path: Path, record: dict[str, Any]) -> None:
@@ -198,7 +196,7 @@ def check_sum(path: Path, record: dict[str, Any]) -> None:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    if record.get("files", {}).get(path.name, sha256) != sha256:
+    if record["files"].get(path.name, sha256) != sha256:
         raise UserError(f"{path}: not the file that cell.json speaks of (its SHA-256 is another)")
 
 

@@ -370,8 +370,10 @@ def _run_of(params: Params, arguments: argparse.Namespace) -> "Run":
 
 
 def _draw(params: Params, arguments: argparse.Namespace) -> None:
+    from hal import current
     from hal.study.check_sums import verify
 
+    before = current.basis(params)
     try:
         verify(params)
     except UserError as error:  # such a cell counts nowhere, and tables and report say so where it is missed
@@ -383,7 +385,10 @@ def _draw(params: Params, arguments: argparse.Namespace) -> None:
 
     arguments.note = Path(*drawn_by(params, "pdf"))
     _pdf(params, arguments)
-    _drawn(params, arguments)
+    if current.basis(params) == before:
+        _drawn(params, arguments)
+    else:
+        print("hal: cells have changed meanwhile; draw again for what is of all of them", file=sys.stderr)
 
 
 def _drawn(params: Params, arguments: argparse.Namespace) -> None:

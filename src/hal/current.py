@@ -37,7 +37,7 @@ def study_basis(params: Params) -> str:
 
 def write_stamp(params: Params, files: Iterable[Path]) -> Path:
     """Note what the files were drawn from, and their sums."""
-    drawn = {"from": _basis(params), "files": {str(params.within(path)): sha256_of(path) for path in files}}
+    drawn = {"from": basis(params), "files": {str(params.within(path)): sha256_of(path) for path in files}}
     write_text(stamp_path(params), json.dumps(drawn, indent=1) + "\n")
     return stamp_path(params)
 
@@ -47,13 +47,13 @@ def outdated(params: Params, files: Iterable[Path]) -> set[Path]:
     files = list(files)
     try:
         drawn = json.loads(stamp_path(params).read_text(encoding="utf-8"))
-        sums = drawn["files"] if drawn["from"] == _basis(params) else {}
+        sums = drawn["files"] if drawn["from"] == basis(params) else {}
         return {path for path in files if sums.get(str(params.within(path))) != _sum(path)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set(files)
 
 
-def _basis(params: Params) -> dict[str, Any]:
+def basis(params: Params) -> dict[str, Any]:
     """What tables, figures and report depend on: settings, sources, the cells and the data sets' descriptions."""
     cells = {cell.name: _sum(params.cell_paths(cell).record) for cell in params.cells()}
     return {"settings": settings_sum(params), "sources": _sources_sum(), "cells": cells}

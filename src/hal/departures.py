@@ -8,6 +8,7 @@ from typing import Any
 
 from hal.paper import Paper, load_paper, same_grouping
 from hal.params import Params, load
+from hal.settings import Dataset
 from hal.titles import dataset_title
 
 PARAMS = Path("params.yaml")
@@ -70,16 +71,20 @@ def departures(params: Params, dataset: str | None = None) -> list[str]:
 
 
 def of_settings(params: Params, dataset: str | None = None) -> list[str]:
-    """How one data set's settings, or those that all share and those of variants, and the number of seeds depart from what the paper states."""
-    paper, ours = load_paper(), settings(params)
-    own = [dataset] if dataset else [d for d in params.grid.datasets if params.datasets[d].variant_of]
-    phrases = []
+    """How one data set's settings, or those that all share, and the number of seeds depart from what the paper states.
+
+    Where those that all share do, what variants have instead is named with it.
+    """
+    paper, phrases = load_paper(), []
+    variants = {name: entry.variant_of for name, entry in params.datasets.items() if entry.variant_of}
     for key, stated in paper.settings.items():
         section, name = key.split(".")
-        values = [] if dataset else [ours[key]]
-        values += [getattr(params.datasets[d], section).get(name, ours[key]) for d in own]
-        if set(values) != {stated}:
-            distinct = dict.fromkeys(map(shown, values))
+        common = getattr(getattr(params, section), name)
+        in_force = {d: _own(entry).get(key, common) for d, entry in params.datasets.items()}
+        value = in_force[dataset] if dataset else common
+        if value != stated:
+            others = [in_force[v] for v, base in variants.items() if in_force[v] != in_force[base]]
+            distinct = dict.fromkeys(map(shown, [value] if dataset else [value, *others]))
             phrases.append(f"{name.replace('_', ' ')} {' and '.join(distinct)} (paper: {shown(stated)})")
     seeds = len(params.grid.seeds)
     if seeds < paper.runs:
@@ -159,13 +164,11 @@ def note(params: Params, run: Run, dataset: str | None = None) -> str:
     """A line for a figure of that data set, or of all, of the run that `params` describe; empty for the base run of the paper's experiment."""
     name = f"Run “{run.label}”" if run.label else "This run"
     phrases = departures(params, dataset)
-    changes = []
-    for key, base, value in run.left_open:
-        section, setting = key.split(".", 1)
-        own = getattr(params.datasets[dataset], section).get(setting, value) if dataset else value
-        if own != base:
-            changes.append(f"{setting.replace('_', ' ')} {shown(own)} (params.yaml: {shown(base)})")
-    changed = "; ".join(changes)
+    changed = "; ".join(
+        f"{key.split('.')[-1].replace('_', ' ')} {shown(value)} (params.yaml: {shown(base)})"
+        for key, base, value in run.left_open
+        if dataset is None or key not in _own(params.datasets[dataset])
+    )
     if phrases:
         return f"{name}, not the paper's experiment: {'; '.join(filter(None, [*phrases, changed]))}"
     if changed:
@@ -178,18 +181,15 @@ def _of_dataset(paper: Paper, params: Params, name: str, alone: bool = False) ->
     entry = params.datasets[name]
     title = entry.title or name
     printed = paper.dataset(params, entry.variant_of or name)
+    phrases = [] if printed else [f"{title} is no data set of the paper"]
+    for key, value in _own(entry).items():
+        section, setting = key.split(".")
+        stated, common = paper.settings.get(key), getattr(getattr(params, section), setting)
+        if value != (common if stated is None else stated) and not (alone and stated is not None):
+            other = f"elsewhere: {shown(common)}" if stated is None else f"paper: {shown(stated)}"
+            phrases.append(f"{title} with {setting.replace('_', ' ')} {shown(value)} ({other})")
     if printed is None:
-        return [f"{title} is no data set of the paper"]
-    phrases = []
-    for section in ("model", "train", "augment"):
-        for key, value in getattr(entry, section).items():
-            stated = paper.settings.get(f"{section}.{key}")
-            common = getattr(getattr(params, section), key)
-            if alone and stated is not None:
-                continue
-            if value != (common if stated is None else stated):
-                other = f"elsewhere: {shown(common)}" if stated is None else f"paper: {shown(stated)}"
-                phrases.append(f"{title} with {key.replace('_', ' ')} {shown(value)} ({other})")
+        return phrases
     if entry.layers != printed.layers:
         phrases.append(f"{title} with {entry.layers} layers (paper: {printed.layers})")
     dropped = [case for case in printed.cases if case not in entry.cases]
@@ -200,6 +200,13 @@ def _of_dataset(paper: Paper, params: Params, name: str, alone: bool = False) ->
         if case in entry.cases and not same_grouping(printed, entry, case)
     ]
     return phrases
+
+
+def _own(entry: Dataset) -> dict[str, Any]:
+    """The data set's own settings by their key paths, such as `train.epochs`."""
+    return {
+        f"{s}.{key}": value for s in ("model", "train", "augment") for key, value in getattr(entry, s).items()
+    }
 
 
 def shown(value: Any) -> str:

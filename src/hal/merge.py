@@ -107,7 +107,7 @@ def _check_files(cell: Cell, root: Path, record: dict[str, Any]) -> None:
 
 
 def _check_same(cell: Cell, one: dict[str, Any], other: dict[str, Any], here: Path, there: Path) -> None:
-    if one.get("files") != other.get("files"):
+    if one["files"] != other["files"]:
         raise UserError(
             f"{cell.name}: finished in {here} and in {there} under the same settings, with other bytes; nothing was copied. "
             "`hal compare` shows both; move one of them away"
@@ -143,7 +143,7 @@ def _copy(params: Params, cell: Cell, root: Path, record: dict[str, Any]) -> str
         replace_together(files)
     finally:
         lock.release()
-    lacking = sorted(set(record.get("files", {})) - {path.name for _, path in sources})
+    lacking = sorted(set(record["files"]) - {path.name for _, path in sources})
     without = f"; without {', '.join(lacking)}, so Snakemake would train it again" if lacking else ""
     made = record["provenance"]
     return f"{cell.name}: from {root} (made on {made.get('device')}, code {made.get('code')}{without})"

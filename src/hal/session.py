@@ -193,7 +193,10 @@ def check_gpu(workflow: Any, params: Params) -> None:
     for wildcards in jobs:
         dataset, case = Path(wildcards["network"]).parts
         cell = params.cell(dataset, case, int(wildcards["seed"]))
-        size = size_of(params, dataset)
+        try:
+            size = size_of(params, dataset)
+        except UserError:  # a damaged description is made again before the cell asks
+            continue
         if size:
             steps = cell.train.epochs * cell.train.steps(size.train)
             gpu.check_without(params.runtime, cell.name, steps)

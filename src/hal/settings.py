@@ -187,7 +187,7 @@ class TrainSettings:
     @property
     def highest_lr(self) -> float:
         """The highest learning rate that `train.schedule` reaches: `max_lr`, unless the warm-up is longer than the training."""
-        return self.max_lr * self.epochs / max(self.warmup_epochs, self.epochs)
+        return self.max_lr * (self.epochs / max(self.warmup_epochs, self.epochs))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,7 +28,14 @@ def write(params, case: str, seed: int, state: str, wall_s: float = 100.0) -> No
         paths.resume.mkdir(parents=True)
         (paths.resume / "progress.json").write_text('{"epoch": 1, "epochs": 3}')
         return
-    record = {"hash": cell.hash, "settings": cell.settings, "status": state, "provenance": {}, "epochs": 3}
+    record = {
+        "hash": cell.hash,
+        "settings": cell.settings,
+        "status": state,
+        "provenance": {},
+        "epochs": 3,
+        "files": {},
+    }
     record |= {"time": {"wall_s": wall_s}, "diverged_at_step": 7 if state == "diverged" else None}
     record |= dict.fromkeys(("test_error", "test_loss", "train_error", "train_loss"), 1.0)
     paths.results.mkdir(parents=True, exist_ok=True)

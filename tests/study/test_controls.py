@@ -253,6 +253,20 @@ def test_numbers_of_a_cell_trained_again_are_not_kept(params, again):
         assert kept[kept["control"].isin(["as_tested", "flips"])]["count"].notna().all()
 
 
+def test_a_reason_that_holds_no_more_is_not_kept(params):
+    controls.write(params, "mnist")
+    for name in ("mnist/baseline/seed0", "mnist/case1/seed0"):
+        predictions_path(params, name).rename(predictions_path(params, name).with_suffix(".away"))
+    params.path("results/controls/mnist.csv").unlink()
+    controls.write(params, "mnist")
+    away = predictions_path(params, "mnist/case1/seed0")
+    away.with_suffix(".away").rename(away)
+    controls.write(params, "mnist")
+    rows = controls.read(params, load_cells(params)).query("case == 'case1' and seed == 0")
+    (reason,) = rows[rows["control"] == "no_oracle_baseline"]["missing"]
+    assert reason == "the predictions of baseline seed 0 are not here"
+
+
 def test_what_needs_a_baseline_stays_where_its_predictions_are_gone(params):
     controls.write(params, "mnist")
     before = controls.read(params, load_cells(params))

@@ -144,7 +144,7 @@ def test_whether_the_hint_splits_is_counted_network_by_network(params):
 
 def told(*of_hint):
     """The findings of one data set, in a row."""
-    ((title, items),) = findings.listening(*of_hint).items()
+    ((title, items),) = findings.listening(*of_hint)
     return f"{title}: {' '.join(items)}"
 
 

@@ -35,6 +35,7 @@ def write(params, dataset: str, case: str, errors: list[float | None]) -> None:
             "provenance": {},
             "epochs": 3,
             "time": {"wall_s": 1.0},
+            "files": {},
         }
         record |= {
             "status": "diverged" if error is None else "ok",

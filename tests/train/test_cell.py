@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 import hal.cli
 import hal.train.cell
-from hal.cell_files import read_record
+from hal.cell_files import read_record, record_bytes
 from hal.data import store
 from hal.errors import UserError
 from hal.files import write_text
@@ -306,9 +306,11 @@ def test_a_damaged_cell_is_not_called_finished(tmp_path, file):
 
 def test_a_warm_up_that_is_longer_than_the_training_is_said(tmp_path, capsys):
     params = tiny_params(tmp_path)
-    settings = dataclasses.replace(params.train, epochs=3, warmup_epochs=5.0, max_lr=0.5)
-    run(dataclasses.replace(params, train=settings), params.cell("tiny", "baseline", 0))
+    as_long = dataclasses.replace(params.train, epochs=43, warmup_epochs=1.0, max_lr=0.1)
+    assert as_long.highest_lr == 0.1  # 0.1 × 43 / 43 is less
+    run(params, dataclasses.replace(params.cell("tiny", "baseline", 0), train=as_long))
     assert "longer" not in capsys.readouterr().out
+    settings = dataclasses.replace(params.train, epochs=3, warmup_epochs=5.0, max_lr=0.5)
     cell = dataclasses.replace(params.cell("tiny", "baseline", 0), train=settings)
     run(params, cell, force=True)
     said = "the warm-up of 5 epochs is longer than the training of 3, so the learning rate gets no higher than 0.3 of 0.5"
@@ -366,6 +368,12 @@ def test_verify_names_the_files_that_are_not_what_was_written(tmp_path):
     run(params, params.cell("tiny", "pairs", 0), force=True)
     record = paths.results / "cell.json"
     record.write_text(record.read_text().replace('"test_error": ', '"test_error": 1'))
+    with pytest.raises(UserError, match=r"pairs/seed0/cell\.json: not what was written"):
+        verify(params)
+    whole = run(params, params.cell("tiny", "pairs", 0), force=True)
+    record.write_bytes(
+        record_bytes({key: value for key, value in whole.items() if key not in ("files", "sha256")})
+    )
     with pytest.raises(UserError, match=r"pairs/seed0/cell\.json: not what was written"):
         verify(params)
 

@@ -41,15 +41,15 @@ def summary(params: Params, table: pd.DataFrame) -> str:
     )
 
 
-def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> dict[str, list[str]]:
-    """A few findings for each data set, by its title: whether its networks listen, what splits, and whose part of an error is what."""
-    found = {}
+def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """A few findings for each data set, with its title: whether its networks listen, what splits, and whose part of an error is what."""
+    found = []
     for dataset, all_rows in hint.groupby("dataset", sort=False):
         rows = all_rows[~all_rows["ablation"].astype(bool)].dropna(subset=["flips", "within"])
         if len(rows):
             mine = networks[(networks["dataset"] == dataset) & ~networks["ablation"].astype(bool)]
             parts = (_listening(rows), _behind(mine), _splits(rows), _parts(rows), _untold(rows))
-            found[dataset_title(params, dataset)] = list(filter(None, parts))
+            found.append((dataset_title(params, dataset), list(filter(None, parts))))
     return found
 
 

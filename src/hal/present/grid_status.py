@@ -79,7 +79,8 @@ def fitted(text: str, columns: int, rows: int) -> str:
 def _runs(result: CellResult) -> bool:
     """Whether a process holds an unfinished cell, and it has saved an epoch as lately as one that trains would have.
 
-    Where another machine's locks cannot be seen, or a process hangs, one of the two alone would say too much.
+    A process may hang, and one that was killed has saved a moment ago. Of a cell on another machine it is known only where the
+    file system shows that machine's locks.
     """
     progress = result.progress
     if result.state != "unfinished" or not progress.get("epoch"):

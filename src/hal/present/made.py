@@ -127,7 +127,9 @@ def _epochs(params: Params) -> str:
     of = {d: params.cell(d, BASELINE, params.grid.seeds[0]).train.epochs for d in params.grid.datasets}
     if len(set(of.values())) == 1:
         return str(next(iter(of.values())))
-    return "; ".join(f"{dataset_title(params, dataset)}: {epochs}" for dataset, epochs in of.items())
+    return "; ".join(
+        f"{params.datasets[dataset].title or dataset}: {epochs}" for dataset, epochs in of.items()
+    )
 
 
 def _machines(results: Iterable[CellResult]) -> dict[str, str]:

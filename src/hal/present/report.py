@@ -127,7 +127,7 @@ def build(params: Params, run: Run) -> Document:
 def _listening(params: Params, of_hint: pd.DataFrame, networks: pd.DataFrame) -> list[Block]:
     """Each data set's findings on the hint, below its name."""
     found = findings.listening(params, of_hint, networks)
-    return [block for title, items in found.items() for block in (Prose(f"{title}:"), Items(tuple(items)))]
+    return [block for title, items in found for block in (Prose(f"{title}:"), Items(tuple(items)))]
 
 
 def _ablations(params: Params, figures: dict[str, Figure]) -> list[Block]:

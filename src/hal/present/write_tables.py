@@ -22,9 +22,7 @@ def write(params: Params, run: Run) -> list[Path]:
     controls = [*tables.controls(params, table2b, statistics, run), *hint.tables(params, of_hint)]
     masked = findings.masked(params, table2b, statistics)
     listening = [
-        f"{title}: {item}"
-        for title, items in findings.listening(params, of_hint, networks).items()
-        for item in items
+        f"{title}: {item}" for title, items in findings.listening(params, of_hint, networks) for item in items
     ]
     texts = {
         "table2.md": markdown.table(errors),

@@ -201,7 +201,9 @@ def _filled(
         return row | measured[row["control"]]._asdict()
     unless = dict.fromkeys(measures.SCORED, "scores are not finite")
     unless["no_oracle_baseline"] = f"the predictions of baseline seed {result.cell.seed} are not here"
-    return TABLE.kept(row, kept, unless[row["control"]])
+    reason = unless[row["control"]]
+    old = TABLE.kept(row, kept, reason)
+    return old if old["count"] >= 0 else row | {"missing": reason}
 
 
 def _stored_rows(

@@ -18,9 +18,7 @@ Rows = Mapping[tuple[str, ...], dict[str, Any]]
 
 def identity(what: str, networks: Iterable[CellResult]) -> str:
     """16 hexadecimal digits that stand for what was counted, and for the predictions of the networks that it was counted on."""
-    predictions = (
-        f"{r.cell.name} {(r.record.get('files') or {}).get('predictions.npz', r.cell.hash)}" for r in networks
-    )
+    predictions = (f"{r.cell.name} {r.record['files'].get('predictions.npz', r.cell.hash)}" for r in networks)
     return hashlib.sha256("\n".join([what, *predictions]).encode()).hexdigest()[:16]
 
 

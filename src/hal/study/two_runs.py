@@ -105,7 +105,7 @@ def _agreement(a: dict[str, Any] | None, b: dict[str, Any] | None) -> dict[str, 
     if a["hash"] != b["hash"]:
         changed = differences(b["settings"], a["settings"]) or ["the hash"]
         return {"agreement": "other settings", "settings": "; ".join(changed), "notes": "; ".join(diverged)}
-    if a.get("files") and a.get("files") == b.get("files"):
+    if a["files"] and a["files"] == b["files"]:
         return {"agreement": "same bytes", "settings": "", "notes": "; ".join(diverged)}
     made = [
         f"{key} {b['provenance'].get(key)}, not {a['provenance'].get(key)}"

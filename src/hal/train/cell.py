@@ -158,7 +158,9 @@ def _check_undamaged(paths: CellPaths, record: dict[str, Any]) -> None:
         for file in paths.files:
             check_sum(file, record)
     except UserError as error:
-        raise UserError(f"{error}; --force trains the cell again") from None
+        raise UserError(
+            f"{error}; `dvc checkout` or git may bring it back; --force trains the cell again"
+        ) from None
 
 
 def _identity(record: dict[str, Any]) -> tuple[str, Any]:

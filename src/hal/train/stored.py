@@ -119,9 +119,7 @@ def measure(params: Params, cell: Cell) -> Measured:
         arithmetic = autocast(cell.train, device)
         error, _ = Evaluation(net, data, arithmetic).error_and_loss()
         contents = measured_files(cell, net, data, arithmetic, paths)
-    same = [
-        path for path, content in contents.items() if _sum(content) == record.get("files", {}).get(path.name)
-    ]
+    same = [path for path, content in contents.items() if _sum(content) == record["files"].get(path.name)]
     restored = [path for path in same if not path.exists()]
     for path in restored:
         write_bytes(path, contents[path])
