@@ -178,15 +178,15 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
     said = told(params, rows, networks)
     assert said.startswith(
         "MNIST: Told another superclass, HAL's networks change 0.02 to 31 % of their predictions; "
-        "1 of 6 networks hardly hears the hint (less than 1 %: case2 1 of 3)."
+        "1 of 6 networks is deaf to the hint (less than 1 %: case2 1 of 3)."
     )
     assert (
         "Scores split better where each image is told its own superclass (by more than 0.02 of the AUC) in 2 of 6 networks (case1 2 "
-        "of 3); in 1 they split better when all images are told the same one: there the hint blurs what the features split."
+        "of 3); in 1 they split better when all images are told the same one, so the split is the features' and not the hint's."
         in said
     )
     assert (
-        "The errors of those that hardly hear it lie +0.36 to +0.62 points from the mean masked baseline's (+: more errors), those of "
+        "The errors of the deaf ones lie +0.36 to +0.62 points from the mean masked baseline's (+: more errors), those of "
         "the others −0.02 to +0.14." in said
     )
     assert "A mask laid over HAL's own logits still takes off 0.10 to 0.25 points" in said
@@ -224,7 +224,7 @@ variants: {longer: {title: longer, train: {epochs: 3}}}"""
         controls.write(params, dataset)
     table = run.study(params, load_cells(params))["table2b"]
     assert len(table) == 8
-    assert findings.summary(params, table).endswith("of 4 groupings.")
+    assert "of 4 groupings, each tested alone" in findings.summary(params, table)
     assert [dataset_title(params, name) for name in params.grid.datasets] == [
         "MNIST, 2 epochs",
         "MNIST, longer",

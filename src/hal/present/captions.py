@@ -25,8 +25,8 @@ DATA = {
 }
 OF_ALL = {
     "overview": (
-        "Test errors of every network (small dots: one a seed), their means with Student's 95 % interval{paper}, and the baseline's "
-        "error when its logits are masked with the same hint. Left is better."
+        "Test errors of every network (small dots: one a seed), below them their means with Student's 95 % interval{paper}, and the baseline's "
+        "error when its logits are masked with the same hint (mean ± deviation). Left is better."
     ),
     "listens": (
         "Left: the share of test images whose predicted class changes with the superclass told, of each network (small dots) and "
@@ -42,13 +42,13 @@ OF_ALL = {
         "all that a perfect use of the hint could remove. Up: the share of the baseline's error that the case removes{paper}. On the dashed line every such error is gone; above it errors within a superclass fell too."
     ),
     "ablations": (
-        "The paper's network with something changed: test errors of every network (small dots: one a seed) and their means with Student's 95 % interval; "
-        "the green bar is the baseline's error when its logits are masked with the same grouping. Left is better."
+        "The paper's network with something changed: test errors of every network (small dots: one a seed) and below them their means with Student's 95 % interval; "
+        "the green bar is the baseline's error when its logits are masked with the same grouping. Kinds of which no network has finished have no row. Left is better."
     ),
     "separability": (
         "Each point is one data set and case: how well its auxiliary scores split by superclass (left: AUC, right: one minus "
         "the overlap; means over seeds) against the share of the baseline's error that the case takes away. Above each panel "
-        "Spearman's rank correlation, with its bootstrap 95 % interval if there are 8 points or more."
+        "Spearman's rank correlation with its bootstrap 95 % interval, if there are 8 points or more."
     ),
 }
 
@@ -131,7 +131,7 @@ def _of_dataset(params: Params, kind: str, dataset: str) -> str:
             "the vertical axis is logarithmic and the same in all panels."
         )
     return (
-        f"Auxiliary scores (equation 3) of all training images of {title}, of one network a case: the first seed that finished, which the axis names. On top of each panel "
+        f"Auxiliary scores (equation 3) of all training images of {title}, of one network a case: the first seed that finished, which the axis names; it may be one that is deaf to its hint (“Does the network listen?”). On top of each panel "
         "the distribution of every superclass, below it that of every class, with a line at its median. Each panel "
         "has its own horizontal axis, which leaves out the outermost scores, at most 0.1 % at either end; “outside” counts them."
     )

@@ -7,12 +7,81 @@ import pandas as pd
 from hal.decimals import significant
 from hal.params import Params
 from hal.present.numbers import number, signed, with_interval
+from hal.settings import BASELINE
 from hal.study.comparisons import pooled
 from hal.study.hint import DEAF, SPLIT
 from hal.study.resampling import LEVEL, Interval
 from hal.titles import dataset_title
 
 NAMED = 8  # cases that a sentence names
+
+
+def in_short(
+    params: Params, table2: pd.DataFrame, statistics: pd.DataFrame, table2b: pd.DataFrame
+) -> list[str]:
+    """A paragraph for each data set, before any table: HAL beside the baseline, the paper, and the mask, of all cases alike.
+
+    No case is picked by its error, but for the lowest here and the paper's lowest, which are said to be that.
+    """
+    paragraphs = []
+    for dataset in params.grid.datasets:
+        if params.datasets[dataset].variant_of is not None:
+            continue
+        cases = params.groupings(dataset)
+        rows = table2[table2["dataset"] == dataset].set_index("case").reindex([BASELINE, *cases])
+        counted = rows.loc[cases].dropna(subset=["difference"])
+        if counted.empty:
+            paragraphs.append(
+                f"{dataset_title(params, dataset)}: no network of this run can be compared yet."
+            )
+            continue
+        compared = statistics[(statistics["dataset"] == dataset) & (statistics["against"] == BASELINE)]
+        beside = table2b[table2b["dataset"] == dataset].dropna(subset=["difference"])
+        sentences = [
+            _beside_baseline(rows, counted, compared[compared["case"].isin(cases)]),
+            _lowest(counted),
+            f"By the means, the baseline masked with the same hint errs less than HAL in {(beside['difference'] > 0).sum()} of {len(beside)}."
+            if len(beside)
+            else "",
+            f"No network of {_named(lacking, rows.loc[cases])} counts."
+            if (lacking := [c for c in cases if c not in counted.index])
+            else "",
+        ]
+        paragraphs.append(f"{dataset_title(params, dataset)}: {' '.join(filter(None, sentences))}")
+    return paragraphs
+
+
+def _beside_baseline(rows: pd.DataFrame, counted: pd.DataFrame, compared: pd.DataFrame) -> str:
+    """How far HAL lies from its baseline, here and in the paper, and in which cases that can be told."""
+
+    def below(differences: pd.Series, points: str, cases: str) -> str:
+        return f"{_extent(differences, signed)}{points} in {(differences < 0).sum()} of {len(differences)}{cases}"
+
+    printed = rows["paper_difference"].dropna()
+    of_paper = f" (in the paper {below(printed, ',', '')})" if len(printed) else ""
+    tested = compared.dropna(subset=["p_holm"])
+    apart = list(tested[tested["p_holm"] < LEVEL]["case"])
+    told = (
+        f"; a test tells them apart (Welch, Holm) in {_named(apart, tested) if apart else 'none'}"
+        if len(tested)
+        else "; with so few networks nothing can be tested"
+    )
+    of_mean = "mean test error" if counted["n"].max() > 1 else "test error"
+    return f"HAL's {of_mean} minus the baseline's {number(rows['mean'][BASELINE])} % is {below(counted['difference'], ' points, below 0', ' cases')}{of_paper}{told}."
+
+
+def _lowest(counted: pd.DataFrame) -> str:
+    """The case with the lowest error here, and in the paper."""
+    printed = counted["paper_mean"].dropna()
+    if len(counted) < 2 or len(printed) < 2:
+        return ""
+    ours, theirs = counted["mean"].idxmin(), printed.idxmin()
+    if ours == theirs:
+        return f"The lowest error is that of {ours} ({number(counted['mean'][ours])} %), as in the paper ({number(printed[ours])} %)."
+    return (
+        f"The lowest error is that of {ours} ({number(counted['mean'][ours])} %; in the paper {number(printed[ours])} %), in the paper "
+        f"that of {theirs} ({number(printed[theirs])} %; here {number(counted['mean'][theirs])} %)."
+    )
 
 
 def masked(params: Params, table: pd.DataFrame, statistics: pd.DataFrame) -> list[str]:
@@ -34,10 +103,13 @@ def summary(params: Params, table: pd.DataFrame) -> str:
     tested = table[table["p_holm"].notna() & table["dataset"].isin(own)]
     if tested.empty:
         return "Whether HAL makes more of the hint than a plain network whose logits are masked with it cannot be told yet."
-    better, worse, open_ = (len(cases) for cases in _compared(tested))
+    better, worse, _ = (len(cases) for cases in _compared(tested))
+    alone = "grouping" if len(tested) == 1 else "groupings, each tested alone"
+    if not better and not worse:
+        return f"From a plain network whose logits are masked with the same hint HAL can be told apart in none of {len(tested)} {alone} (Welch, Holm)."
     return (
-        f"Against a plain network whose logits are masked with the same hint HAL is better in {better}, worse in "
-        f"{worse} and not distinguishable in {open_} of {len(tested)} groupings."
+        f"Beside a plain network whose logits are masked with the same hint HAL errs less in {better} and more in {worse} of {len(tested)} {alone} "
+        "(Welch, Holm); in the others they cannot be told apart."
     )
 
 
@@ -56,7 +128,7 @@ def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> lis
 def _listening(rows: pd.DataFrame) -> str:
     changed = _extent(pd.concat([rows["flips_least"], rows["flips_most"]]), _short)
     if rows["n"].sum() == 1:
-        hardly = ": it hardly hears the hint" if rows["deaf"].sum() else ""
+        hardly = f": it is deaf to the hint (less than {DEAF:g} %)" if rows["deaf"].sum() else ""
         flips = f"Told another superclass, HAL's one network changes {changed} % of its predictions{hardly}."
     else:
         flips = (
@@ -69,19 +141,17 @@ def _listening(rows: pd.DataFrame) -> str:
 
 
 def _deaf(rows: pd.DataFrame) -> str:
-    """How many of the networks hardly hear their hint, and of which cases."""
+    """How many of the networks are deaf to their hint, and of which cases."""
     networks, deaf = int(rows["n"].sum()), int(rows["deaf"].sum())
     if not deaf:
         return f"none of the {networks} networks changes less than {DEAF:g} %"
     where = _by_case(rows, "deaf", "n")
     named = f": {where}" if where else ""
-    return (
-        f"{deaf} of {networks} networks hardly hear{'s' * (deaf == 1)} the hint (less than {DEAF:g} %{named})"
-    )
+    return f"{deaf} of {networks} networks {'is' if deaf == 1 else 'are'} deaf to the hint (less than {DEAF:g} %{named})"
 
 
 def _behind(networks: pd.DataFrame) -> str:
-    """How far from the mask those lie that hardly hear the hint, and the others."""
+    """How far from the mask those lie that are deaf to the hint, and the others."""
     known = networks.dropna(subset=["behind"])
     deaf = known["flips"] < DEAF
     ranges = [
@@ -91,7 +161,7 @@ def _behind(networks: pd.DataFrame) -> str:
     if not all(ranges):
         errors = "Its error lies" if len(known) == 1 else "Their errors lie"
         return f"{errors} {''.join(ranges)} {from_mask}." if any(ranges) else ""
-    return f"The errors of those that hardly hear it lie {ranges[0]} {from_mask}, those of the others {ranges[1]}."
+    return f"The errors of the deaf ones lie {ranges[0]} {from_mask}, those of the others {ranges[1]}."
 
 
 def _splits(rows: pd.DataFrame) -> str:
@@ -110,7 +180,7 @@ def _splits(rows: pd.DataFrame) -> str:
     named = f" ({where})" if where else ""
     return (
         f"Scores split better where each image is told its own superclass (by more than {SPLIT:g} of the AUC) in {own} of {scored} "
-        f"networks{named}; in {same} they split better when all images are told the same one: there the hint blurs what the features split."
+        f"networks{named}; in {same} they split better when all images are told the same one, so the split is the features' and not the hint's."
     )
 
 
@@ -211,7 +281,7 @@ def _finding(rows: pd.DataFrame, together: pd.DataFrame) -> str:
                 "which needs no superclass in training. "
             )
         else:
-            text += "That the auxiliary block makes more of the hint than masking does is not shown. "
+            text += "Nothing shows that the auxiliary block makes more of the hint than masking does. "
         text += _together(together)
     return text.strip()
 
@@ -223,7 +293,7 @@ def _together(rows: pd.DataFrame) -> str:
         points = with_interval(signed(r.difference), interval, sign=True)
         side = "above" if interval.low > 0 else "below" if interval.high < 0 else ""
         where = f"lies {side} the mask's" if side else "is not distinguishable from the mask's"
-        return f"Over all cases together HAL's error {where}: {points} points (Welch). "
+        return f"All cases taken together, which is one more comparison, uncorrected, HAL's mean error {where}: {points} points (Welch). "
     return ""
 
 

@@ -1,6 +1,5 @@
 """The report: everything that it says, as blocks in the order of reading."""
 
-import math
 from pathlib import Path
 
 import pandas as pd
@@ -27,12 +26,8 @@ from hal.present.blocks import (
     grouped,
     plain,
 )
-from hal.present.numbers import number, signed, with_interval
 from hal.present.results import read_results
-from hal.settings import BASELINE
-from hal.study.comparisons import POOLED
 from hal.study.grid import load_cells
-from hal.study.resampling import Interval
 from hal.titles import case_title, dataset_title, superclass_names
 
 HINT = (
@@ -74,7 +69,7 @@ def build(params: Params, run: Run) -> Document:
     figures = _figures(params, run, cells, r["pairs"], r["separability"])
     blocks: list[Block] = [
         Prose(_state(run, cells["state"]), lead=True),
-        Items(tuple(_results(params, r["table2"], r["statistics"], r["table2b"])), lead=True),
+        Items(tuple(findings.in_short(params, r["table2"], r["statistics"], r["table2b"])), lead=True),
         figures.pop("overview"),
         Prose(INTRODUCTION),
         Sketch("sketch", SKETCH),
@@ -157,57 +152,6 @@ def _state(run: Run, states: pd.Series) -> str:
     if diverged:
         return f"The paper's experiment, complete: all {planned} networks are trained, {counted} count in the numbers below; {diverged} diverged."
     return f"The paper's experiment, complete: all {planned} networks are trained and count in the numbers below."
-
-
-def _results(
-    params: Params, table2: pd.DataFrame, statistics: pd.DataFrame, table2b: pd.DataFrame
-) -> list[str]:
-    """A sentence for each data set: the largest fall of the paper, ours with its interval, and what a mask takes off."""
-    lines = []
-    compared = statistics[(statistics["against"] == BASELINE) & (statistics["case"] != POOLED)]
-    for dataset in params.grid.datasets:
-        if params.datasets[dataset].variant_of is not None:
-            continue
-        rows = table2[table2["dataset"] == dataset].set_index("case")
-        parts = []
-        if rows["paper_difference"].notna().any():
-            case = rows["paper_difference"].idxmin()
-            printed = rows["paper_mean"]
-            parts.append(
-                f"in the paper a case's test error lies up to {number(-rows['paper_difference'][case])} points below the baseline's "
-                f"({number(printed[BASELINE])} to {number(printed[case])} %, {case})"
-            )
-        of_dataset = compared[compared["dataset"] == dataset].set_index("case")
-        ours = of_dataset.dropna(subset=["difference"])
-        if len(ours):
-            case = ours["difference"].idxmin()
-            row = ours.loc[case]
-            parts.append(_largest_fall(case, row))
-            masked = table2b[(table2b["dataset"] == dataset) & (table2b["case"] == case)]["masked"]
-            if len(masked) and not math.isnan(masked.iloc[0]):
-                taken = row["reference_mean"] - masked.iloc[0]
-                parts.append(
-                    f"in that case the same hint as a mask on the plain network, with no auxiliary block, takes off {number(taken)} points (to {number(masked.iloc[0])} %)"
-                )
-            if len(ours) < len(of_dataset):
-                without = ", ".join(of_dataset.index.difference(ours.index, sort=False))
-                parts.append(f"no network of {without} counts")
-        else:
-            parts.append("no network of this run can be compared yet")
-        lines.append(f"{dataset_title(params, dataset)}: {'; '.join(parts)}.")
-    return lines
-
-
-def _largest_fall(case: str, row: pd.Series) -> str:
-    """The lowest mean beside the baseline's, as a fall; where none is lower, that none is, and the smallest difference."""
-    low, high = row["welch_low"], row["welch_high"]
-    means = f"{number(row['reference_mean'])} to {number(row['mean'])} %, {case}, n = {row['n']}"
-    of_means = f"{means}; the interval is of that case alone" if not math.isnan(low) else means
-    if row["difference"] < 0:
-        points = with_interval(number(-row["difference"]), Interval(-high, -low))
-        return f"here a case's test error lies up to {points} points below the baseline's ({of_means})"
-    points = with_interval(signed(row["difference"]), Interval(low, high), sign=True)
-    return f"here no case's test error lies below the baseline's; the smallest difference is {points} points ({of_means})"
 
 
 def _figures(

@@ -22,6 +22,7 @@ from hal.present.numbers import (
 )
 from hal.settings import BASELINE
 from hal.study.comparisons import POOLED, pooled
+from hal.study.grid import of_seeds
 from hal.study.resampling import RESAMPLES, Interval, moments
 from hal.study.sensitivity import variant_title
 from hal.titles import case_title, dataset_title, superclass_names
@@ -86,9 +87,9 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
             means = (NONE, number(r.reference_mean), number(r.mean), difference, NONE)
             rows.append((title, ("All cases", str(r.n), *means)))
     caption = (
-        "Test error in percent, mean ± sample standard deviation over n seeds. Masked: the baseline's "
+        "Test error in percent, mean ± sample standard deviation over n seeds. Baseline masked: the baseline's "
         "logits restricted to the classes of the true superclass: the same hint as HAL's, with no auxiliary block. "
-        "HAL − masked: the difference in points with Welch's 95 % interval; negative means that HAL makes more of the "
+        "HAL − baseline masked: the difference in points with Welch's 95 % interval; negative means that HAL makes more of the "
         "hint. p: Welch's test, corrected by Holm for the run's comparisons with the mask. All cases: the mean of their "
         "differences, each with the same weight, and Welch's interval of it; each plain network's masks are averaged first."
     )
@@ -103,7 +104,7 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
             "controls-errors",
             "Table 2b",
             f"{run.statement} {caption}".strip(),
-            columns("Case", "n", "Baseline", "Masked", "HAL", "HAL − masked", "p"),
+            columns("Case", "n", "Baseline", "Baseline masked", "HAL", "HAL − baseline masked", "p"),
             grouped(rows),
             tuple(missing(params, table)),
             wide=True,
@@ -125,10 +126,15 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
 
 def missing(params: Params, table: pd.DataFrame) -> list[str]:
     """What there is to say of rows, naming every cell that does not count; rows of which the same is said together."""
-    lines = partial_note(table["n"], table["planned"])
+    return [*partial_note(table["n"], table["planned"]), *said(params, table, "notes")]
+
+
+def said(params: Params, table: pd.DataFrame, column: str) -> list[str]:
+    """What a column says of the rows, a line for each data set and text, with all cases of which the same is said."""
+    lines = []
     for dataset in params.grid.datasets:
-        rows = table[(table["dataset"] == dataset) & (table["notes"] != "")]
-        for text, alike in rows.groupby("notes", sort=False):
+        rows = table[(table["dataset"] == dataset) & (table[column] != "")]
+        for text, alike in rows.groupby(column, sort=False):
             lines.append(
                 f"{dataset_title(params, dataset)} {', '.join(dict.fromkeys(alike['case']))}: {text}."
             )
@@ -142,22 +148,19 @@ def statistics(params: Params, comparisons: pd.DataFrame) -> Table:
     rows = []
     for r in table.itertuples():
         name = r.case if r.case == POOLED else case_title(params, r.dataset, r.case)
-        difference = with_interval(signed(r.difference), Interval(r.low, r.high), sign=True)
+        difference = with_interval(signed(r.difference), Interval(r.welch_low, r.welch_high), sign=True)
         cells = (
             str(r.n),
             with_interval(number(r.mean), Interval(r.mean_low, r.mean_high)),
             NONE if r.case == BASELINE else difference,
-            interval(Interval(r.welch_low, r.welch_high), sign=True),
             probability(r.p_holm),
             number(r.detectable),
         )
         rows.append((dataset_title(params, r.dataset), (name, *cells)))
     caption = (
-        "Test error in percent and its difference from the baseline's in points, each with the bootstrap 95 % interval "
-        f"over seeds ({RESAMPLES:,} resamples; pooled rows stratified by case; none where so few seeds would give no more than their range). With five seeds "
-        "the bootstrap's intervals are too short: of a difference they cover about 88 %. Welch's cover 95 % where networks scatter "
-        "normally, and the verdicts use those; where some networks listen to their hint and others do not they can cover as "
-        "little as three in four. "
+        "Test error in percent with Student's 95 % interval, and its difference from the baseline's in points with Welch's, which the verdicts use, "
+        "too. They know of other seeds on the same images, and cover 95 % where networks scatter normally; where few networks listen to their hint "
+        "and the others do not they can cover as little as three in four. "
     )
     if table["p_holm"].notna().any():
         caption += (
@@ -169,7 +172,7 @@ def statistics(params: Params, comparisons: pd.DataFrame) -> Table:
     )
     if (table["n"] == 1).any():
         caption += " A single seed gives no interval and no test, so none is printed there."
-    headings = columns("Case", "n", "Error (%)", "Difference", "Welch 95 %", "p", "Resolvable")
+    headings = columns("Case", "n", "Error (%)", "Error − baseline", "p", "Resolvable")
     return Table("statistics-table", "Errors and differences", caption, headings, grouped(rows), wide=True)
 
 
@@ -178,12 +181,6 @@ def crossed(params: Params, table: pd.DataFrame, table2: pd.DataFrame) -> Table:
     values = table.set_index(["dataset", "case", "quantity"])
     printed = table2.set_index(["dataset", "case"])
     rows = []
-    notes = [
-        f"{dataset_title(params, dataset)} {', '.join(dict.fromkeys(alike['case']))}: {text}."
-        for (dataset, text), alike in table[table["missing"] != ""].groupby(
-            ["dataset", "missing"], sort=False
-        )
-    ]
     for dataset in params.grid.datasets:
         for case in params.cases(dataset):
             own = "baseline" if case == BASELINE else "hal"
@@ -196,13 +193,13 @@ def crossed(params: Params, table: pd.DataFrame, table2: pd.DataFrame) -> Table:
             rows.append((dataset_title(params, dataset), (title, count, *cells, error)))
     caption = (
         "Test error in percent, and differences in points, with 95 % intervals over networks and test images: both are drawn "
-        f"anew, {RESAMPLES:,} times, the same images for all networks; too short while networks are few. Masked: the network's logits without the classes outside the true "
+        f"anew, {RESAMPLES:,} times, the same images for all networks; too short while networks are few. Own masked: the network's own logits without the classes outside the true "
         "superclass; baseline masked: the baseline's, which is the same hint with no auxiliary block. Flips: the share of "
         "predictions that change with the superclass told. A single network gives no interval."
     )
     headings = columns(
         *("Case", "n", "Error", "Error − baseline", "Error − baseline masked"),
-        *("Masked", "Baseline masked", "Flips", "Paper"),
+        *("Own masked", "Baseline masked", "Flips", "Paper"),
     )
     return Table(
         "crossed-table",
@@ -210,14 +207,14 @@ def crossed(params: Params, table: pd.DataFrame, table2: pd.DataFrame) -> Table:
         caption,
         headings,
         grouped(rows),
-        tuple(notes),
+        tuple(said(params, table, "missing")),
         wide=True,
     )
 
 
 def separability(params: Params, table: pd.DataFrame) -> Table:
     """How well scores split."""
-    rows, notes = [], []
+    rows = []
     of_case = dict(iter(table.groupby(["dataset", "case"])))
     for dataset in params.grid.datasets:
         for case in params.cases(dataset)[1:]:
@@ -235,8 +232,6 @@ def separability(params: Params, table: pd.DataFrame) -> Table:
             )
             title = dataset_title(params, dataset)
             rows.append((title, (case_title(params, dataset, case), *cells)))
-            noted = mine[mine["note"] != ""].drop_duplicates("seed")
-            notes += [f"{title} {case} seed {r.seed}: {r.note}." for r in noted.itertuples()]
     caption = (
         "How well the auxiliary scores of the training images split by superclass; mean ± sample standard deviation over n "
         "seeds. AUC: 0.5 is chance, 1 a perfect split by one threshold; averaged over pairs of superclasses. Overlap: the "
@@ -248,14 +243,26 @@ def separability(params: Params, table: pd.DataFrame) -> Table:
         Column("Most mixed pair", "text", 1.5),
         Column("Most mixed class", "text"),
     )
-    return Table("separability-table", "Separability", caption, headings, grouped(rows), tuple(notes))
+    of_each = table[["dataset", "case", "seed", "note"]].drop_duplicates()
+    notes = pd.DataFrame(
+        [
+            {
+                "dataset": dataset,
+                "case": case,
+                "notes": of_seeds(mine[["seed", "note"]].itertuples(index=False)),
+            }
+            for (dataset, case), mine in of_each.groupby(["dataset", "case"], sort=False)
+        ],
+        columns=["dataset", "case", "notes"],
+    )
+    remarks = tuple(said(params, notes, "notes"))
+    return Table("separability-table", "Separability", caption, headings, grouped(rows), remarks)
 
 
 def convergence(params: Params, convergence: pd.DataFrame) -> Table:
     """How fast losses fall."""
     rows = []
     table = convergence.set_index(["dataset", "case", "loss"])
-    notes = []
     for dataset in params.grid.datasets:
         for case in params.cases(dataset):
             title = dataset_title(params, dataset)
@@ -265,17 +272,18 @@ def convergence(params: Params, convergence: pd.DataFrame) -> Table:
                 area = with_interval(signed(r["area"]), Interval(r["low"], r["high"]), sign=True)
                 cells += [_epochs(r), NONE if case == BASELINE else area]
             rows.append((title, (case_title(params, dataset, case), *cells)))
-            note = table.loc[(dataset, case, "test_loss")]["notes"]
-            notes += [f"{title} {case}: {note}."] if note else []
     caption = (
         "Epochs: after how many the loss first is at or below the baseline's final one, the mean of its seeds after the "
-        "last epoch; the mean with its bootstrap 95 % interval, and how many of n networks ever get there (of the "
+        "last epoch; the mean with Student's 95 % interval, and how many of n networks ever get there (of the "
         "baseline's own often only some do). Area: the area between the logarithmic loss curves of the baseline and the "
-        "case, divided by the number of epochs, with its bootstrap 95 % interval; 0.1 means a loss about 10 % below the "
+        "case, divided by the number of epochs, with Welch's 95 % interval; 0.1 means a loss about 10 % below the "
         "baseline's, epoch for epoch. A case's loss profits from the hint as its error does."
     )
-    headings = columns("Case", "Test loss: epochs", "Area", "Training loss: epochs", "Area")
-    return Table("convergence-table", "Convergence", caption, headings, grouped(rows), tuple(notes))
+    headings = columns(
+        "Case", "Test loss: epochs", "Test loss: area", "Training loss: epochs", "Training loss: area"
+    )
+    notes = tuple(said(params, convergence, "notes"))
+    return Table("convergence-table", "Convergence", caption, headings, grouped(rows), notes)
 
 
 def sensitivity(params: Params, all_rows: pd.DataFrame) -> list[Table]:

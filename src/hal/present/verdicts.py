@@ -33,6 +33,8 @@ WITHOUT_NETWORKS = (
     "images",
     "no_rule",
 )  # the rules that say so in `judges.RULES`, which takes a second to import
+NAMED = 3  # claims that a sentence quotes
+_OF_DATA = {"reproduced": "true", "not reproduced": "false"}  # of what is printed about the data
 _INDICATIONS = {"for": "for it", "against": "against it", "open": "neither for nor against it"}
 
 
@@ -40,11 +42,15 @@ def blocks(verdicts: pd.DataFrame) -> list[Block]:
     """The claims that networks decide, first; facts on which the paper can be read alone, apart; how each was reached, folded."""
     of_data = verdicts["test"].isin(WITHOUT_NETWORKS)
     tested, facts = verdicts[~of_data], verdicts[of_data]
-    own = Counter(tested["table"])
+    own = Counter(tested[tested["place"] != "Table 2"]["table"])
     summary = (
-        f"{_tally(tested)} The paper's own Table 2 agrees with {own['agrees']} and contradicts "
+        f"{_tally(tested)} Of the claims in the paper's text its own Table 2 agrees with {own['agrees']} and contradicts "
         f"{own['contradicts'] or 'none'}; {own['does not follow']} do not follow from it, and on the rest it is silent."
     )
+    here = verdicts[verdicts["in_run"] | (not tested["in_run"].any())]
+    tested = tested[tested.index.isin(here.index)]
+    if len(here) < len(verdicts):
+        summary += " Those about data sets that are not in this run stand in `results/verdicts.md`."
     shown: tuple[Block, ...] = (_verdict_table("verdicts-table", VERDICTS, tested),)
     if set(tested["verdict"]) == {"not yet run"}:
         shown = (Fold("All claims, and what this run indicates of each", shown),)
@@ -52,7 +58,7 @@ def blocks(verdicts: pd.DataFrame) -> list[Block]:
         Heading("verdicts", "What became of the paper's claims"),
         Prose(summary),
         *shown,
-        Fold("How each verdict was reached", (Prose(RULES), _reasons(verdicts))),
+        Fold("How each verdict was reached", (Prose(RULES), _reasons(here))),
         Heading("contradictions", "Where the paper disagrees with itself", 3),
         Items(tuple(f"{x.says} {x.but}" for x in load_paper().contradictions)),
     ]
@@ -67,18 +73,24 @@ def blocks(verdicts: pd.DataFrame) -> list[Block]:
 
 def _tally(tested: pd.DataFrame) -> str:
     """How many claims have which verdict, and what the run indicates of those that have none."""
-    counts, indicated = Counter(tested["verdict"]), Counter(tested["indication"])
+    counts = Counter(tested["verdict"])
     if counts["not yet run"] == len(tested):
         tally = f"None of the {len(tested)} claims has been put to its test yet."
     else:
         of_each = ", ".join(f"{counts[name]} {name}" for name in _MARKS if counts[name])
         tally = f"{len(tested)} claims: {of_each}."
-    if not any(indicated[name] for name in _INDICATIONS):
+    indicated = {name: list(tested[tested["indication"] == name]["says"]) for name in _INDICATIONS}
+    if not any(indicated.values()):
         return tally
-    return (
-        f"{tally} As far as this run goes, it speaks for {indicated['for']} of them, against {indicated['against']}, and neither "
-        f"for nor against {indicated['open']}."
+    sides = (
+        f"{name} {len(says) or 'none'}{_quoted(says)}" for name, says in indicated.items() if name != "open"
     )
+    return f"{tally} As far as this run goes, it speaks {', and '.join(sides)}; it leaves {len(indicated['open'])} open."
+
+
+def _quoted(says: list[str]) -> str:
+    """A few claims in brackets, each as its sentence."""
+    return f" ({' '.join(f'“{claim}”' for claim in says)})" if 0 < len(says) <= NAMED else ""
 
 
 def tables(run: Run, verdicts: pd.DataFrame) -> list[Table]:
@@ -112,7 +124,8 @@ def _verdict(row: Any) -> Text:
     if row.test == "no_rule":
         return Text("cannot be told here", "quiet")
     speaks = f"; as far as this run goes, {_INDICATIONS[row.indication]}" if row.indication else ""
-    return Text(f"{row.verdict}{speaks}", _MARKS[row.verdict])
+    said = _OF_DATA.get(row.verdict, row.verdict) if row.test == "images" else row.verdict
+    return Text(f"{said}{speaks}", _MARKS[row.verdict])
 
 
 def _reasons(verdicts: pd.DataFrame) -> Table:
@@ -126,8 +139,11 @@ def _reasons(verdicts: pd.DataFrame) -> Table:
     columns = (
         Column("The paper says", "name", 1.0),
         Column("Test", "text", 1.0),
-        Column("Result", "text", 1.3),
-        Column("Table 2 as printed", "text", 1.0),
+        Column("Result", "text", 1.6),
+        Column("Table 2 as printed", "text", 0.9),
     )
-    caption = "The test of each claim with its tolerance, its result, and what the paper's own Table 2 says by the same test."
+    caption = (
+        "The test of each claim with its tolerance, its result, and what the paper's own Table 2 says by the same test; its brackets "
+        "know no more than what is printed, which is rounded."
+    )
     return Table("reasons", "", caption, columns, plain(rows), wide=True)

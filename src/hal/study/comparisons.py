@@ -11,10 +11,10 @@ from hal.settings import BASELINE
 from hal.study.grid import select
 from hal.study.resampling import (
     Moments,
-    bootstrap,
     contrast_interval,
     detectable,
     holm,
+    mean_interval,
     moments,
     welch_interval,
     welch_p,
@@ -58,10 +58,10 @@ def comparisons(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> 
     """One row for every mean and for every difference from a reference. Errors in percent, differences in points.
 
     Columns: dataset, case, against (empty for the baseline's own row; else `baseline`, or `oracle_mask`: the baseline's
-    logits restricted to the case's superclasses); n, mean, sd, mean_low, mean_high (bootstrap); reference_n,
-    reference_mean; difference (mean minus reference), low and high (bootstrap), welch_low, welch_high, p (Welch), p_holm
+    logits restricted to the case's superclasses); n, mean, sd, mean_low, mean_high (Student); reference_n,
+    reference_mean; difference (mean minus reference), welch_low, welch_high, p (Welch), p_holm
     (Holm over the `comparisons` of the grid against the same reference), detectable (see `resampling.detectable`).
-    The case `all cases` pools a data set's cases, each with the same weight, stratified; it has no p.
+    The case `all cases` pools a data set's cases, each with the same weight; it has no p.
     """
     planned = planned_comparisons(params)
     rows = []
@@ -99,10 +99,9 @@ def _row(
     weights = [1 / len(samples)] * len(samples)
     ours, theirs = [moments(sample) for sample in samples], moments(reference)
     mean = float(np.mean([m.mean for m in ours]))
-    resampled = bootstrap(samples, weights)
-    drawn = bootstrap([*samples, reference], [*weights, -1])
-    welch = contrast_interval([*ours, theirs], [*weights, -1])
     one = ours[0] if len(ours) == 1 else None
+    of_mean = mean_interval(one) if one else contrast_interval(ours, weights)
+    welch = contrast_interval([*ours, theirs], [*weights, -1])
     return {
         "dataset": dataset,
         "case": case,
@@ -110,13 +109,11 @@ def _row(
         "n": sum(m.n for m in ours),
         "mean": mean,
         "sd": one.sd if one else math.nan,
-        "mean_low": resampled.low,
-        "mean_high": resampled.high,
+        "mean_low": of_mean.low,
+        "mean_high": of_mean.high,
         "reference_n": theirs.n,
         "reference_mean": theirs.mean,
         "difference": mean - theirs.mean,
-        "low": drawn.low,
-        "high": drawn.high,
         "welch_low": welch.low,
         "welch_high": welch.high,
         "p": welch_p(one, theirs) if one else math.nan,

@@ -119,11 +119,15 @@ def _of_one_data_set(params: Params, dataset: str, results: list[CellResult]) ->
 
 def summary(results: Iterable[CellResult]) -> str:
     """The cells of which there is something to say, such as `seeds 1, 2 missing; seed 3 diverged at step 812`."""
+    return of_seeds((r.cell.seed, r.reason if r.ok else r.description) for r in results)
+
+
+def of_seeds(said: Iterable[tuple[int, str]]) -> str:
+    """What is said of each seed, if anything, the same said once: `seeds 1, 2 missing; seed 3 diverged at step 812`."""
     seeds_of: dict[str, list[int]] = {}
-    for r in results:
-        text = r.reason if r.ok else r.description
+    for seed, text in said:
         if text:
-            seeds_of.setdefault(text, []).append(r.cell.seed)
+            seeds_of.setdefault(text, []).append(seed)
     return "; ".join(
         f"seed{'s' if len(s) > 1 else ''} {', '.join(map(str, s))} {text}" for text, s in seeds_of.items()
     )

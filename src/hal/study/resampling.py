@@ -5,8 +5,6 @@ training images, but they are compared unpaired: what the seeds share is the exp
 """
 
 import dataclasses
-import functools
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -16,8 +14,7 @@ import scipy  # whose parts come when they are asked for: `stats` takes half a s
 LEVEL = 0.05
 POWER = 0.8
 RESAMPLES = 9_999
-_ENUMERATED = 5  # seeds whose resamples are all counted
-
+LEAST_PAIRS = 8  # of which a rank correlation has an interval
 _SEED = 0  # of the bootstrap: the same cells always give the same interval
 
 
@@ -54,59 +51,6 @@ def moments(sample: Sequence[float] | np.ndarray) -> Moments:
         return Moments(mean, math.nan, len(values))
     # Equal values can have a mean that rounding moved off them: their deviation is 0, and not 1e-16.
     return Moments(mean, float(values.std(ddof=1)) if np.ptp(values) > 0 else 0.0, len(values))
-
-
-def bootstrap(samples: Sequence[np.ndarray], weights: Sequence[float]) -> Interval:
-    """Percentile bootstrap 95 % interval of `sum(weight * mean(sample))`, every sample resampled by itself.
-
-    One sample with weight 1 gives the interval of its mean, two with 1 and -1 that of a difference, and several
-    that of a pooled mean, stratified: no seed ever changes its stratum. One or two samples of at most five seeds are
-    enumerated: the interval is that of all their resamples, each with its probability. Otherwise `RESAMPLES` are drawn.
-    With so few values the percentile bootstrap is too short: of five seeds' mean it covers about 84 % instead of 95 %, of a
-    difference about 88 %.
-
-    Returns:
-        The interval, or none where a sample has fewer than two values, no sample varies, or the values are so few that the
-        most extreme resample alone is likelier than 2.5 %: the interval would be their range, as of two or three values.
-    """
-    if min(map(len, samples)) < 2 or all(np.ptp(sample) == 0 for sample in samples):
-        return NO_INTERVAL
-    if math.prod(len(sample) ** -len(sample) for sample in samples) > LEVEL / 2:
-        return NO_INTERVAL
-    values = [np.asarray(sample, dtype=float) for sample in samples]
-    if len(values) <= 2 and max(map(len, values)) <= _ENUMERATED:
-        resampled = [_all_means(sample) for sample in values]
-        means, chances = resampled[0][0] * weights[0], resampled[0][1]
-        for (more, their), weight in zip(resampled[1:], weights[1:], strict=True):
-            means = np.add.outer(means, weight * more).ravel()
-            chances = np.multiply.outer(chances, their).ravel()
-    else:
-        random = np.random.default_rng(_SEED)
-        drawn = [v[random.integers(len(v), size=(RESAMPLES, len(v)))].mean(axis=1) for v in values]
-        means = np.sum([weight * mean for weight, mean in zip(weights, drawn, strict=True)], axis=0)
-        chances = np.full(RESAMPLES, 1 / RESAMPLES)
-    order = np.argsort(means, kind="stable")
-    reached = np.cumsum(chances[order])
-    low, high = (int(np.searchsorted(reached, share - 1e-12)) for share in (LEVEL / 2, 1 - LEVEL / 2))
-    return Interval(float(means[order][low]), float(means[order][min(high, len(means) - 1)]))
-
-
-def _all_means(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of every multiset of as many values of the sample as it has, and the chance to draw it.
-
-    Five values have 126 multisets of five, for 5^5 = 3,125 ordered resamples.
-    """
-    counts = _multiplicities(len(sample))
-    n = len(sample)
-    chances = math.factorial(n) / scipy.special.factorial(counts).prod(axis=1) / n**n
-    return counts @ sample / n, chances
-
-
-@functools.cache
-def _multiplicities(n: int) -> np.ndarray:
-    """How often each of n values is drawn, in every multiset of n of them."""
-    drawn = itertools.combinations_with_replacement(range(n), n)
-    return np.array([np.bincount(chosen, minlength=n) for chosen in drawn])
 
 
 def percent_interval(m: Moments) -> Interval:
@@ -213,7 +157,7 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> tuple[float, Interval]:
     if len(x) < 4 or any(np.ptp(side) == 0 for side in sides):
         return math.nan, NO_INTERVAL
     found = float(scipy.stats.spearmanr(x, y).statistic)
-    if len(x) < 8 or math.isclose(abs(found), 1):
+    if len(x) < LEAST_PAIRS or math.isclose(abs(found), 1):
         return found, NO_INTERVAL
     drawn = np.random.default_rng(_SEED).integers(len(x), size=(RESAMPLES, len(x)))
     ranks = [scipy.stats.rankdata(values[drawn], axis=1) for values in sides]

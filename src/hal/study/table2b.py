@@ -4,7 +4,7 @@ import pandas as pd
 
 from hal.settings import BASELINE
 from hal.study.comparisons import POOLED, control, errors
-from hal.study.grid import select
+from hal.study.grid import of_seeds, select
 from hal.study.resampling import moments
 
 # column of the table: whose control it is, and which
@@ -49,10 +49,12 @@ def table2b(cells: pd.DataFrame, controls: pd.DataFrame, comparisons: pd.DataFra
 
 
 def _missing(controls: pd.DataFrame, dataset: str, case: str) -> str:
-    """What the entries of a grouping lack, cell by cell."""
-    rows = select(controls, dataset=dataset, grouping=case)
-    lacking = rows[rows["missing"] != ""].groupby("missing", sort=False)
+    """What the entries of a grouping lack: the case's own networks, and the baseline's."""
+    lacking = select(controls, dataset=dataset, grouping=case)[["case", "seed", "missing"]].drop_duplicates()
+    of = {
+        owner: of_seeds(lacking[lacking["case"] == owner][["seed", "missing"]].itertuples(index=False))
+        for owner in (case, BASELINE)
+    }
     return "; ".join(
-        f"{', '.join(dict.fromkeys(f'{r.case} seed {r.seed}' for r in alike.itertuples()))}: {text}"
-        for text, alike in lacking
+        f"{'of the baseline ' * (owner == BASELINE)}{text}" for owner, text in of.items() if text
     )

@@ -1,5 +1,7 @@
 """What a lower error is owed to: test errors of the ablations beside the paper's network, the baseline and the mask."""
 
+import math
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -11,7 +13,7 @@ from hal.titles import case_title, dataset_title, network_title
 
 
 def draw(params: Params, remark: str, cells: pd.DataFrame, ablations: pd.DataFrame, columns: int) -> Figure:
-    """A panel for each data set and grouping of which an ablation has finished, or for all where none has yet.
+    """A panel for each data set and grouping of which an ablation has finished, with what has; all of them where none has yet.
 
     Args:
         params: the experiment.
@@ -28,7 +30,8 @@ def draw(params: Params, remark: str, cells: pd.DataFrame, ablations: pd.DataFra
     for dataset, grouping in shown[["dataset", "grouping"]].drop_duplicates().itertuples(index=False):
         title = f"{dataset_title(params, dataset)}, {case_title(params, dataset, grouping)}"
         rows = ablations[(ablations["dataset"] == dataset) & (ablations["grouping"] == grouping)]
-        masked = rows[rows["case"] == BASELINE]["masked"].iloc[0]
+        rows = rows[(rows["n"] > 0) | (rows["kind"] != colours.ABLATION) | finished.empty]
+        masked = rows[rows["case"] == BASELINE]["masked"].iloc[0], math.nan
         panels[title] = [
             overview.row_of(
                 params, network_title(params, dataset, r.case), r.kind, errors(cells, dataset, r.case), masked

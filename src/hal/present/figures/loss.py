@@ -70,6 +70,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     dataset = drawing.dataset
     cases = {case: _read(mine) for case, mine in cells.groupby("case", sort=False)}
     baseline = cases[BASELINE]
+    counts = {case.count for case in cases.values()}  # one: the title says it of all
     names = drawing.cases or (BASELINE,)
     figure, axes = style.panels(len(names), height=1.75, share=True, columns=columns)
     limits, above = _limits([some for case in cases.values() for some in (case.losses, *case.diverged)])
@@ -89,7 +90,11 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
         if name != BASELINE:
             _draw_case(ax, case, _COLOURS["with superclass"])
         ax.patch.set_gid(_values({BASELINE: baseline, case_title(params, dataset, name): case}))
-        fewer = [f"{who}{some.count}" for who, some in (("", case), ("baseline ", baseline)) if some.fewer]
+        fewer = [
+            f"{who}{some.count}"
+            for who, some in (("", case), ("baseline ", baseline))
+            if some.fewer and len(counts) > 1
+        ]
         colour = colours.FAINT if len(case.losses) else colours.WARNING
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
         at: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "va": "top", "bbox": box}
@@ -106,9 +111,11 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     ]
     figure.legend(handles=lines, loc="outside lower center", ncols=columns, handlelength=2.6)
     remarks = [remark, *(fault for case in cases.values() for fault in case.faults)]
-    remarks += [f"{above} values lie above the axis"] if above else []
+    remarks += [f"{above} value{'s lie' if above > 1 else ' lies'} above the axis"] if above else []
     title = f"{dataset_title(params, dataset)}: loss, epoch by epoch"
-    of_all = style.of_all((len(case.losses) for case in cases.values()), params)
+    of_all = style.of_all((len(case.losses) for case in cases.values()), params) or (
+        counts.pop() if len(counts) == 1 else ""
+    )
     style.head(figure, ", ".join(filter(None, [title, of_all])) + drawing.of_pages, remarks)
     return figure
 

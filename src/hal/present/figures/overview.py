@@ -19,14 +19,14 @@ from hal.study.grid import select
 from hal.study.resampling import Interval, moments, percent_interval
 from hal.titles import case_title, dataset_title
 
-ROW = 0.26  # inches a case
+ROW = 0.3  # inches a case
 MOST = 16  # cases that a panel holds
 _KINDS = {
     colours.BASELINE: "baseline, ours",
     colours.HAL: "HAL, ours (small dots: each seed)",
     colours.ABLATION: "with something changed, ours",
 }
-OURS, THEIRS = -0.14, 0.18  # where in its row (downwards, in rows) something is drawn
+SEEDS, OURS, THEIRS = -0.27, -0.03, 0.24  # where in its row (downwards, in rows) something is drawn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Row:
         seeds: the test error of each network.
         mean, low, high: of our networks, with the interval's ends.
         paper, paper_sd: as printed.
-        masked: the baseline's error when its logits are restricted to the true superclass.
+        masked, masked_sd: the baseline's error when its logits are restricted to the true superclass.
     """
 
     title: str
@@ -53,13 +53,15 @@ class Row:
     paper: float
     paper_sd: float
     masked: float
+    masked_sd: float
 
 
 def panels(
     params: Params, cells: pd.DataFrame, table2: pd.DataFrame, table2b: pd.DataFrame
 ) -> dict[str, list[Row]]:
     """The rows of each data set's panel, by its title; variants and ablations have figures of their own."""
-    masked = table2b.set_index(["dataset", "case"])["masked"].to_dict()
+    controls = table2b.set_index(["dataset", "case"])
+    masked, sds = controls["masked"].to_dict(), controls["masked_sd"].to_dict()
     shown: dict[str, list[Row]] = {}
     for dataset in params.grid.datasets:
         if params.datasets[dataset].variant_of is not None:
@@ -75,7 +77,7 @@ def panels(
                     case_title(params, dataset, case),
                     colour,
                     seeds,
-                    masked.get((dataset, case), math.nan),
+                    (masked.get((dataset, case), math.nan), sds.get((dataset, case), math.nan)),
                     printed,
                 )
             )
@@ -87,13 +89,13 @@ def row_of(
     title: str,
     colour: str,
     seeds: np.ndarray,
-    masked: float,
+    masked: tuple[float, float],
     printed: tuple[float, float] = (math.nan, math.nan),
 ) -> Row:
-    """A row from the errors of its networks, the masked baseline's error, and the mean and deviation printed in the paper."""
+    """A row from the errors of its networks, and mean and deviation of the masked baseline and of what the paper prints."""
     sample = moments(seeds)
     bounds, fewer = percent_interval(sample), style.fewer(len(seeds), params)
-    return Row(title, colour, fewer, tuple(seeds), sample.mean, bounds.low, bounds.high, *printed, masked)
+    return Row(title, colour, fewer, tuple(seeds), sample.mean, bounds.low, bounds.high, *printed, *masked)
 
 
 def draw(
@@ -152,7 +154,8 @@ def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
         dot: dict[str, Any] = {"color": row.colour, "markeredgewidth": 0}
         each = ", ".join(f"{seed:.2f}" for seed in row.seeds)
         tip = f"seeds: {each} %"
-        ax.plot(seeds, np.full(len(seeds), at), "o", alpha=0.35, markersize=3, gid=tip, **dot)
+        if len(seeds) > 1:  # one is its mean
+            ax.plot(seeds, np.full(len(seeds), y + SEEDS), "o", alpha=0.5, markersize=3, gid=tip, **dot)
         if not math.isnan(row.low):
             ax.plot([row.low, row.high], [at, at], color=row.colour, linewidth=1.4)
         known = f" {interval(Interval(row.low, row.high))}" if not math.isnan(row.low) else ""
@@ -169,8 +172,11 @@ def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
                 [row.paper], [below], "D", color=colours.PAPER, markersize=3.2, markeredgewidth=0, gid=tip
             )
         if not math.isnan(row.masked):
-            tip = f"{row.title}, baseline masked: {number(row.masked)} %"
-            ax.plot([row.masked] * 2, [y - 0.42, y + 0.3], color=colours.MASKED, linewidth=1.8, gid=tip)
+            tip = f"{row.title}, baseline masked: {with_deviation(row.masked, row.masked_sd)} %"
+            green: dict[str, Any] = {"color": colours.MASKED, "solid_capstyle": "butt"}
+            spread = 0 if math.isnan(row.masked_sd) else row.masked_sd
+            ax.plot([row.masked - spread, row.masked + spread], [y - 0.4] * 2, linewidth=0.9, **green)
+            ax.plot([row.masked] * 2, [y - 0.42, y + 0.36], linewidth=1.8, gid=tip, zorder=1.5, **green)
     ax.set_title(style.short(title))
     ax.set_yticks(
         range(len(rows)), [style.row_name(row.title, row.fewer, 26) for row in rows], linespacing=1.05
@@ -206,7 +212,7 @@ def _legend(rows: list[Row]) -> list[Line2D]:
                 marker="|",
                 markersize=8,
                 markeredgewidth=1.8,
-                label="baseline, masked with the same hint",
+                label=f"baseline, masked with the same hint{': mean ± deviation' * any(row.masked_sd > 0 for row in rows)}",
             )
         )
     if not all(math.isnan(row.paper) for row in rows):

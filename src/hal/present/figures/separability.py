@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from hal.params import Params
 from hal.present.figures import colours, style
 from hal.present.numbers import cut, number, with_interval
-from hal.study.resampling import Interval
+from hal.study.resampling import LEAST_PAIRS, Interval
 from hal.titles import dataset_title
 
 
@@ -77,10 +77,10 @@ def _draw_points(
     ax.set_xlabel(label)
     bounds = Interval(rho["low"], rho["high"])
     found = f"Spearman's ρ {with_interval(number(rho['rho']), bounds)}, {len(table)} points"
-    if len(table) < 4:
+    if len(table) < LEAST_PAIRS:  # of so few chance makes any coefficient
         found = "too few points for a rank correlation"
     elif not bounds.known:
-        found += ": no interval"  # so few have none
+        found += ": no interval"  # their order is perfect
     ax.set_title(found)
     ax.grid()
     ax.spines[["top", "right"]].set_visible(False)

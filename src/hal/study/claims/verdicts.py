@@ -37,6 +37,7 @@ class Verdict:
 
     Attributes:
         claim: the claim.
+        in_run: whether any of its data sets is in this run; of a claim about none, that is so in every run of the paper's.
         rule: its operational test in words, with the reason of its limit.
         verdict: `reproduced`, `not reproduced`, `inconclusive` or `not yet run`.
         why: one sentence, with the numbers.
@@ -48,6 +49,7 @@ class Verdict:
     """
 
     claim: Claim
+    in_run: bool
     rule: str
     verdict: str
     why: str
@@ -87,7 +89,8 @@ def verdict(claim: Claim, measured: Measured) -> Verdict:
         why = f"{networks} diverged ({named}), and the others alone would be a selection. {outcome.why}"
     elif outcome:
         verdict, why = outcome.verdict, outcome.why
-    return Verdict(claim, rule(claim), verdict, why, indication, *_of_table(claim))
+    present = any(_is_papers(measured.params, name) for name in claim.datasets or load_paper().datasets)
+    return Verdict(claim, present, rule(claim), verdict, why, indication, *_of_table(claim))
 
 
 def rule(claim: Claim) -> str:
@@ -97,7 +100,7 @@ def rule(claim: Claim) -> str:
 
 
 def table(judged: Sequence[Verdict], powers: pd.DataFrame) -> pd.DataFrame:
-    """One row for each claim: id, place, says, test, tolerance, rule, verdict, why, indication, table, table_why, power.
+    """One row for each claim: id, place, says, test, tolerance, in_run, rule, verdict, why, indication, table, table_why, power.
 
     The last is `power.power`'s share of `reproduced` at the printed deviation, and `power_twice` that at twice it.
     """
