@@ -53,6 +53,7 @@ LINE = StayingLine(lambda: grid_status.while_training(load_grid(P)))
 onstart:
     try:
         HELD.append(session.lock(P))
+        session.check_finished(workflow, P, OVERLAYS)
         session.check_gpu(workflow, P)
     except UserError as error:
         sys.exit(f"hal: {error}")
@@ -79,7 +80,7 @@ onerror:
         )
     else:
         print(
-            f"Tables, figures and report of the networks there are, training nothing: {session.draw_command(OVERLAYS)}"
+            f"Tables, figures and report of the networks there are, training nothing: {session.hal_command(OVERLAYS, 'draw')}"
         )
 
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from hal.current import COMPUTING
 from tests.tiny import ROOT
 
 
@@ -17,6 +18,15 @@ def test_every_file_has_its_line():
     source = ROOT / "src/hal"
     there = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
     assert listed == {name for name in there if not name.endswith(("__init__.py", "__main__.py"))}
+
+
+def test_tables_are_of_another_version_if_and_only_if_what_computes_them_is():
+    code = "import sys, hal.study.run; print(*(m for m in sys.modules if m.startswith('hal.')))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    parts = {module.split(".")[1] for module in loaded}
+    assert {part if part == "study" else f"{part}.py" for part in parts} | {"paper.yaml"} == {*COMPUTING}
 
 
 def test_every_line_says_what_the_file_says_of_itself():

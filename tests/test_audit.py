@@ -94,11 +94,18 @@ def test_a_number_that_only_cell_json_says_is_found(params, tmp_path, capsys):
     assert "curves.csv: its last epoch is not the one that cell.json reports" in out
 
 
-def test_a_stored_file_that_cell_json_does_not_speak_of_is_found(params, tmp_path, capsys):
+def test_a_stored_file_that_cell_json_does_not_speak_of_is_found_before_its_cell_is_trained(
+    params, tmp_path, capsys, monkeypatch
+):
+    trained_again = []
+    monkeypatch.setattr(
+        "hal.audit.training.run", lambda params, cell: trained_again.append(cell.name) or run(params, cell)
+    )
     (tmp_path / "checkpoints/tiny/pairs/seed0/weights.safetensors").write_bytes(b"other")
     out, _, status = audited(params, tmp_path, capsys)
     assert status == 1
     assert "weights.safetensors: not the file that cell.json speaks of" in out
+    assert trained_again == ["tiny/baseline/seed0", "tiny/baseline/seed1"]
 
 
 def test_an_interrupted_audit_goes_on(params, tmp_path, capsys):
@@ -150,7 +157,7 @@ def test_on_another_machine_both_errors_are_held_against_the_other_seeds(params)
     for error, agrees, said in ((25.0, True, "both in"), (26.0, False, "the new one outside")):
         again = elsewhere(first, test_error=error)
         stored = first.record["test_error"]
-        found = compared(params, first, again, [first, *siblings], 1)
+        found = compared(first, again, [first, *siblings], 1)
         if stored > 25.54:  # an error of chance, as three epochs on noise give it
             agrees, said = (
                 False,
@@ -161,7 +168,7 @@ def test_on_another_machine_both_errors_are_held_against_the_other_seeds(params)
         assert found.agrees is agrees
         assert f"{said} the prediction interval [0.00, 25.54] of the other 2 seeds" in found.says
         assert "another kind of machine (device another card in place of" in found.says
-    alone = compared(params, first, elsewhere(first), [first], 1)
+    alone = compared(first, elsewhere(first), [first], 1)
     assert "decides nothing: too few other seeds (0)" in alone.says
 
 
@@ -170,14 +177,14 @@ def test_kernels_that_are_not_deterministic_owe_nobody_the_same_bytes(params):
     free = first.record["provenance"] | {"deterministic": False}
     stored = dataclasses.replace(first, record=first.record | {"provenance": free})
     again = dataclasses.replace(stored, record=stored.record | {"files": {"curves.csv": "another"}})
-    found = compared(params, stored, again, [stored], 1)
+    found = compared(stored, again, [stored], 1)
     assert "another kind of machine (runtime.deterministic is false)" in found.says
 
 
 def test_diverged_on_one_machine_only_is_a_difference(params):
     first, *_ = (r for r in load_grid(params) if r.ok)
     diverged = dataclasses.replace(elsewhere(first, status="diverged"), state="diverged")
-    found = compared(params, first, diverged, [first], 1)
+    found = compared(first, diverged, [first], 1)
     assert not found.agrees
     assert "% stored, diverged now, of which there is no interval" in found.says
 

@@ -153,7 +153,7 @@ def verified(params: Params, path: Path) -> str:
         named, _ = str(error).split(": not what was written")
         mine = {str(path)} == set(named.split(", "))
         return "names it" if mine else f"names {named.count(',') + 1} files that are not of this `cell.json`"
-    return "nothing (training or `dvc pull` brings it back)"
+    return "nothing (`dvc pull` or training again brings it back)"
 
 
 def shown(params: Params, path: Path, before: dict[str, pd.DataFrame]) -> str:

@@ -16,7 +16,7 @@ from hal.present import comparison
 from hal.revisions import run_folder
 from hal.study import controls, run, two_runs
 from hal.study.grid import load_grid
-from tests.made_up import change_curves, change_record, made_up_params, make_up_grid
+from tests.made_up import change_curves, change_record, made_up_params, make_up_cell, make_up_grid
 
 GRID = "grid: {datasets: [mnist], seeds: [0, 1, 2]}\ntrain: {epochs: 4}"
 
@@ -259,12 +259,44 @@ def test_a_stale_or_broken_cell_is_left_alone_and_named(two):
     assert {path: path.read_bytes() for path in a.path("results").rglob("*.json")} == before
 
 
+def test_a_finished_cell_of_other_settings_is_not_replaced_because_a_new_one_is_under_way(two):
+    """It is called unfinished then, and is finished all the same."""
+    a, b = two
+    make_up_cell(a, a.cell("mnist", "case1", 0), "stale", images=300)
+    make_up_cell(a, a.cell("mnist", "case1", 1), "stale", images=300)
+    resume = a.cell_paths(a.cell("mnist", "case1", 0)).resume
+    resume.mkdir(parents=True)
+    (resume / "progress.json").write_text('{"epoch": 1, "epochs": 4}')
+    before = {path: path.read_bytes() for path in a.path("results").rglob("*.json")}
+    taken, refused = merge(a, [b.path()])
+    assert taken == []
+    assert [line.split(":")[0] for line in refused] == ["mnist/case1/seed0", "mnist/case1/seed1"]
+    assert {path: path.read_bytes() for path in a.path("results").rglob("*.json")} == before
+
+
+def test_a_cell_that_finishes_while_others_are_copied_is_not_replaced(two, monkeypatch):
+    a, b = two
+    lose(a, "mnist/case1/seed0")
+    cell = a.cell("mnist", "case1", 0)
+    acquire = locks.acquire
+
+    def finish_first(path):
+        make_up_cell(a, cell, images=200)
+        return acquire(path)
+
+    monkeypatch.setattr("hal.merge.locks.acquire", finish_first)
+    assert merge(a, [b.path()])[0] == []
+    assert (a.path("results", cell.name) / "cell.json").read_bytes() != (
+        b.path("results", cell.name) / "cell.json"
+    ).read_bytes()
+
+
 def test_a_cell_under_way_is_not_taken_from_under_its_trainer(two):
     a, b = two
     lose(a, "mnist/case1/seed0")
-    folder = a.cell_paths(a.cell("mnist", "case1", 0)).resume
-    lock = locks.acquire(folder.with_name(f"{folder.name}.lock"))
-    assert merge(a, [b.path()]) == ([], ["mnist/case1/seed0: is being trained here"])
+    lock = locks.acquire(a.cell_paths(a.cell("mnist", "case1", 0)).lock)
+    said = "mnist/case1/seed0: is being trained here, or was while others were copied"
+    assert merge(a, [b.path()]) == ([], [said])
     lock.release()
     assert len(merge(a, [b.path()])[0]) == 1
 
@@ -274,7 +306,7 @@ def test_weights_that_stayed_elsewhere_are_named(two):
     lose(a, "mnist/case1/seed0")
     b.path("checkpoints/mnist/case1/seed0/predictions.npz").unlink()
     ((said,), _) = merge(a, [b.path()])
-    assert "without predictions.npz, so Snakemake would train it again" in said
+    assert "without predictions.npz, which Snakemake will ask for" in said
 
 
 def test_a_folder_that_is_no_other_run_is_refused(two, tmp_path):

@@ -18,7 +18,7 @@ from hal.current import settings_sum
 from hal.dag import cell_records, figure_inputs, gpus, minutes, prefix
 from hal.errors import UserError
 from hal.params import load
-from hal.session import check_targets, draw_command, lock, overlays, say_full_disk, say_limit, share_gpus
+from hal.session import check_targets, hal_command, lock, overlays, say_full_disk, say_limit, share_gpus
 from tests.checkout import make_checkout, snakemake
 from tests.tiny import ROOT
 from tests.train.test_cell import files_of
@@ -226,7 +226,7 @@ def test_an_overlays_name_may_hold_a_brace_a_blank_and_a_quote(project):
     target = "runs/tiny/data/tiny.npz"
     done = snakemake(project, target, "--configfile", overlay)
     assert done.returncode == 0, done.stdout
-    assert shlex.split(draw_command([overlay])) == ["hal", "--overlay", overlay, "draw"]
+    assert shlex.split(hal_command([overlay], "draw")) == ["hal", "--overlay", overlay, "draw"]
 
 
 def test_a_second_snakemake_on_one_root_says_so_in_a_line(project):
@@ -413,6 +413,35 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
     jobs = without_memory()
     assert cells_trained(jobs) == 0
     assert {"study", "tables", "figure", "report"} <= jobs.keys()
+
+
+def test_a_finished_network_whose_checkpoint_is_not_here_is_not_replaced_unasked(finished):
+    """A clone has results and no checkpoints; Snakemake would delete the results before it trains."""
+    project, tiny = finished, ("--configfile", "configs/tiny.yaml")
+    root = project / "runs/tiny"
+    shutil.rmtree(project / ".snakemake")
+    lost = [root / f"checkpoints/tiny/{cell}/predictions.npz" for cell in ("pairs/seed0", "baseline/seed1")]
+    for path in lost:
+        path.unlink()
+    records = {path: path.read_bytes() for path in root.rglob("cell.json")}
+    done = snakemake(project, *tiny)
+    assert done.returncode != 0
+    (said,) = [line for line in done.stdout.splitlines() if line.startswith("hal: ")]
+    assert "predictions.npz: not here: 2 finished networks lack files, and would be trained again" in said
+    assert "`hal --overlay configs/tiny.yaml evaluate`" in said
+    assert "Traceback" not in done.stdout
+    assert {path: path.read_bytes() for path in root.rglob("cell.json")} == records
+    done = snakemake(project, "--force", "runs/tiny/results/tiny/pairs/seed0", *tiny)
+    assert done.returncode == 0, done.stdout
+    assert lost[0].exists()
+    hal = [sys.executable, "-m", "hal", "--overlay", "configs/tiny.yaml"]
+    subprocess.run([*hal, "evaluate"], cwd=project, capture_output=True, check=True)
+    assert lost[1].exists()
+    done = snakemake(project, *tiny)
+    assert done.returncode == 0, done.stdout
+    assert json.loads(records[root / "results/tiny/baseline/seed1/cell.json"]) == json.loads(
+        (root / "results/tiny/baseline/seed1/cell.json").read_text()
+    )
 
 
 def test_a_killed_snakemake_goes_on_and_ends_with_the_same_bytes(project):

@@ -110,9 +110,14 @@ def audit(params: Params, draw: Draw) -> Iterator[Finding]:
         for kind in (".npz", ".json"):
             _link(dataset, params.path("data", f"{dataset}{kind}"), apart.path("data", f"{dataset}{kind}"))
     for result in draw.cells:
-        training.run(apart, result.cell)
-        (again,) = load_grid(apart, [result.cell])
-        finding = compared(params, result, again, results, len(draw.cells))
+        try:
+            _check_whole(params, result)  # before the hours of training it again
+        except UserError as error:
+            finding = Finding(result.cell.name, False, str(error))
+        else:
+            training.run(apart, result.cell)
+            (again,) = load_grid(apart, [result.cell])
+            finding = compared(result, again, results, len(draw.cells))
         agree = agree and finding.agrees
         yield finding
     if agree:
@@ -121,15 +126,9 @@ def audit(params: Params, draw: Draw) -> Iterator[Finding]:
             params.path(".audit").rmdir()
 
 
-def compared(
-    params: Params, stored: CellResult, again: CellResult, results: Sequence[CellResult], cells: int
-) -> Finding:
+def compared(stored: CellResult, again: CellResult, results: Sequence[CellResult], cells: int) -> Finding:
     """A stored cell beside the same cell trained again, in an audit of so many."""
     name = stored.cell.name
-    try:
-        _check_whole(params, stored)
-    except UserError as error:
-        return Finding(name, False, str(error))
     differing = _differing(stored.record, again.record)
     if not differing:
         return Finding(name, True, f"the same bytes in all {len(again.record['files'])} files")

@@ -15,7 +15,7 @@ import numpy as np
 
 from hal.arrays import read_arrays
 from hal.errors import UserError, first_line
-from hal.files import sha256_of
+from hal.files import read_json, sha256_of
 from hal.params import Cell
 
 if TYPE_CHECKING:
@@ -45,9 +45,7 @@ def read_record(path: Path) -> dict[str, Any]:
         UserError: it is no JSON mapping, its content is not what was sealed, or not what a cell.json has to say.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record, dict):
-            raise ValueError("not a mapping")
+        record = read_json(path)
         if record.get("sha256") != _seal(record):
             raise ValueError("its content is not what was written: the sum that it carries is another's")
     except ValueError as error:

@@ -197,7 +197,8 @@ def _cell_files(crate: ROCrate, params: Params, cell: Cell, record: dict[str, An
     made = [_inside(crate, paths.record, params.within(paths.record))]
     for file, sha256 in recorded_files(record, paths.results).items():
         if not file.exists():
-            made.append(_by_sum(crate, f"checkpoints/{cell.name}/{file.name}", sha256))
+            where = next((path for path in paths.files if path.name == file.name), file)
+            made.append(_by_sum(crate, str(params.within(where)), sha256))
             continue
         if sha256_of(file) != sha256:
             raise UserError(f"{file}: is not what was written; `hal verify` says which files are")

@@ -12,10 +12,34 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from hal.files import sha256_of, write_text
+from hal.files import read_json, sha256_of, write_text
 from hal.params import Params
 
 _SOURCES = ("*.py", "*.yaml", "*.j2", "*.css", "*.js", "*.svg")
+# What `hal.study.run` consists of: a change elsewhere computes no other table.
+COMPUTING = (
+    *(
+        "arrays.py",
+        "cell_files.py",
+        "current.py",
+        "decimals.py",
+        "departures.py",
+        "errors.py",
+        "files.py",
+        "outputs.py",
+    ),
+    *(
+        "paper.py",
+        "paper.yaml",
+        "params.py",
+        "schema.py",
+        "settings.py",
+        "study",
+        "sums.py",
+        "titles.py",
+        "yaml12.py",
+    ),
+)
 
 
 def stamp_path(params: Params) -> Path:
@@ -32,7 +56,7 @@ def settings_sum(params: Params) -> str:
 def study_basis(params: Params) -> str:
     """What the computed tables depend on beside the cells: settings, wherever the run lies, and the code that computes."""
     settings = settings_sum(dataclasses.replace(params, root="."))
-    return f"settings {settings}, code {_sources_sum(without=('present', 'train'))}"
+    return f"settings {settings}, code {_sources_sum(of=COMPUTING)}"
 
 
 def write_stamp(params: Params, files: Iterable[Path]) -> Path:
@@ -46,7 +70,7 @@ def outdated(params: Params, files: Iterable[Path]) -> set[Path]:
     """Those of the files that are missing, damaged or drawn from something else than what is there now."""
     files = list(files)
     try:
-        drawn = json.loads(stamp_path(params).read_text(encoding="utf-8"))
+        drawn = read_json(stamp_path(params))
         sums = drawn["files"] if drawn["from"] == basis(params) else {}
         return {path for path in files if sums.get(str(params.within(path))) != _sum(path)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -59,11 +83,11 @@ def basis(params: Params) -> dict[str, Any]:
     return {"settings": settings_sum(params), "sources": _sources_sum(), "cells": cells}
 
 
-def _sources_sum(without: Collection[str] = ()) -> str:
-    """Changes with any source file outside those folders."""
+def _sources_sum(of: Collection[str] = ()) -> str:
+    """Changes with any source file, or with any of those files and folders."""
     here, digest = Path(__file__).parent, hashlib.sha256()
     for path in sorted(path.relative_to(here) for kind in _SOURCES for path in here.rglob(kind)):
-        if path.parts[0] not in without:
+        if not of or path.parts[0] in of:
             digest.update(f"{path} {sha256_of(here / path)}\n".encode())
     return digest.hexdigest()[:16]
 

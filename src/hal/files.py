@@ -1,8 +1,10 @@
 """Files that are either whole or absent, and the sums that identify them."""
 
 import contextlib
+import errno
 import glob
 import hashlib
+import json
 import operator
 import os
 import time
@@ -61,6 +63,24 @@ def replace_together(contents: dict[Path, bytes]) -> None:
     finally:
         for path in temporary.values():
             _remove(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file's JSON mapping, whoever wrote it.
+
+    Raises:
+        OSError: it is not there, is no file (a pipe would hang), or the system does not let it be read.
+        ValueError: it is no JSON, nested deeper than anybody means, or no mapping.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a file", str(path))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise ValueError("not a mapping")
+    return content
 
 
 def sha256_of(path: Path) -> str:

@@ -44,7 +44,7 @@ def merge(params: Params, others: Sequence[Path]) -> tuple[list[str], list[str]]
                 refused.append(f"{cell.name}: that of {other} is of other settings ({changed})")
             elif result.finished:
                 _check_same(cell, result.record, record, params.path("results", cell.name), other)
-            elif result.state in ("stale", "broken"):
+            elif result.record or result.state == "broken":  # finished under other settings, or damaged
                 here = params.path("results", cell.name)
                 refused.append(
                     f"{cell.name}: {here} is {result.state} {result.reason}; move it away to take that of {other}"
@@ -59,7 +59,9 @@ def merge(params: Params, others: Sequence[Path]) -> tuple[list[str], list[str]]
     taken: list[str] = []
     for cell, other, record in chosen.values():
         said = _copy(params, cell, other, record)
-        (refused if said is None else taken).append(said or f"{cell.name}: is being trained here")
+        (refused if said is None else taken).append(
+            said or f"{cell.name}: is being trained here, or was while others were copied"
+        )
     return taken, refused
 
 
@@ -130,12 +132,14 @@ def _check_data(params: Params, results: Sequence[CellResult], chosen: dict[str,
 
 
 def _copy(params: Params, cell: Cell, root: Path, record: dict[str, Any]) -> str | None:
-    """Bring one cell here, its cell.json last, and say so; None if it is being trained here."""
+    """Bring one cell here, its cell.json last, and say so; None if it is being trained here, or has just been."""
     paths = params.cell_paths(cell)
     lock = locks.acquire(paths.lock)
     if lock is None:
         return None
     try:
+        if paths.record.exists():
+            return None
         folders = {"results": paths.results, "checkpoints": paths.checkpoints}
         sources = _sources(cell, root, record)
         files = {folders[folder] / path.name: path.read_bytes() for folder, path in sources}
@@ -144,6 +148,6 @@ def _copy(params: Params, cell: Cell, root: Path, record: dict[str, Any]) -> str
     finally:
         lock.release()
     lacking = sorted(set(record["files"]) - {path.name for _, path in sources})
-    without = f"; without {', '.join(lacking)}, so Snakemake would train it again" if lacking else ""
+    without = f"; without {', '.join(lacking)}, which Snakemake will ask for" if lacking else ""
     made = record["provenance"]
     return f"{cell.name}: from {root} (made on {made.get('device')}, code {made.get('code')}{without})"

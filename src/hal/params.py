@@ -35,7 +35,7 @@ from hal.yaml12 import read_yaml
 MATHEMATICS = 2
 
 # The folders that a run writes below its root.
-FOLDERS = ("data", "results", "checkpoints", "figures", "report", "logs", ".resume")
+FOLDERS = ("data", "results", "checkpoints", "figures", "report", "logs", ".resume", ".audit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,17 +91,17 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class CellPaths:
-    """A cell's three folders: small results, heavy checkpoints, and the state of an unfinished run; and the files there."""
+    """A cell's three folders: small results, heavy checkpoints, and the state of an unfinished run; and the files there.
+
+    The lock is held by the process that trains the cell or copies it here. It is one for all settings: two processes whose
+    settings differ would write the same results.
+    """
 
     results: Path
     checkpoints: Path
     resume: Path
+    lock: Path
     scored: bool
-
-    @property
-    def lock(self) -> Path:
-        """Held by the process that trains the cell or copies it here."""
-        return self.resume.with_name(f"{self.resume.name}.lock")
 
     @property
     def record(self) -> Path:
@@ -236,6 +236,7 @@ class Params:
             results=self.path("results", cell.name),
             checkpoints=self.path("checkpoints", cell.name),
             resume=self.path(".resume", f"{cell.name.replace('/', '-')}-{cell.hash}"),
+            lock=self.path(".resume", f"{cell.name.replace('/', '-')}.lock"),
             scored=cell.scored,
         )
 

@@ -74,9 +74,9 @@ def same_command() -> str:
     return shlex.join(["snakemake", *sys.argv[1:]])
 
 
-def draw_command(files: Sequence[str]) -> str:
-    """What draws tables, figures and report of the cells there are, with the same overlays, ready to be pasted."""
-    return shlex.join(["hal", *(word for file in files for word in ("--overlay", file)), "draw"])
+def hal_command(files: Sequence[str], name: str) -> str:
+    """A command of ours with the same overlays, ready to be pasted."""
+    return shlex.join(["hal", *(word for file in files for word in ("--overlay", file)), name])
 
 
 def lock(params: Params) -> BaseFileLock:
@@ -189,17 +189,58 @@ def check_gpu(workflow: Any, params: Params) -> None:
     """
     if not workflow.local_exec or workflow.touch or not gpu.absent():
         return
-    jobs = [wildcards for rule, wildcards in snakemake_internals.to_run(workflow) if rule.startswith("cell_")]
-    for wildcards in jobs:
-        dataset, case = Path(wildcards["network"]).parts
-        cell = params.cell(dataset, case, int(wildcards["seed"]))
+    for cell, _ in _to_train(workflow, params):
         try:
-            size = size_of(params, dataset)
+            size = size_of(params, cell.dataset)
         except UserError:  # a damaged description is made again before the cell asks
             continue
         if size:
             steps = cell.train.epochs * cell.train.steps(size.train)
             gpu.check_without(params.runtime, cell.name, steps)
+
+
+def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
+    """Refuse to train what is finished under these settings because a file of it is not here, as in a clone without checkpoints.
+
+    Snakemake would delete what is here before its job begins, and another machine's bytes would take its place. `files` are the
+    overlays.
+
+    Raises:
+        UserError: there are such cells, and nobody has asked for them to be trained again.
+    """
+    lacking: list[Path] = []
+    for cell, forced in _to_train(workflow, params):
+        paths = params.cell_paths(cell)
+        gone = [file for file in paths.files if not file.exists()]
+        if (
+            gone
+            and not forced
+            and not workflow.touch
+            and paths.record.exists()
+            and not is_stale(params, cell)
+        ):
+            lacking.append(gone[0])
+    if lacking:
+        networks = (
+            f"{len(lacking)} finished networks lack files"
+            if len(lacking) > 1
+            else "a finished network lacks a file"
+        )
+        raise UserError(
+            f"{lacking[0]}: not here: {networks}, and would be trained again. `dvc pull` or git may bring them back, and `{hal_command(files, 'evaluate')}` what can be "
+            f"measured on the weights that are here; `{hal_command(files, 'draw')}` draws without them; --force trains the target again, "
+            "--forceall all"
+        )
+
+
+def _to_train(workflow: Any, params: Params) -> list[tuple[Cell, bool]]:
+    """The cells that are about to be trained, each with whether that was asked for."""
+    cells = []
+    for rule, wildcards, forced in snakemake_internals.to_run(workflow):
+        if rule.startswith("cell_"):
+            dataset, case = Path(wildcards["network"]).parts
+            cells.append((params.cell(dataset, case, int(wildcards["seed"])), forced))
+    return cells
 
 
 def say_limit(workflow: Any, params: Params) -> None:

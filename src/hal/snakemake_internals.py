@@ -1,7 +1,7 @@
 """The few things that Snakemake has no public way for, in one place (tested with 9.27; pyproject.toml pins < 10)."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def force(workflow: Any, file: str) -> None:
@@ -14,9 +14,20 @@ def marked_incomplete(workflow: Any, files: Iterable[str]) -> set[str]:
     return set(workflow.persistence._filter_incomplete_keys(list(files)))
 
 
-def to_run(workflow: Any) -> list[tuple[str, dict[str, str]]]:
-    """The jobs that are about to run: the name of each one's rule, and its wildcards."""
-    return [(job.rule.name, dict(job.wildcards.items())) for job in workflow.dag.needrun_jobs()]
+class Job(NamedTuple):
+    """A job that is about to run: its rule's name, its wildcards, and whether it was asked for (--force, -R)."""
+
+    rule: str
+    wildcards: dict[str, str]
+    forced: bool
+
+
+def to_run(workflow: Any) -> list[Job]:
+    """The jobs that are about to run."""
+    return [
+        Job(job.rule.name, dict(job.wildcards.items()), bool(workflow.dag.reason(job).forced))
+        for job in workflow.dag.needrun_jobs()
+    ]
 
 
 def limit_of(workflow: Any, name: str) -> int | None:

@@ -1,5 +1,6 @@
 """The bootstrap of networks crossed with test images, against what is known of either alone."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -101,6 +102,22 @@ def test_a_clone_without_predictions_keeps_what_is_of_the_same_networks(params):
     assert "predictions.npz: no such file" in table.loc[("case2", "hal"), "missing"]
     assert math.isnan(table.loc[("case2", "hal"), "value"])
     assert table.loc[("case1", "hal"), "missing"] == ""
+
+
+def test_what_was_counted_under_another_grouping_is_not_kept(params):
+    """The baseline's networks are the same, and its mask is not."""
+    crossed.write(params, "mnist")
+    for checkpoint in params.path("checkpoints").rglob("predictions.npz"):
+        checkpoint.unlink()
+    mnist = params.datasets["mnist"]
+    regrouped = dataclasses.replace(mnist.cases["case1"], superclasses=((0,), tuple(range(1, 10))))
+    other = dataclasses.replace(mnist, cases=mnist.cases | {"case1": regrouped})
+    changed = dataclasses.replace(params, datasets=params.datasets | {"mnist": other})
+    for read in (crossed.read, lambda *of: (crossed.write(changed, "mnist"), crossed.read(*of))[1]):
+        table = read(changed, load_cells(changed)).set_index(["case", "quantity"])
+        assert math.isnan(table.loc[("case1", "masked"), "value"])
+        assert table.loc[("case1", "masked"), "missing"] != ""
+        assert table.loc[("case2", "masked"), "missing"] == ""
 
 
 def test_a_damaged_file_is_not_read(params):

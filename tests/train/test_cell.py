@@ -28,7 +28,7 @@ from hal.files import write_text
 from hal.params import load
 from hal.study.check_sums import verify
 from hal.study.grid import load_grid
-from hal.train import provenance
+from hal.train import provenance, state
 from hal.train.cell import build_network, run
 from hal.train.evaluate import round_mantissa
 from hal.train.loop import Trainer, first_not_finite, train
@@ -277,17 +277,70 @@ def test_a_finished_cell_is_left_alone_unless_forced(tmp_path, capsys):
     assert (params.cell_paths(cell).results / "cell.json").stat().st_mtime_ns > stamp
 
 
-@pytest.mark.parametrize("lost", ["weights.safetensors", "scores.npz", "cell.json"])
-def test_a_cell_that_lost_a_file_is_trained_again(tmp_path, lost):
+@pytest.mark.parametrize("lost", ["weights.safetensors", "scores.npz"])
+def test_a_finished_cell_that_lacks_a_file_is_trained_again_only_if_asked(tmp_path, lost):
+    """As in a clone without checkpoints: another machine's bytes shall not take the place of its results unasked."""
     params = tiny_params(tmp_path)
     cell = params.cell("tiny", "pairs", 0)
     run(params, cell)
     before = files_of(params, cell)
-    paths = params.cell_paths(cell)
-    for folder in (paths.results, paths.checkpoints):
-        (folder / lost).unlink(missing_ok=True)
+    (path,) = (path for path in params.cell_paths(cell).files if path.name == lost)
+    path.unlink()
+    with pytest.raises(
+        UserError, match=rf"{lost}: no such file; `dvc pull`, .*--force trains the cell again"
+    ):
+        run(params, cell)
+    run(params, cell, force=True)
+    assert files_of(params, cell) == before
+
+
+def test_a_damaged_record_is_trained_again_only_if_asked_and_a_lost_one_at_once(tmp_path):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+    before, path = files_of(params, cell), params.cell_paths(cell).record
+    path.write_text(path.read_text().replace('"test_error": ', '"test_error": 1'))
+    with pytest.raises(UserError, match=r"cell.json cannot be read: .*--force trains the cell again"):
+        run(params, cell)
+    run(params, cell, force=True)
+    assert files_of(params, cell) == before
+    path.unlink()
     run(params, cell)
     assert files_of(params, cell) == before
+
+
+def test_a_diverged_cell_whose_state_was_kept_is_trained_again_when_asked(tmp_path, capsys):
+    params = tiny_params(tmp_path, max_lr="1.0e+30", warmup_epochs=0)
+    cell = params.cell("tiny", "pairs", 0)
+    assert run(params, cell, keep_state=True)["status"] == "diverged"
+    again = run(params, cell, force=True)
+    assert (again["status"], again["time"]["resumed"]) == ("diverged", 0)
+    assert capsys.readouterr().out.count("not finite at step") == 2
+
+
+def test_a_state_of_another_shape_is_set_aside_before_anything_is_taken_from_it(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+    before, folder = files_of(params, cell), params.cell_paths(cell).resume
+    net = build_network(dataclasses.replace(cell, model=dataclasses.replace(cell.model, widths=(5, 6, 7))), 1)
+    state.save_state(
+        folder, cell.hash, net, [torch.zeros_like(p) for p in net.parameters()], state.Progress(), 3
+    )
+    params.cell_paths(cell).record.unlink()
+    run(params, cell)
+    assert "it holds other tensors" in capsys.readouterr().out
+    assert files_of(params, cell) == before
+
+
+def test_cells_of_one_name_are_trained_one_after_the_other_whatever_their_settings(tmp_path):
+    """They would write the same results: the one that ended last would replace the other's unseen."""
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    other = dataclasses.replace(cell, train=dataclasses.replace(cell.train, epochs=7))
+    assert cell.hash != other.hash
+    assert params.cell_paths(cell).lock == params.cell_paths(other).lock
+    assert params.cell_paths(cell).resume != params.cell_paths(other).resume
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "curves.csv", "auxiliary.npz"])
@@ -473,7 +526,7 @@ def test_a_cell_of_other_data_is_not_finished(tmp_path, capsys):
     record = run(params, cell)
     path = params.cell_paths(cell).results / "cell.json"
     record["provenance"]["data_sha256"] = "0" * 64
-    path.write_text(json.dumps(record))
+    path.write_bytes(record_bytes(record))
     run(params, cell)
     assert "epoch 3/3" in capsys.readouterr().out
 

@@ -13,7 +13,7 @@ from hal.data.fetch import fetch
 from hal.data.sources import SOURCES, Source
 from hal.data.store import Images, statistics
 from hal.errors import UserError, without_secrets
-from hal.files import sha256_of
+from hal.files import read_json, sha256_of
 from hal.params import Params
 from hal.settings import Dataset
 
@@ -125,7 +125,7 @@ def _describe(
 def _as_first_told(path: Path, description: dict[str, Any]) -> dict[str, Any]:
     """What the JSON there says, where it is the same but for the mirrors: a committed one stays as it is, and names nobody else's folders."""
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        told = read_json(path)
         files = {
             name: {**description["files"][name], "from": file["from"]} for name, file in told["files"].items()
         }

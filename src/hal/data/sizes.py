@@ -1,10 +1,10 @@
 """How many images a data set has, and of which shape, before they are read."""
 
 import dataclasses
-import json
 
 from hal.data.sources import SOURCES
 from hal.errors import UserError
+from hal.files import read_json
 from hal.params import Params
 
 
@@ -26,7 +26,7 @@ def size_of(params: Params, dataset: str) -> Size | None:
     path = params.path("data", f"{dataset}.json")
     if path.exists():
         try:
-            described = json.loads(path.read_text(encoding="utf-8"))
+            described = read_json(path)
             return Size(described["train"]["images"], described["test"]["images"], tuple(described["shape"]))
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(f"{path}: cannot be read; `hal data {dataset}` makes it again") from None

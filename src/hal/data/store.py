@@ -11,7 +11,7 @@ import numpy as np
 
 from hal.arrays import read_arrays
 from hal.errors import UserError
-from hal.files import write_atomically, write_text
+from hal.files import read_json, write_atomically, write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,13 +69,13 @@ def load(path: Path) -> tuple[Images, dict[str, Any]]:
     try:
         images = Images(**read_arrays(path, [field.name for field in dataclasses.fields(Images)]))
         read = path.with_suffix(".json")
-        description = json.loads(read.read_text(encoding="utf-8"))
+        description = read_json(read)
         described = description["arrays_sha256"]
     except FileNotFoundError as error:
         raise UserError(
             f"{error.filename}: no such file; `hal data {path.stem}` (after the same --overlay) makes it"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{read}: broken ({error}); {again}") from None
     if images.sha256() != described:
         raise UserError(f"{path}: its arrays are not those that {path.stem}.json describes; {again}")

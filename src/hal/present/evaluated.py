@@ -7,7 +7,7 @@ from hal.settings import BASELINE
 from hal.study import measures
 
 if TYPE_CHECKING:
-    from hal.train.stored import Measured
+    from hal.train.stored import Retested
 
 _NAMES = {
     "oracle_mask": "masked",
@@ -17,7 +17,7 @@ _NAMES = {
 }
 
 
-def lines(params: Params, cell: Cell, measured: "Measured") -> list[str]:
+def lines(params: Params, cell: Cell, measured: "Retested") -> list[str]:
     """The cell's error beside the recorded one, its controls, and what became of its files."""
     label = measured.predictions["label"]
     wrong = round(measured.error * len(label) / 100)
@@ -31,12 +31,14 @@ def lines(params: Params, cell: Cell, measured: "Measured") -> list[str]:
     cases = params.datasets[cell.dataset].cases
     if told is None:
         for case in cases if cell.case == BASELINE else [cell.case]:
-            masked = measures.of_untold(logits, label, cases[case].superclasses)["oracle_mask"]
+            masked = measures.of_network(logits, label, told, cases[case].superclasses, cell.loss)[
+                "oracle_mask"
+            ]
             printed.append(
                 f"  masked with the superclasses of {case}: {100 * masked.count / masked.images:.2f} %"
             )
     else:
-        controls = measures.of_told(logits, label, told, cell.superclasses, cell.loss)
+        controls = measures.of_network(logits, label, told, cell.superclasses, cell.loss)
         shares = (
             f"{name} {100 * controls[key].count / controls[key].images:.2f} %" for key, name in _NAMES.items()
         )

@@ -1,6 +1,5 @@
 """How each number was made: settings, data, environments, and a row for every planned network."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from hal.departures import Run, shown
+from hal.files import read_json
 from hal.params import Params
 from hal.present.blocks import Block, Column, Facts, Fold, Heading, Items, Table, Text, plain
 from hal.settings import BASELINE
@@ -106,7 +106,7 @@ def _dataset(params: Params, dataset: str, cells: pd.DataFrame) -> tuple[str, ..
     """What the data set's description says, and the data that its cells that count were trained on."""
     path = params.path("data", f"{dataset}.json")
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = read_json(path)
         images = f"{description['train']['images']:,} training, {description['test']['images']:,} test"
         present = description["arrays_sha256"]
         origins = sorted({file["from"] for file in description.get("files", {}).values()})

@@ -16,7 +16,7 @@ from hal.params import Cell, Params
 from hal.settings import BASELINE
 from hal.study import measures
 from hal.study.grid import CellResult, load_cells, scores, select
-from hal.study.kept import KeptTable, Rows, identity
+from hal.study.kept import KeptTable, Rows, grouping_text, identity
 
 COLUMNS = (
     *("dataset", "case", "seed", "grouping", "superclasses", "control"),
@@ -120,13 +120,13 @@ def _entries(
     cell = result.cell
     for grouping in _groupings(params, result):
         superclasses = params.datasets[cell.dataset].cases[grouping].superclasses
-        text = " | ".join(" ".join(map(str, sorted(labels))) for labels in superclasses)
+        text = grouping_text(superclasses)
         for control in controls_of(cell):
             row = {"dataset": cell.dataset, "case": cell.case, "seed": cell.seed, "grouping": grouping}
             networks = [result, baseline] if control == "no_oracle_baseline" and baseline else [result]
             identified = identity(control, networks) if result.ok else ""
             row |= {"superclasses": text, "control": control, "networks": identified, "missing": ""}
-            yield row | measures.Measured()._asdict()
+            yield row | measures.Counts()._asdict()
 
 
 def _computed(
@@ -161,20 +161,13 @@ def _measured(
     stored: tuple[np.ndarray, np.ndarray, np.ndarray | None],
     predicted: Predicted | None,
     grouping: str,
-) -> dict[str, measures.Measured]:
+) -> dict[str, measures.Counts]:
     cell = result.cell
     superclasses = params.datasets[cell.dataset].cases[grouping].superclasses
     logits, label, told = stored
-    if told is None:
-        measured = measures.of_untold(logits, label, superclasses)
-    else:
-        of_baseline = None
-        if predicted is not None and np.array_equal(predicted.label, label):
-            of_baseline = predicted.classes
-        measured = measures.of_told(logits, label, told, superclasses, cell.loss, of_baseline)
-    owner = measures.owners(superclasses, cell.classes)
-    tested = measures.as_tested(logits, label, told, owner, cell.loss)
-    measured["as_tested"] = measures.measured(tested, label, owner)
+    same_images = predicted is not None and np.array_equal(predicted.label, label)
+    of_baseline = predicted.classes if predicted is not None and same_images else None
+    measured = measures.of_network(logits, label, told, superclasses, cell.loss, of_baseline)
     if cell.scored:
         table = scores(result)
         u_test, u_train = read_auxiliary(params.cell_paths(cell).auxiliary, cell, result.record)
@@ -194,7 +187,7 @@ def _predicted(params: Params, baseline: CellResult) -> Predicted | None:
 
 
 def _filled(
-    row: dict[str, Any], measured: Mapping[str, measures.Measured], result: CellResult, kept: Rows
+    row: dict[str, Any], measured: Mapping[str, measures.Counts], result: CellResult, kept: Rows
 ) -> dict[str, Any]:
     """The row with its numbers; what cannot be measured here stays as the file has it of the same networks."""
     if row["control"] in measured:

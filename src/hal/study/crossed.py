@@ -26,7 +26,7 @@ from hal.settings import BASELINE
 from hal.study import measures
 from hal.study.controls import predictions
 from hal.study.grid import load_cells, select
-from hal.study.kept import KeptTable, identity
+from hal.study.kept import KeptTable, grouping_text, identity
 from hal.study.resampling import LEVEL, NO_INTERVAL, RESAMPLES, Interval
 
 COLUMNS = (
@@ -158,7 +158,9 @@ def _entries(
             sizes = [len(networks[who]) for who, _, _ in quantity]
             if not all(sizes):
                 continue
-            identified = identity(name, (r for who, _, _ in quantity for r in networks[who]))
+            superclasses = () if of_baseline else params.datasets[dataset].cases[case].superclasses
+            counted = f"{name} {grouping_text(superclasses)}"
+            identified = identity(counted, (r for who, _, _ in quantity for r in networks[who]))
             row = {"dataset": dataset, "case": case, "quantity": name, "n": sizes[0]}
             row |= {"reference_n": sizes[1] if len(sizes) > 1 else 0, "networks": identified, "missing": ""}
             yield row | dict.fromkeys(TABLE.numbers, np.nan), quantity

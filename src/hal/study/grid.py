@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from pandas.api.typing import DataFrameGroupBy
 
 from hal.cell_files import FINAL, read_curves, read_record, read_scores
 from hal.errors import UserError, first_line
+from hal.files import read_json
 from hal.params import Cell, Params
 
 State = Literal["ok", "diverged", "missing", "unfinished", "stale", "broken"]
@@ -190,14 +192,13 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
 
 def _progress(folder: Path) -> dict[str, Any] | None:
     """How far the cell whose training state lies in `folder` has come; None if there is no such state, {} if it cannot be read."""
+    path = folder / "progress.json"
     if not folder.is_dir():
         return None
-    if not (folder / "progress.json").is_file():  # a pipe in its place would hang
-        return {}
     try:
-        progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
-        saved = (folder / "progress.json").stat().st_mtime
-        return progress | {"epoch": int(progress["epoch"]), "epochs": int(progress["epochs"]), "saved": saved}
+        progress = read_json(path)
+        epochs = {name: operator.index(progress[name]) for name in ("epoch", "epochs")}
+        return progress | epochs | {"saved": path.stat().st_mtime}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -206,7 +207,7 @@ def data_identity(params: Params, dataset: str) -> tuple[str | None, str]:
     """The present data set's arrays_sha256, if it is there, and a warning if it is there but cannot be read."""
     path = params.path("data", f"{dataset}.json")
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["arrays_sha256"]), ""
+        return str(read_json(path)["arrays_sha256"]), ""
     except FileNotFoundError:
         return None, ""
     except (OSError, ValueError, KeyError, TypeError) as error:

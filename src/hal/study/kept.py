@@ -12,6 +12,7 @@ import pandas as pd
 from hal import sums
 from hal.params import Params
 from hal.study.grid import CellResult
+from hal.study.measures import MEASURES
 
 Rows = Mapping[tuple[str, ...], dict[str, Any]]
 
@@ -19,7 +20,13 @@ Rows = Mapping[tuple[str, ...], dict[str, Any]]
 def identity(what: str, networks: Iterable[CellResult]) -> str:
     """16 hexadecimal digits that stand for what was counted, and for the predictions of the networks that it was counted on."""
     predictions = (f"{r.cell.name} {r.record['files'].get('predictions.npz', r.cell.hash)}" for r in networks)
-    return hashlib.sha256("\n".join([what, *predictions]).encode()).hexdigest()[:16]
+    of = [f"measures {MEASURES}", what, *predictions]
+    return hashlib.sha256("\n".join(of).encode()).hexdigest()[:16]
+
+
+def grouping_text(superclasses: Sequence[Sequence[int]]) -> str:
+    """A grouping in a table: `0 1 2 | 3 4`."""
+    return " | ".join(" ".join(map(str, sorted(labels))) for labels in superclasses)
 
 
 @dataclasses.dataclass(frozen=True)

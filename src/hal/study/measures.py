@@ -41,6 +41,7 @@ from hal.study.separability import auc
 
 Superclasses = Sequence[Sequence[int]]
 
+MEASURES = 1  # raised when one counts otherwise: what was kept of the same networks is then counted anew
 UNTOLD = ("as_tested", "oracle_mask")
 TOLD = (
     *("as_tested", "oracle_mask", "no_oracle", "no_oracle_mixture", "no_oracle_baseline"),
@@ -51,7 +52,7 @@ SCORED = ("blind", "score_change", "own_hint_auc", "same_hint_auc")
 _BLIND = 1e-3
 
 
-class Measured(NamedTuple):
+class Counts(NamedTuple):
     """One control: counted images of so many, and how many predictions are of the true superclass; or a value."""
 
     count: float = np.nan  # type: ignore[assignment]  # in place of tuple's method, which nobody calls
@@ -146,14 +147,34 @@ def pairwise_auc(score: np.ndarray, superclass: np.ndarray) -> float:
     return float(np.mean([auc(x, y) for x, y in combinations(sets, 2)]))
 
 
-def of_untold(logits: np.ndarray, label: np.ndarray, superclasses: Superclasses) -> dict[str, Measured]:
-    """The measures `UNTOLD` of a network that is told nothing, from logits (N, 1, K) and labels (N,).
+def of_network(
+    logits: np.ndarray,
+    label: np.ndarray,
+    told: np.ndarray | None,
+    superclasses: Superclasses,
+    loss: str,
+    of_baseline: np.ndarray | None = None,
+) -> dict[str, Counts]:
+    """The measures `UNTOLD` or `TOLD` of a network: see `of_untold`, and `of_told` for the arguments.
 
     Raises:
         UserError: the grouping does not cover the classes.
     """
     owner = owners(superclasses, logits.shape[2])
-    return {"oracle_mask": measured(masked(logits, label, None, owner), label, owner)}
+    tested = counts(as_tested(logits, label, told, owner, loss), label, owner)
+    if told is None:
+        return {"as_tested": tested} | of_untold(logits, label, superclasses)
+    return {"as_tested": tested} | of_told(logits, label, told, superclasses, loss, of_baseline)
+
+
+def of_untold(logits: np.ndarray, label: np.ndarray, superclasses: Superclasses) -> dict[str, Counts]:
+    """The measures `UNTOLD` of a network that is told nothing, but for `as_tested`, from logits (N, 1, K) and labels (N,).
+
+    Raises:
+        UserError: the grouping does not cover the classes.
+    """
+    owner = owners(superclasses, logits.shape[2])
+    return {"oracle_mask": counts(masked(logits, label, None, owner), label, owner)}
 
 
 def of_told(
@@ -163,7 +184,7 @@ def of_told(
     superclasses: Superclasses,
     loss: str = "softmax",
     of_baseline: np.ndarray | None = None,
-) -> dict[str, Measured]:
+) -> dict[str, Counts]:
     """The measures `TOLD` of a network that is told a superclass, but for `as_tested`.
 
     Args:
@@ -179,7 +200,7 @@ def of_told(
     """
     owner = owners(superclasses, logits.shape[2])
     n, s, _ = logits.shape
-    measure = functools.partial(measured, label=label, owner=owner)
+    measure = functools.partial(counts, label=label, owner=owner)
     by_hint = under_every_hint(logits, label, owner, loss)
     errs = by_hint != label[:, None]
     misled_to = wrong_hints(by_hint, label, owner)
@@ -189,11 +210,11 @@ def of_told(
         "oracle_mask": measure(masked(logits, label, told, owner)),
         "no_oracle": measure(no_oracle(logits, owner)),
         "no_oracle_mixture": measure(mixture(logits, owner)),
-        "wrong_hint_mean": Measured(misled.sum(), n * (s - 1), right.sum()),
-        "wrong_hint_worst": Measured(misled.any(axis=1).sum(), n, right.all(axis=1).sum()),
-        "best_hint": Measured(errs.all(axis=1).sum(), n),
-        "worst_hint": Measured(errs.any(axis=1).sum(), n),
-        "flips": Measured(flips(by_hint).sum(), n),
+        "wrong_hint_mean": Counts(misled.sum(), n * (s - 1), right.sum()),
+        "wrong_hint_worst": Counts(misled.any(axis=1).sum(), n, right.all(axis=1).sum()),
+        "best_hint": Counts(errs.all(axis=1).sum(), n),
+        "worst_hint": Counts(errs.any(axis=1).sum(), n),
+        "flips": Counts(flips(by_hint).sum(), n),
     }
     if of_baseline is not None:
         measures["no_oracle_baseline"] = measure(logits[np.arange(n), owner[of_baseline]].argmax(axis=1))
@@ -202,22 +223,22 @@ def of_told(
 
 def of_scored(
     u_test: np.ndarray, u_train: np.ndarray, score: np.ndarray, superclass: np.ndarray
-) -> dict[str, Measured]:
+) -> dict[str, Counts]:
     """The measures `SCORED` of a network with an auxiliary block, from u = W y (N, S) of both splits and the training images' scores."""
     test, train = score_under_every_hint(u_test), score_under_every_hint(u_train)
     change = np.ptp(test, axis=1)
     finite = np.isfinite(score)
     measures = {
-        "blind": Measured((change < _BLIND).sum(), len(change)),
-        "score_change": Measured(value=change.mean()),
+        "blind": Counts((change < _BLIND).sum(), len(change)),
+        "score_change": Counts(value=change.mean()),
     }
     if finite.all():
         same = [pairwise_auc(train[:, s], superclass) for s in range(train.shape[1])]
-        measures["own_hint_auc"] = Measured(value=pairwise_auc(score, superclass))
-        measures["same_hint_auc"] = Measured(value=float(np.mean(same)))
+        measures["own_hint_auc"] = Counts(value=pairwise_auc(score, superclass))
+        measures["same_hint_auc"] = Counts(value=float(np.mean(same)))
     return measures
 
 
-def measured(predicted: np.ndarray, label: np.ndarray, owner: np.ndarray) -> Measured:
+def counts(predicted: np.ndarray, label: np.ndarray, owner: np.ndarray) -> Counts:
     """Errors of predicted classes (N,), and how many are of the true superclass."""
-    return Measured((predicted != label).sum(), len(label), (owner[predicted] == owner[label]).sum())
+    return Counts((predicted != label).sum(), len(label), (owner[predicted] == owner[label]).sum())

@@ -39,16 +39,16 @@ def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = Fals
         The content of cell.json. A cell whose loss was not finite has the status `diverged`; that is a result.
 
     Raises:
-        UserError: the data set is missing or broken, or there is no such device.
+        UserError: the data set is missing or broken, there is no such device, or a file of the finished cell is.
     """
     paths = params.cell_paths(cell)
     images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
     _check_data(cell, images)
     with locked(paths) as waited:
-        before = _whole(paths)
+        before = _finished(paths, force)
         current = before and _identity(before) == (cell.hash, description["arrays_sha256"])
-        if current and (waited or not force):
-            _check_undamaged(paths, before)
+        if before and current and (waited or not force):
+            _check_whole(paths, before)
             print(f"{cell.name}: already finished under these settings; --force trains it again", flush=True)
             return before
         for folder in (paths.results, paths.checkpoints):
@@ -63,8 +63,13 @@ def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = Fals
         with claimed_device(params.runtime) as device:
             try:
                 record = _run(params, cell, images, description, device, keep_state)
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                raise _out_of_memory(cell, device, error) from None
+            except (MemoryError, RuntimeError) as error:
+                if not _lacks_memory(error):
+                    raise
+                raise UserError(
+                    f"{cell.name}: the memory of {provenance.device_name(device)} is not enough; what was trained is kept. Run fewer "
+                    "cells at once (--cores, runtime.cells_per_gpu), or one on a larger machine"
+                ) from None
         if not keep_state:
             discard_state(paths.resume)
     return record
@@ -123,15 +128,9 @@ def build_network(cell: Cell, channels: int) -> HAL:
     )
 
 
-def _out_of_memory(cell: Cell, device: torch.device, error: Exception) -> Exception:
-    """What to say of memory that is not enough; any other error is itself."""
-    lacking = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-    if not lacking:
-        return error
-    return UserError(
-        f"{cell.name}: the memory of {provenance.device_name(device)} is not enough; what was trained is kept. Run fewer "
-        "cells at once (--cores, runtime.cells_per_gpu), or one on a larger machine"
-    )
+def _lacks_memory(error: Exception) -> bool:
+    """Whether a GPU or this machine has too little memory; of the latter PyTorch has no class of error."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _check_writable(folder: Path) -> None:
@@ -143,24 +142,35 @@ def _check_writable(folder: Path) -> None:
         raise UserError(f"{folder}: cannot be written to; change its rights; nothing was trained")
 
 
-def _whole(paths: CellPaths) -> dict[str, Any] | None:
-    """cell.json of a cell of that name, under whatever settings, all of whose files are there."""
-    if not all(file.exists() for file in paths.files):
-        return None
+def _finished(paths: CellPaths, force: bool) -> dict[str, Any] | None:
+    """cell.json of a cell of that name, under whatever settings.
+
+    Raises:
+        UserError: it is damaged, and nobody has asked to train the cell again.
+    """
     try:
         return read_record(paths.record)
-    except (FileNotFoundError, UserError):
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except UserError as error:
+        if force:
+            return None
+        raise _mendable(error) from None
 
 
-def _check_undamaged(paths: CellPaths, record: dict[str, Any]) -> None:
+def _check_whole(paths: CellPaths, record: dict[str, Any]) -> None:
     try:
         for file in paths.files:
             check_sum(file, record)
     except UserError as error:
-        raise UserError(
-            f"{error}; `dvc checkout` or git may bring it back; --force trains the cell again"
-        ) from None
+        raise _mendable(error) from None
+
+
+def _mendable(error: UserError) -> UserError:
+    """What is finished is not replaced because a file of it is missing or damaged: there may be another copy."""
+    return UserError(
+        f"{error}; `dvc pull`, git or, from the weights, `hal evaluate` may bring it back; --force trains the cell again"
+    )
 
 
 def _identity(record: dict[str, Any]) -> tuple[str, Any]:

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hal import locks
-from hal.files import write_bytes, write_text
+from hal.files import read_json, write_bytes, write_text
 from hal.params import CellPaths
 from hal.train.model import HAL
 
@@ -56,22 +56,22 @@ def save_state(
     path = folder / "progress.json"
     if path.is_dir():  # this program made none: an empty one, which stands in the way, may go
         path.rmdir()
-    shown: dict[str, float | None] = {
+    shown = {
         "epoch": progress.epoch,
         "epochs": epochs,
+        "diverged": progress.diverged_at_step is not None,
         "wall_s": round(progress.wall_s, 3),
+        "test_error": progress.curves[-1]["test_error"] if progress.curves else None,
     }
-    shown["test_error"] = progress.curves[-1]["test_error"] if progress.curves else None
     write_text(path, json.dumps(shown) + "\n")
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether the state is that of a cell trained to its last epoch."""
-    path = folder / "progress.json"
+    """Whether the state is that of a cell trained to its last epoch, or until it diverged."""
     try:
-        progress = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}  # a pipe would hang
-        return bool(progress["epoch"] == progress["epochs"])
-    except (OSError, ValueError, KeyError, TypeError):
+        progress = read_json(folder / "progress.json")
+        return bool(progress.get("diverged") or progress["epoch"] == progress["epochs"])
+    except (OSError, ValueError, KeyError):
         return False
 
 
@@ -96,7 +96,7 @@ def load_state(
         progress = Progress(**state["progress"])
         if state["cell"] != cell_hash:
             raise ValueError("it is another cell's")
-        if tensors.keys() != _tensors(net, momentum_buffers).keys():
+        if _shapes(tensors) != _shapes(_tensors(net, momentum_buffers)):
             raise ValueError("it holds other tensors: another version of this program wrote it")
         if not len(progress.curves) == progress.epoch <= epochs:
             raise ValueError(f"it holds {len(progress.curves)} rows of curves after epoch {progress.epoch}")
@@ -123,6 +123,10 @@ def _tensors(net: HAL, momentum_buffers: list[Tensor]) -> dict[str, Tensor]:
     """What training changes, by the names that it is saved under."""
     tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     return tensors | {f"momentum.{i}": buffer for i, buffer in enumerate(momentum_buffers)}
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def _sha256(tensors: dict[str, Tensor], recorded: str) -> str:

@@ -26,7 +26,7 @@ from hal.train.loop import autocast
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class Retested:
     """What stored weights give on the test images.
 
     Attributes:
@@ -90,7 +90,7 @@ def chosen(
     return cells, left_out
 
 
-def measure(params: Params, cell: Cell) -> Measured:
+def measure(params: Params, cell: Cell) -> Retested:
     """Load a finished cell's weights and test them; write the files measured on them that are missing here.
 
     A file is written only if it is, byte for byte, the one that cell.json vouches for, so nothing is ever replaced.
@@ -127,7 +127,7 @@ def measure(params: Params, cell: Cell) -> Measured:
     with np.load(io.BytesIO(contents[paths.predictions])) as arrays:
         predictions = dict(arrays)
     precision = cell.train.precision
-    return Measured(
+    return Retested(
         error,
         record["test_error"],
         predictions,

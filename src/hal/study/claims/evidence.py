@@ -1,7 +1,6 @@
 """Where a rule takes its numbers from: this run's cells, the paper's printed Table 2, or errors drawn as if it were true."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
@@ -11,6 +10,7 @@ import pandas as pd
 
 from hal.decimals import decimals
 from hal.departures import of_settings
+from hal.files import read_json
 from hal.paper import load_paper
 from hal.params import Params
 from hal.settings import BASELINE
@@ -192,7 +192,7 @@ class Measured(Errors):
         """From the data set's description."""
         path = self.params.path("data", f"{dataset}.json")
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = read_json(path)
             train, test = (int(stored[split]["images"]) for split in ("train", "test"))
             per_class = {int(n) for n in stored["train"]["per_class"]}
         except (OSError, ValueError, KeyError, TypeError):
