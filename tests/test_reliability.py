@@ -78,6 +78,7 @@ FAULTS = [
     ("a damaged table", "is refused by whatever would show it", "tests/study/test_table2.py::test_a_damaged_table_is_refused_by_whatever_would_show_it"),
     ("a damaged figure", "is not taken into the report", "tests/present/test_report.py::test_a_damaged_figure_is_not_taken_into_the_report"),
     ("whatever is drawn damaged, missing or of other cells, in a clone without `.snakemake/`", "is drawn again, and nothing is trained", "tests/test_workflow.py::test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memory"),
+    ("a finished network of which a file is not here, as in a clone without checkpoints", "is not trained again unasked; what brings the file back is said", "tests/test_workflow.py::test_a_finished_network_whose_checkpoint_is_not_here_is_not_replaced_unasked"),
     ("a damaged object in DVC's cache or remote", "is said, and never taken for good", "tests/test_dvc.py::test_a_corrupted_object_of_the_remote_is_never_taken_for_good"),
     ("a remote that fails half way", "costs nothing", "tests/test_dvc.py::test_a_remote_that_fails_half_way_costs_nothing"),
     ("names with blanks, quotes, HTML, TeX", "are shown as they are", "tests/present/test_report.py::test_weird_names_and_missing_figures_compile_to_a_pdf"),

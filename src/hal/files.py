@@ -69,11 +69,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """A file's JSON mapping, whoever wrote it.
 
     Raises:
-        OSError: it is not there, is no file (a pipe would hang), or the system does not let it be read.
+        OSError: it is not there, is a pipe (which would hang), or the system does not let it be read.
         ValueError: it is no JSON, nested deeper than anybody means, or no mapping.
     """
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "not a file", str(path))
+    if path.is_fifo():
+        raise OSError(errno.EINVAL, "is a pipe", str(path))
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:

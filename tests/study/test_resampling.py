@@ -116,16 +116,21 @@ def test_a_contrast_of_several_samples_worked_by_hand():
     assert not contrast_interval([*samples, Moments(1, math.nan, 1)], [1, 1, 1, -1]).known
 
 
-@pytest.mark.parametrize(("listens", "covered"), [(0.0, 0.95), (0.2, 0.75), (1.0, 0.95)])
-def test_welchs_interval_covers_95_percent_of_one_kind_of_networks_and_less_of_two(listens, covered):
-    """Of those that are deaf to their hint and err in 1.1 %, and of those that listen and err in 0.4 %."""
+@pytest.mark.parametrize(
+    ("listens", "hears", "deaf", "covered"),
+    [(0.0, 0.4, 1.1, 0.95), (0.2, 0.4, 1.1, 0.75), (0.6, 0.77, 1.08, 0.91), (1.0, 0.4, 1.1, 0.95)],
+)
+def test_welchs_interval_covers_95_percent_of_one_kind_of_networks_and_less_of_two(
+    listens, hears, deaf, covered
+):
+    """One in five listens in MNIST's case 1 after 20 epochs, three in case 3: errors in percent, beside a masked baseline's 0.36."""
     random = np.random.default_rng(0)
     hits = 0
     for _ in range(4_000):
         kind = random.random(5) < listens
-        hal = np.where(kind, 0.4, 1.1) + 0.09 * random.standard_normal(5)
+        hal = np.where(kind, hears, deaf) + 0.09 * random.standard_normal(5)
         found = welch_interval(moments(hal), moments(0.36 + 0.04 * random.standard_normal(5)))
-        hits += found.low < 0.4 * listens + 1.1 * (1 - listens) - 0.36 < found.high
+        hits += found.low < hears * listens + deaf * (1 - listens) - 0.36 < found.high
     assert hits / 4_000 == pytest.approx(covered, abs=0.03)
 
 

@@ -49,6 +49,7 @@ def blocks(verdicts: pd.DataFrame) -> list[Block]:
     )
     here = verdicts[verdicts["in_run"] | (not tested["in_run"].any())]
     tested = tested[tested.index.isin(here.index)]
+    facts = facts[facts.index.isin(here.index)]
     if len(here) < len(verdicts):
         summary += " Those about data sets that are not in this run stand in `results/verdicts.md`."
     shown: tuple[Block, ...] = (_verdict_table("verdicts-table", VERDICTS, tested),)
