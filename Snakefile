@@ -163,13 +163,7 @@ rule cell_scored:
     output:
         directory(f"{ROOT}results/{{network}}/seed{{seed}}"),
         directory(f"{ROOT}checkpoints/{{network}}/seed{{seed}}"),
-        multiext(f"{ROOT}results/{{network}}/seed{{seed}}/", "cell.json", "curves.csv", "scores.npz"),
-        multiext(
-            f"{ROOT}checkpoints/{{network}}/seed{{seed}}/",
-            "weights.safetensors",
-            "predictions.npz",
-            "auxiliary.npz",
-        ),
+        dag.cell_outputs(P, scored=True),
     log:
         f"{ROOT}logs/train/{{network}}/seed{{seed}}.log",
     benchmark:
@@ -193,8 +187,7 @@ use rule cell_scored as cell_unscored with:
     output:
         directory(f"{ROOT}results/{{network}}/seed{{seed}}"),
         directory(f"{ROOT}checkpoints/{{network}}/seed{{seed}}"),
-        multiext(f"{ROOT}results/{{network}}/seed{{seed}}/", "cell.json", "curves.csv"),
-        multiext(f"{ROOT}checkpoints/{{network}}/seed{{seed}}/", "weights.safetensors", "predictions.npz"),
+        dag.cell_outputs(P, scored=False),
     wildcard_constraints:
         network=dag.networks(P, scored=False),
 
@@ -354,4 +347,4 @@ rule drawn:
     message:
         "all is drawn"
     shell:
-        "hal drawn > {log} 2>&1"
+        "hal stamp > {log} 2>&1"

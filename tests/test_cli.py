@@ -56,9 +56,11 @@ def test_what_was_drawn_while_cells_changed_is_not_noted_as_drawn_from_them(
 ):
     seen, noted = iter(["as before", now]), []
     monkeypatch.setattr("hal.current.basis", lambda params: next(seen))
-    for step in ("_controls", "_study", "_tables", "_figure", "_report", "_pdf"):
-        monkeypatch.setattr(cli, step, lambda params, arguments: None)
-    monkeypatch.setattr(cli, "_drawn", lambda params, arguments: noted.append("drawn"))
+    for writer in ("controls.write", "crossed.write", "write_pdf"):
+        monkeypatch.setattr(f"hal.draw.{writer}", lambda *of: "")
+    for writer in ("study.write", "write_tables.write", "figures.draw", "render"):
+        monkeypatch.setattr(f"hal.draw.{writer}", lambda *of: [])
+    monkeypatch.setattr("hal.draw.stamp", lambda params: noted.append("drawn"))
     (tmp_path / "overlay.yaml").write_text(f"root: {tmp_path}/run\n")
     overlay = ["--overlay", str(tmp_path / "overlay.yaml")]
     assert main(["--params", str(ROOT / "params.yaml"), *overlay, "draw"]) == 0

@@ -183,9 +183,9 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_draw)
 
     command = commands.add_parser(
-        "drawn", help="note from which cells and settings everything was drawn (for Snakemake)"
+        "stamp", help="note from which cells and settings everything was drawn (for Snakemake)"
     )
-    command.set_defaults(run=_drawn)
+    command.set_defaults(run=_stamp)
     command = commands.add_parser(
         "schema", help="write the JSON Schemas of params.yaml and of its overlays, by which editors help"
     )
@@ -370,31 +370,24 @@ def _run_of(params: Params, arguments: argparse.Namespace) -> "Run":
 
 
 def _draw(params: Params, arguments: argparse.Namespace) -> None:
-    from hal import current
+    from hal import draw
     from hal.study.check_sums import verify
 
-    before = current.basis(params)
     try:
         verify(params)
     except UserError as error:  # such a cell counts nowhere, and tables and report say so where it is missed
         print(f"hal: {error}", file=sys.stderr)
-    arguments.datasets, arguments.names, arguments.note = [], [], None
-    for step in (_controls, _study, _tables, _figure, _report):
-        step(params, arguments)
-    from hal.dag import drawn_by
-
-    arguments.note = Path(*drawn_by(params, "pdf"))
-    _pdf(params, arguments)
-    if current.basis(params) == before:
-        _drawn(params, arguments)
-    else:
-        print("hal: cells have changed meanwhile; draw again for what is of all of them", file=sys.stderr)
+    for line in draw.draw(params, _run_of(params, arguments)):
+        if line == draw.CHANGED:
+            print(f"hal: {line}", file=sys.stderr)
+        else:
+            print(line)
 
 
-def _drawn(params: Params, arguments: argparse.Namespace) -> None:
-    from hal import current, dag
+def _stamp(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.draw import stamp
 
-    print(current.write_stamp(params, map(Path, dag.drawn_files(params))))
+    print(stamp(params))
 
 
 def _schema(params: Params, arguments: argparse.Namespace) -> None:

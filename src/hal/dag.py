@@ -25,6 +25,19 @@ def networks(params: Params, scored: bool) -> str:
     return "|".join(map(re.escape, names)) or "none"
 
 
+def cell_outputs(params: Params, scored: bool) -> list[str]:
+    """The files of a cell that has scores or has none, its name in the rules' wildcards."""
+    name = "{network}/seed{seed}"
+    paths = CellPaths(
+        results=params.path("results", name),
+        checkpoints=params.path("checkpoints", name),
+        resume=params.path(".resume"),
+        lock=params.path(".lock"),
+        scored=scored,
+    )
+    return [str(file) for file in (paths.record, *paths.files)]
+
+
 def cell_records(params: Params, dataset: str | None = None) -> list[str]:
     """The cell.json of every cell of the grid, or of one data set."""
     return [str(paths.record) for paths in _paths(params, dataset)]

@@ -199,6 +199,11 @@ class Params:
             augment=self.settings_of("augment", dataset),
         )
 
+    @property
+    def own_datasets(self) -> list[str]:
+        """The grid's data sets that are no variants: a variant's groupings are those of its data set again."""
+        return [name for name in self.grid.datasets if self.datasets[name].variant_of is None]
+
     def cases(self, dataset: str) -> list[str]:
         """`baseline` and the data set's groupings, in the file's order."""
         return [BASELINE, *self._dataset(dataset).cases]

@@ -24,9 +24,7 @@ def in_short(
     No case is picked by its error, but for the lowest here and the paper's lowest, which are said to be that.
     """
     paragraphs = []
-    for dataset in params.grid.datasets:
-        if params.datasets[dataset].variant_of is not None:
-            continue
+    for dataset in params.own_datasets:
         cases = params.groupings(dataset)
         rows = table2[table2["dataset"] == dataset].set_index("case").reindex([BASELINE, *cases])
         counted = rows.loc[cases].dropna(subset=["difference"])
@@ -99,8 +97,7 @@ def summary(params: Params, table: pd.DataFrame) -> str:
 
     Of the data sets themselves: a variant's groupings are the same ones again.
     """
-    own = [name for name in params.grid.datasets if params.datasets[name].variant_of is None]
-    tested = table[table["p_holm"].notna() & table["dataset"].isin(own)]
+    tested = table[table["p_holm"].notna() & table["dataset"].isin(params.own_datasets)]
     if tested.empty:
         return "Whether HAL makes more of the hint than a plain network whose logits are masked with it cannot be told yet."
     better, worse, _ = (len(cases) for cases in _compared(tested))

@@ -189,10 +189,8 @@ def _figures(
 
 def _groupings(params: Params) -> Table:
     rows = []
-    for dataset in params.grid.datasets:
+    for dataset in params.own_datasets:
         entry = params.datasets[dataset]
-        if entry.variant_of is not None:
-            continue  # it has the groupings of its data set
         printed = load_paper().dataset(params, dataset)
         for name, case in entry.cases.items():
             classes = (", ".join(entry.classes[label] for label in labels) for labels in case.superclasses)

@@ -196,7 +196,7 @@ def _filled(
     unless["no_oracle_baseline"] = f"the predictions of baseline seed {result.cell.seed} are not here"
     reason = unless[row["control"]]
     old = TABLE.kept(row, kept, reason)
-    return old if old["count"] >= 0 else row | {"missing": reason}
+    return old if pd.notna(old["count"]) else row | {"missing": reason}
 
 
 def _stored_rows(

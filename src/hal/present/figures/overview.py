@@ -63,9 +63,7 @@ def panels(
     controls = table2b.set_index(["dataset", "case"])
     masked, sds = controls["masked"].to_dict(), controls["masked_sd"].to_dict()
     shown: dict[str, list[Row]] = {}
-    for dataset in params.grid.datasets:
-        if params.datasets[dataset].variant_of is not None:
-            continue
+    for dataset in params.own_datasets:
         rows = select(table2, dataset=dataset).set_index("case")
         for case in [BASELINE, *params.groupings(dataset)]:
             seeds = errors(cells, dataset, case)

@@ -1,0 +1,40 @@
+"""Tables, figures and report of the networks there are, training nothing: what Snakemake's rules do, one after the other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hal import current, dag
+from hal.departures import Run
+from hal.outputs import figure_names
+from hal.params import Params
+from hal.present import figures, write_tables
+from hal.present.pdf import write_pdf
+from hal.present.render import render
+from hal.study import controls, crossed
+from hal.study import run as study
+
+CHANGED = "cells have changed meanwhile; draw again for what is of all of them"
+
+
+def draw(params: Params, run: Run) -> Iterator[str]:
+    """Draw everything of the run that `params` describe; yields a line for each file, and `CHANGED` where not all is of the same cells.
+
+    Raises:
+        UserError: a table of results/ is damaged.
+    """
+    before = current.basis(params)
+    for dataset in params.grid.datasets:
+        yield str(controls.write(params, dataset))
+        yield str(crossed.write(params, dataset))
+    yield from map(str, study.write(params))
+    yield from map(str, write_tables.write(params, run))
+    for name in figure_names(params):
+        yield from map(str, figures.draw(params, run, name))
+    yield from map(str, render(params, run))
+    yield write_pdf(params, Path(*dag.drawn_by(params, "pdf")))
+    yield str(stamp(params)) if current.basis(params) == before else CHANGED
+
+
+def stamp(params: Params) -> Path:
+    """Note from what everything was drawn (see `hal.current`); the file's path."""
+    return current.write_stamp(params, map(Path, dag.drawn_files(params)))
