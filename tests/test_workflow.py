@@ -417,31 +417,84 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
 
 def test_a_finished_network_whose_checkpoint_is_not_here_is_not_replaced_unasked(finished):
     """A clone has results and no checkpoints; Snakemake would delete the results before it trains."""
-    project, tiny = finished, ("--configfile", "configs/tiny.yaml")
-    root = project / "runs/tiny"
-    shutil.rmtree(project / ".snakemake")
+    project, tiny, root = finished, ("--configfile", "configs/tiny.yaml"), finished / "runs/tiny"
+    hal = [sys.executable, "-m", "hal", "--overlay", "configs/tiny.yaml"]
     lost = [root / f"checkpoints/tiny/{cell}/predictions.npz" for cell in ("pairs/seed0", "baseline/seed1")]
     for path in lost:
         path.unlink()
+    shutil.rmtree(root / "results/tiny/pairs/seed1")
+    shutil.rmtree(root / "checkpoints/tiny/pairs/seed1")
     records = {path: path.read_bytes() for path in root.rglob("cell.json")}
-    done = snakemake(project, *tiny)
-    assert done.returncode != 0
-    (said,) = [line for line in done.stdout.splitlines() if line.startswith("hal: ")]
-    assert "predictions.npz: not here: 2 finished networks lack files, and would be trained again" in said
-    assert "`hal --overlay configs/tiny.yaml evaluate`" in said
-    assert "Traceback" not in done.stdout
-    assert {path: path.read_bytes() for path in root.rglob("cell.json")} == records
-    done = snakemake(project, "--force", "runs/tiny/results/tiny/pairs/seed0", *tiny)
-    assert done.returncode == 0, done.stdout
-    assert lost[0].exists()
-    hal = [sys.executable, "-m", "hal", "--overlay", "configs/tiny.yaml"]
-    subprocess.run([*hal, "evaluate"], cwd=project, capture_output=True, check=True)
-    assert lost[1].exists()
-    done = snakemake(project, *tiny)
-    assert done.returncode == 0, done.stdout
-    assert json.loads(records[root / "results/tiny/baseline/seed1/cell.json"]) == json.loads(
-        (root / "results/tiny/baseline/seed1/cell.json").read_text()
+
+    def refused(*arguments: str) -> str:
+        shutil.rmtree(project / ".snakemake", ignore_errors=True)
+        done = snakemake(project, *arguments, *tiny)
+        assert done.returncode != 0
+        assert "Traceback" not in done.stdout
+        assert {path: path.read_bytes() for path in records} == records
+        (said,) = [line for line in done.stdout.splitlines() if line.startswith("hal: ")]
+        return said
+
+    def run_as_said(said: str, closing: str) -> None:
+        (command,) = [part for part in said.split("`") if part.startswith("snakemake") and closing in part]
+        done = snakemake(project, *shlex.split(command)[1:])
+        assert done.returncode == 0, done.stdout
+
+    said = refused()
+    assert said.startswith(
+        "hal: 2 finished networks, such as tiny/baseline/seed1, would be trained again, which nobody asked for. "
     )
+    assert "predictions.npz is not here, nor are 1 other files" in said
+    assert "`hal --overlay configs/tiny.yaml evaluate`" in said
+    run_as_said(said, "pairs/seed1 ")  # trains what is missing, and nothing else
+    assert {path: path.read_bytes() for path in records} == records
+    said = refused()
+    assert "trains what is missing" not in said
+    subprocess.run([*hal, "evaluate"], cwd=project, capture_output=True, check=True)
+    assert all(path.exists() for path in lost)
+    for path in lost:
+        path.unlink()
+    run_as_said(said, "--force")
+    assert all(path.exists() for path in lost)
+    done = snakemake(project, *tiny)
+    assert done.returncode == 0, done.stdout
+
+
+def test_finished_networks_are_not_replaced_because_data_are_not_here_or_a_file_is_damaged(finished):
+    project, tiny, root = finished, ("--configfile", "configs/tiny.yaml"), finished / "runs/tiny"
+    records = {path: path.read_bytes() for path in root.rglob("cell.json")}
+    data = {path: path.read_bytes() for path in (root / "data").iterdir()}
+
+    def refused(*arguments: str) -> str:
+        shutil.rmtree(project / ".snakemake", ignore_errors=True)
+        done = snakemake(project, *arguments, *tiny)
+        assert done.returncode != 0
+        (said,) = [line for line in done.stdout.splitlines() if line.startswith("hal: ")]
+        return said
+
+    for path in data:
+        path.unlink()
+    shutil.rmtree(root / "results/tiny/pairs/seed1")
+    missing = root / "results/tiny/pairs/seed1/cell.json"
+    assert "`hal --overlay configs/tiny.yaml data tiny` makes the data that are not here" in refused()
+    assert {path: path.read_bytes() for path in records if path != missing} == {
+        p: c for p, c in records.items() if p != missing
+    }
+    for path, content in data.items():
+        path.write_bytes(content)
+    assert snakemake(project, *tiny).returncode == 0
+    record = root / "results/tiny/baseline/seed0/cell.json"
+    record.write_bytes(record.read_bytes() + b"x")
+    assert "tiny/baseline/seed0 is damaged (`hal --overlay configs/tiny.yaml verify` says how)" in refused()
+    assert record.read_bytes() == records[record] + b"x"
+    record.write_bytes(records[record])
+    weights = root / "checkpoints/tiny/baseline/seed0/weights.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:500])
+    assert "tiny/baseline/seed0 is damaged" in refused("runs/tiny/results/tiny/baseline/seed0")
+    weights.write_bytes(content)
+    done = snakemake(project, *tiny)
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_killed_snakemake_goes_on_and_ends_with_the_same_bytes(project):

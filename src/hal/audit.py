@@ -18,7 +18,7 @@ from scipy.stats import hypergeom
 
 from hal.cell_files import check_sum, recorded_files
 from hal.errors import UserError
-from hal.params import Params
+from hal.params import Cell, Params
 from hal.study.grid import CellResult, curves, load_grid
 from hal.study.resampling import moments, prediction_interval
 from hal.study.two_runs import SAME
@@ -105,15 +105,16 @@ def audit(params: Params, draw: Draw) -> Iterator[Finding]:
     """
     results, agree = load_grid(params), True
     apart = dataclasses.replace(params, root=str(params.path(".audit", draw.seed[:12])))
-    _forget_complete(apart, draw)
+    damaged = {
+        result.cell.name: _damage(params, result) for result in draw.cells
+    }  # before the hours of training
+    _forget_complete(apart, [result.cell for result in draw.cells if not damaged[result.cell.name]])
     for dataset in {result.cell.dataset for result in draw.cells}:
         for kind in (".npz", ".json"):
             _link(dataset, params.path("data", f"{dataset}{kind}"), apart.path("data", f"{dataset}{kind}"))
     for result in draw.cells:
-        try:
-            _check_whole(params, result)  # before the hours of training it again
-        except UserError as error:
-            finding = Finding(result.cell.name, False, str(error))
+        if wrong := damaged[result.cell.name]:
+            finding = Finding(result.cell.name, False, wrong)
         else:
             training.run(apart, result.cell)
             (again,) = load_grid(apart, [result.cell])
@@ -164,18 +165,22 @@ def summary(draw: Draw) -> str:
     return f"{head}. They would miss every wrong cell with a probability of {', '.join(shares)}"
 
 
-def _forget_complete(apart: Params, draw: Draw) -> None:
+def _forget_complete(apart: Params, cells: Sequence[Cell]) -> None:
     """Make room for another audit of the same draw, whose code may have changed since: only an interrupted one goes on."""
-    if all(result.finished for result in load_grid(apart, [result.cell for result in draw.cells])):
+    if all(result.finished for result in load_grid(apart, cells)):
         shutil.rmtree(apart.root, ignore_errors=True)
 
 
-def _check_whole(params: Params, result: CellResult) -> None:
-    """Refuse a stored cell whose files are not those of its cell.json, or whose numbers are not those of its files."""
+def _damage(params: Params, result: CellResult) -> str:
+    """Which file of a stored cell is not that of its cell.json, or whose numbers are not those of its files; empty where all agree."""
     paths = params.cell_paths(result.cell)
-    for path in filter(Path.exists, recorded_files(result.record, paths.results, paths.checkpoints)):
-        check_sum(path, result.record)
-    curves(result)
+    try:
+        for path in filter(Path.exists, recorded_files(result.record, paths.results, paths.checkpoints)):
+            check_sum(path, result.record)
+        curves(result)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _differing(stored: dict[str, Any], again: dict[str, Any]) -> list[str]:

@@ -203,11 +203,18 @@ def _train(params: Params, arguments: argparse.Namespace) -> None:
     cells = [params.cell(arguments.dataset, arguments.case, seed) for seed in arguments.seeds]
     from hal.train.cell import run
 
+    faults: dict[str, None] = {}
     for cell in cells:
-        record = run(params, cell, arguments.force, arguments.keep_state)
+        try:
+            record = run(params, cell, arguments.force, arguments.keep_state)
+        except UserError as error:  # of one seed; the others are trained
+            faults[str(error)] = None
+            continue
         if record["status"] == "ok":
             print(f"{cell.name}: test error {record['test_error']:.2f} % after {record['epochs']} epochs")
         gc.collect()  # a trainer refers to itself: its data and its graph would wait for the next collection
+    if faults:
+        raise UserError("\n".join(faults))
 
 
 def _evaluate(params: Params, arguments: argparse.Namespace) -> None:
@@ -307,7 +314,7 @@ def _merge(params: Params, arguments: argparse.Namespace) -> None:
     if lacking := lacking_data(params):
         commands = ", ".join(f"`hal data {dataset}`" for dataset in lacking)
         lines.append(
-            f"before Snakemake: {commands}; where data are missing it makes them and then trains every cell anew"
+            f"before Snakemake: {commands}; without its data it holds a finished cell for one to be trained, and refuses"
         )
     print("\n".join(lines))
 

@@ -18,27 +18,23 @@ from hal.params import Params
 _SOURCES = ("*.py", "*.yaml", "*.j2", "*.css", "*.js", "*.svg")
 # What `hal.study.run` consists of: a change elsewhere computes no other table.
 COMPUTING = (
-    *(
-        "arrays.py",
-        "cell_files.py",
-        "current.py",
-        "decimals.py",
-        "departures.py",
-        "errors.py",
-        "files.py",
-        "outputs.py",
-    ),
-    *(
-        "paper.py",
-        "paper.yaml",
-        "params.py",
-        "schema.py",
-        "settings.py",
-        "study",
-        "sums.py",
-        "titles.py",
-        "yaml12.py",
-    ),
+    "arrays.py",
+    "cell_files.py",
+    "current.py",
+    "decimals.py",
+    "departures.py",
+    "errors.py",
+    "files.py",
+    "outputs.py",
+    "paper.py",
+    "paper.yaml",
+    "params.py",
+    "schema.py",
+    "settings.py",
+    "study",
+    "sums.py",
+    "titles.py",
+    "yaml12.py",
 )
 
 

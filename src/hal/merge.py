@@ -66,7 +66,7 @@ def merge(params: Params, others: Sequence[Path]) -> tuple[list[str], list[str]]
 
 
 def lacking_data(params: Params) -> list[str]:
-    """The data sets that are not prepared here: Snakemake would make them, and then train their cells anew."""
+    """The data sets that are not prepared here, without which Snakemake would want to train their cells again."""
     return [d for d in params.grid.datasets if not params.path("data", f"{d}.npz").exists()]
 
 

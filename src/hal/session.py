@@ -74,9 +74,9 @@ def same_command() -> str:
     return shlex.join(["snakemake", *sys.argv[1:]])
 
 
-def hal_command(files: Sequence[str], name: str) -> str:
+def hal_command(files: Sequence[str], *words: str) -> str:
     """A command of ours with the same overlays, ready to be pasted."""
-    return shlex.join(["hal", *(word for file in files for word in ("--overlay", file)), name])
+    return shlex.join(["hal", *(word for file in files for word in ("--overlay", file)), *words])
 
 
 def lock(params: Params) -> BaseFileLock:
@@ -116,19 +116,19 @@ def mend_times(params: Params) -> None:
                 os.utime(file)
 
 
-def is_stale(params: Params, cell: Cell) -> bool:
-    """Whether the cell's record or its weights say other settings, or cannot be read; a missing file is not stale."""
+def standing(params: Params, cell: Cell) -> str:
+    """What Snakemake would find of a cell: `none`, one of other settings (`stale`), `damaged`, or `finished`, if maybe without some files."""
     paths = params.cell_paths(cell)
-    record, weights = paths.record, paths.weights
     try:
-        if record.exists() and read_record(record)["hash"] != cell.hash:
-            return True
-        if weights.exists():
-            with safe_open(weights, "numpy") as opened:
-                return opened.metadata()["cell"] != cell.hash
+        if paths.record.exists() and read_record(paths.record)["hash"] != cell.hash:
+            return "stale"
+        if paths.weights.exists():
+            with safe_open(paths.weights, "numpy") as opened:
+                if opened.metadata()["cell"] != cell.hash:
+                    return "damaged" if paths.record.exists() else "stale"
     except (OSError, UserError, KeyError, TypeError, SafetensorError):
-        return True
-    return False
+        return "damaged"
+    return "finished" if paths.record.exists() else "none"
 
 
 def force_if_stale(workflow: Any, params: Params, cell: Cell) -> list[str]:
@@ -140,7 +140,7 @@ def force_if_stale(workflow: Any, params: Params, cell: Cell) -> list[str]:
     Returns:
         No file: this is an input function, because Snakemake calls those for just the cells that it plans with.
     """
-    if is_stale(params, cell):
+    if standing(params, cell) in ("stale", "damaged"):
         snakemake_internals.force(workflow, str(params.cell_paths(cell).record))
     return []
 
@@ -167,7 +167,7 @@ def forget_states(workflow: Any, params: Params) -> None:
     records = {str(params.cell_paths(cell).record): cell for cell in params.cells()}
     unseen = snakemake_internals.marked_incomplete(workflow, records)
     for record, cell in records.items():
-        if record not in unseen and Path(record).exists() and not is_stale(params, cell):
+        if record not in unseen and standing(params, cell) == "finished":
             shutil.rmtree(params.cell_paths(cell).resume, ignore_errors=True)
 
 
@@ -200,47 +200,66 @@ def check_gpu(workflow: Any, params: Params) -> None:
 
 
 def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
-    """Refuse to train what is finished under these settings because a file of it is not here, as in a clone without checkpoints.
+    """Refuse to train again what is finished or damaged, unless somebody asked for it.
 
-    Snakemake would delete what is here before its job begins, and another machine's bytes would take its place. `files` are the
-    overlays.
+    In a clone without checkpoints or data Snakemake would delete the results that are here before a job begins, and another
+    machine's bytes would take their place. `files` are the overlays.
 
     Raises:
-        UserError: there are such cells, and nobody has asked for them to be trained again.
+        UserError: there are such cells.
     """
-    lacking: list[Path] = []
-    for cell, forced in _to_train(workflow, params):
-        paths = params.cell_paths(cell)
-        gone = [file for file in paths.files if not file.exists()]
-        if (
-            gone
-            and not forced
-            and not workflow.touch
-            and paths.record.exists()
-            and not is_stale(params, cell)
-        ):
-            lacking.append(gone[0])
-    if lacking:
-        networks = (
-            f"{len(lacking)} finished networks lack files"
-            if len(lacking) > 1
-            else "a finished network lacks a file"
+    if workflow.touch:
+        return
+    planned = _to_train(workflow, params)
+    kept = [
+        cell for cell, asked in planned if not asked and standing(params, cell) in ("finished", "damaged")
+    ]
+    if not kept:
+        return
+    gone = [file for cell in kept for file in params.cell_paths(cell).files if not file.exists()]
+    data = list(
+        dict.fromkeys(c.dataset for c in kept if not params.path("data", f"{c.dataset}.npz").exists())
+    )
+    damaged = [cell.name for cell in kept if standing(params, cell) == "damaged"]
+    advice = [f"`{hal_command(files, 'data', dataset)}` makes the data that are not here" for dataset in data]
+    if gone:
+        advice.append(
+            f"{gone[0]} is not here{f', nor are {len(gone) - 1} other files' * (len(gone) > 1)}: `dvc pull` or git may bring them back, and "
+            f"`{hal_command(files, 'evaluate')}` what can be measured on the weights that are; `{hal_command(files, 'draw')}` draws without them"
         )
-        raise UserError(
-            f"{lacking[0]}: not here: {networks}, and would be trained again. `dvc pull` or git may bring them back, and `{hal_command(files, 'evaluate')}` what can be "
-            f"measured on the weights that are here; `{hal_command(files, 'draw')}` draws without them; --force trains the target again, "
-            "--forceall all"
+    if damaged:
+        advice.append(
+            f"{damaged[0]} is damaged (`{hal_command(files, 'verify')}` says how): `dvc checkout` or git may mend it"
         )
+    others = [cell for cell, _ in planned if cell not in kept]
+    if others:
+        advice.append(f"`{_snakemake(params, others, files)}` trains what is missing, and nothing else")
+    advice.append(f"`{_snakemake(params, kept, files, '--force')}` trains again what is finished")
+    networks = "a finished network" if len(kept) == 1 else f"{len(kept)} finished networks"
+    raise UserError(
+        f"{networks}, such as {kept[0].name}, would be trained again, which nobody asked for. {'. '.join(advice)}"
+    )
+
+
+def _snakemake(params: Params, cells: Sequence[Cell], files: Sequence[str], *options: str) -> str:
+    """The command that trains some cells, ready to be pasted; of many the first three."""
+    targets = [str(params.path("results", cell.name)) for cell in cells[:3]]
+    more = ["..."] if len(cells) > 3 else []
+    overlays = ["--configfile", *files] if files else []
+    return " ".join(
+        [shlex.join(["snakemake", *options, *targets]), *more, *([shlex.join(overlays)] if overlays else [])]
+    )
 
 
 def _to_train(workflow: Any, params: Params) -> list[tuple[Cell, bool]]:
-    """The cells that are about to be trained, each with whether that was asked for."""
+    """The cells that are about to be trained in the grid's order, each with whether that was asked for."""
     cells = []
-    for rule, wildcards, forced in snakemake_internals.to_run(workflow):
+    for rule, wildcards, asked in snakemake_internals.to_run(workflow):
         if rule.startswith("cell_"):
             dataset, case = Path(wildcards["network"]).parts
-            cells.append((params.cell(dataset, case, int(wildcards["seed"])), forced))
-    return cells
+            cells.append((params.cell(dataset, case, int(wildcards["seed"])), asked))
+    order = {cell.name: i for i, cell in enumerate(params.cells())}
+    return sorted(cells, key=lambda entry: order.get(entry[0].name, len(order)))  # one may be beyond the grid
 
 
 def say_limit(workflow: Any, params: Params) -> None:

@@ -3,10 +3,14 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+_FORCED: set[str] = set()  # by us, and not by whoever typed the command
+
 
 def force(workflow: Any, file: str) -> None:
     """Have a file made again, as `--forcerun` would, from within an input function: before its job is planned."""
-    workflow.dag.forcefiles.add(file)
+    if file not in workflow.dag.forcefiles:
+        _FORCED.add(file)
+        workflow.dag.forcefiles.add(file)
 
 
 def marked_incomplete(workflow: Any, files: Iterable[str]) -> set[str]:
@@ -15,18 +19,23 @@ def marked_incomplete(workflow: Any, files: Iterable[str]) -> set[str]:
 
 
 class Job(NamedTuple):
-    """A job that is about to run: its rule's name, its wildcards, and whether it was asked for (--force, -R)."""
+    """A job that is about to run: its rule's name, its wildcards, and whether it was asked for (--force, -R, an interrupted job)."""
 
     rule: str
     wildcards: dict[str, str]
-    forced: bool
+    asked: bool
 
 
 def to_run(workflow: Any) -> list[Job]:
     """The jobs that are about to run."""
+    dag = workflow.dag
     return [
-        Job(job.rule.name, dict(job.wildcards.items()), bool(workflow.dag.reason(job).forced))
-        for job in workflow.dag.needrun_jobs()
+        Job(
+            job.rule.name,
+            dict(job.wildcards.items()),
+            job.rule in dag.forcerules or not dag.forcefiles.difference(_FORCED).isdisjoint(job.output),
+        )
+        for job in dag.needrun_jobs()
     ]
 
 

@@ -4,13 +4,14 @@ import re
 import shutil
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 
 from hal.departures import describe
 from hal.errors import UserError
 from hal.outputs import figure_names
 from hal.paper import load_paper
-from hal.present import figures, findings, latex, report, write_tables
+from hal.present import figures, findings, latex, report, verdicts, write_tables
 from hal.present.blocks import Figure, Fold, Table
 from hal.present.blocks import columns as blocks_columns
 from hal.present.pdf import note_holds, write_pdf
@@ -148,7 +149,7 @@ def test_the_first_lines_pick_no_case_by_its_error_but_say_all(tmp_path):
             change_record(params, f"mnist/{case}/seed{seed}", test_error=error)
     (line,) = first_lines(params)
     assert line == (
-        "MNIST, 2 epochs: HAL's mean test error minus the baseline's 2.10 % is −1.00 to +0.50 points, below 0 in 3 of 4 cases (in the paper "
+        "MNIST: HAL's mean test error minus the baseline's 2.10 % is −1.00 to +0.50 points, below 0 in 3 of 4 cases (in the paper "
         "−0.50 to −0.20, in 4 of 4); a test tells them apart (Welch, Holm) in case1, case2. The lowest error is that of case2 (1.10 %; in the "
         "paper 0.73 %), in the paper that of case1 (0.43 %; here 2.60 %)."
     )
@@ -160,8 +161,22 @@ def test_the_first_lines_pick_no_case_by_its_error_but_say_all(tmp_path):
     assert line.endswith(
         "The lowest error is that of case1 (0.60 %), as in the paper (0.43 %). No network of case4 counts."
     )
+    for seed in range(3):
+        change_record(params, f"mnist/case4/seed{seed}", status="ok", diverged_at_step=None)
+        change_record(params, f"mnist/case1/seed{seed}", status="diverged", diverged_at_step=3)
+    (line,) = first_lines(params)
+    assert (
+        "in the paper that of case1 (0.43 %). No network of case1 counts." in line
+    )  # which has no network here
+    for seed in range(3):
+        change_record(params, f"mnist/case1/seed{seed}", status="ok", diverged_at_step=None)
+        change_record(params, f"mnist/case4/seed{seed}", status="diverged", diverged_at_step=3)
+    make_up_grid(params, images=400)
     controls.write(params, "mnist")
-    assert "the baseline masked with the same hint errs less than HAL in 0 of 3." in first_lines(params)[0]
+    assert re.search(
+        r"By the means, the baseline masked with the same hint errs less than HAL in \d of 4\.",
+        first_lines(params)[0],
+    )
 
 
 def test_of_one_seed_the_first_line_tests_nothing(tmp_path):
@@ -169,7 +184,7 @@ def test_of_one_seed_the_first_line_tests_nothing(tmp_path):
     make_up_grid(params, images=100)
     assert "; with so few networks nothing can be tested." in first_lines(params)[0]
     make_up_grid(params, {f"mnist/{case}/seed0": "missing" for case in params.cases("mnist")}, images=100)
-    assert first_lines(params) == ["MNIST, 2 epochs: no network of this run can be compared yet."]
+    assert first_lines(params) == ["MNIST: no network of this run can be compared yet."]
 
 
 def test_claims_on_data_sets_that_are_not_in_the_run_are_left_to_the_table_of_all(tmp_path):
@@ -182,7 +197,7 @@ def test_claims_on_data_sets_that_are_not_in_the_run_are_left_to_the_table_of_al
         "The auxiliary score can lower the error (read as in one case at least of every data set)." in shown
     )
     assert not [claim for claim in shown if "SVHN" in claim or "CIFAR" in claim]
-    assert "Those about data sets that are not in this run stand in `results/verdicts.md`." in page.text
+    assert "Those about data sets that are not in this run stand in results/verdicts.md." in page.text
     write_tables.write(params, described(params))
     assert "On SVHN every case gains" in params.path("results", "verdicts.md").read_text(encoding="utf-8")
 
@@ -246,8 +261,8 @@ def test_where_one_data_sets_baseline_is_missing_the_others_counts_stay_whole_nu
     params = made_up_params(tmp_path, "grid: {datasets: [mnist, digits], seeds: [0, 1]}\ntrain: {epochs: 4}")
     make_up_grid(params, {f"digits/baseline/seed{seed}": "missing" for seed in (0, 1)}, images=400)
     shown = str(blocks(params, Table)["convergence-table"].groups)
-    assert " of 2)" in shown
-    assert ".0 of 2)" not in shown
+    assert ", 1 of 2" in shown
+    assert ".0 of 2" not in shown
 
 
 def test_verdicts_come_before_tables_and_a_demo_reproduces_nothing(demo):
@@ -606,3 +621,18 @@ def test_a_damaged_figure_is_not_taken_into_the_report(demo):
         UserError, match=r"digits_loss\.svg: not what was drawn.*`hal figure digits_loss` draws it again"
     ):
         render(demo, described(demo))
+
+
+def test_what_a_run_indicates_is_counted_and_a_claim_on_more_data_sets_is_quoted_as_far_as_they_are_here():
+    tested = pd.DataFrame(
+        {
+            "says": ["On MNIST it falls.", "It falls everywhere.", "A", "B", "C", "D", "E"],
+            "verdict": "not yet run",
+            "indication": ["for", "for", "open", "", "against", "against", "against"],
+            "in_run": ["all", "some", "all", "some", "all", "all", "all"],
+        }
+    )
+    assert verdicts._tally(tested) == (
+        "None of the 7 claims has been put to its test yet. As far as this run goes, it speaks for 2 (“On MNIST it falls.”; “It falls "
+        "everywhere.” as far as its data sets are here), against 3 (“C”; “D”; “E”), and neither for nor against 1; of the other 1 it says nothing."
+    )

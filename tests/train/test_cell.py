@@ -1,5 +1,6 @@
 """One cell from settings to files: contracts, determinism, resuming, divergence, faults."""
 
+import contextlib
 import csv
 import dataclasses
 import errno
@@ -21,6 +22,7 @@ from safetensors.torch import load_file
 
 import hal.cli
 import hal.train.cell
+from hal import locks
 from hal.cell_files import read_record, record_bytes
 from hal.data import store
 from hal.errors import UserError
@@ -286,9 +288,7 @@ def test_a_finished_cell_that_lacks_a_file_is_trained_again_only_if_asked(tmp_pa
     before = files_of(params, cell)
     (path,) = (path for path in params.cell_paths(cell).files if path.name == lost)
     path.unlink()
-    with pytest.raises(
-        UserError, match=rf"{lost}: no such file; `dvc pull`, .*--force trains the cell again"
-    ):
+    with pytest.raises(UserError, match=rf"{lost}: no such file; `dvc pull` .*--force trains the cell again"):
         run(params, cell)
     run(params, cell, force=True)
     assert files_of(params, cell) == before
@@ -333,14 +333,50 @@ def test_a_state_of_another_shape_is_set_aside_before_anything_is_taken_from_it(
     assert files_of(params, cell) == before
 
 
-def test_cells_of_one_name_are_trained_one_after_the_other_whatever_their_settings(tmp_path):
+def test_cells_of_one_name_are_trained_one_after_the_other_whatever_their_settings(tmp_path, monkeypatch):
     """They would write the same results: the one that ended last would replace the other's unseen."""
     params = tiny_params(tmp_path)
     cell = params.cell("tiny", "pairs", 0)
-    other = dataclasses.replace(cell, train=dataclasses.replace(cell.train, epochs=7))
-    assert cell.hash != other.hash
-    assert params.cell_paths(cell).lock == params.cell_paths(other).lock
-    assert params.cell_paths(cell).resume != params.cell_paths(other).resume
+    other = dataclasses.replace(cell, train=dataclasses.replace(cell.train, epochs=2))
+    waited = []
+
+    @contextlib.contextmanager
+    def held(path, say):
+        waited.append((path, locks.is_held(path)))
+        yield False
+
+    lock = locks.acquire(params.cell_paths(cell).lock)
+    monkeypatch.setattr("hal.train.state.locks.held", held)
+    run(params, other)
+    lock.release()
+    assert waited == [(params.cell_paths(cell).lock, True)]
+
+
+def test_a_process_that_waited_trains_a_cell_that_lacks_a_file_if_asked(tmp_path, monkeypatch):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+    before, path = files_of(params, cell), params.cell_paths(cell).predictions
+    path.unlink()
+    monkeypatch.setattr("hal.train.cell.locked", lambda paths: contextlib.nullcontext(True))
+    with pytest.raises(UserError, match=r"predictions.npz: no such file; .*--force trains the cell again"):
+        run(params, cell)
+    run(params, cell, force=True)
+    assert files_of(params, cell) == before
+
+
+def test_of_several_seeds_one_that_cannot_be_trained_does_not_keep_the_others(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    run(params, params.cell("tiny", "pairs", 0))
+    params.cell_paths(params.cell("tiny", "pairs", 0)).predictions.unlink()
+    overlay = ["--overlay", str(tmp_path / "overlay.yaml")]
+    assert (
+        hal.cli.main(["--params", str(ROOT / "params.yaml"), *overlay, "train", "tiny", "pairs", "0", "1"])
+        == 1
+    )
+    said = capsys.readouterr()
+    assert "tiny/pairs/seed1: test error" in said.out
+    assert "predictions.npz: no such file" in said.err
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "curves.csv", "auxiliary.npz"])

@@ -25,8 +25,8 @@ DATA = {
 }
 OF_ALL = {
     "overview": (
-        "Test errors of every network (small dots: one a seed), below them their means with Student's 95 % interval{paper}, and the baseline's "
-        "error when its logits are masked with the same hint (mean ± deviation). Left is better."
+        "Test errors: means{paper}, and the baseline's error when its logits are masked with the same hint; where there are several networks, each of them "
+        "(small dots, one a seed), Student's 95 % interval below them, and the deviation of the masked baseline. Left is better."
     ),
     "listens": (
         "Left: the share of test images whose predicted class changes with the superclass told, of each network (small dots) and "

@@ -37,7 +37,7 @@ def in_short(
         beside = table2b[table2b["dataset"] == dataset].dropna(subset=["difference"])
         sentences = [
             _beside_baseline(rows, counted, compared[compared["case"].isin(cases)]),
-            _lowest(counted),
+            _lowest(rows.loc[cases], counted),
             f"By the means, the baseline masked with the same hint errs less than HAL in {(beside['difference'] > 0).sum()} of {len(beside)}."
             if len(beside)
             else "",
@@ -68,18 +68,18 @@ def _beside_baseline(rows: pd.DataFrame, counted: pd.DataFrame, compared: pd.Dat
     return f"HAL's {of_mean} minus the baseline's {number(rows['mean'][BASELINE])} % is {below(counted['difference'], ' points, below 0', ' cases')}{of_paper}{told}."
 
 
-def _lowest(counted: pd.DataFrame) -> str:
-    """The case with the lowest error here, and in the paper."""
-    printed = counted["paper_mean"].dropna()
+def _lowest(rows: pd.DataFrame, counted: pd.DataFrame) -> str:
+    """The case with the lowest error here, and the one with the paper's, whether it counts here or not."""
+    printed = rows["paper_mean"].dropna()
     if len(counted) < 2 or len(printed) < 2:
         return ""
     ours, theirs = counted["mean"].idxmin(), printed.idxmin()
+    lowest = f"The lowest error is that of {ours} ({number(counted['mean'][ours])} %"
     if ours == theirs:
-        return f"The lowest error is that of {ours} ({number(counted['mean'][ours])} %), as in the paper ({number(printed[ours])} %)."
-    return (
-        f"The lowest error is that of {ours} ({number(counted['mean'][ours])} %; in the paper {number(printed[ours])} %), in the paper "
-        f"that of {theirs} ({number(printed[theirs])} %; here {number(counted['mean'][theirs])} %)."
-    )
+        return f"{lowest}), as in the paper ({number(printed[ours])} %)."
+    of_paper = f"; in the paper {number(printed[ours])} %" if ours in printed else ""
+    here = f"; here {number(counted['mean'][theirs])} %" if theirs in counted.index else ""
+    return f"{lowest}{of_paper}), in the paper that of {theirs} ({number(printed[theirs])} %{here})."
 
 
 def masked(params: Params, table: pd.DataFrame, statistics: pd.DataFrame) -> list[str]:
@@ -101,9 +101,9 @@ def summary(params: Params, table: pd.DataFrame) -> str:
     if tested.empty:
         return "Whether HAL makes more of the hint than a plain network whose logits are masked with it cannot be told yet."
     better, worse, _ = (len(cases) for cases in _compared(tested))
-    alone = "grouping" if len(tested) == 1 else "groupings, each tested alone"
+    alone = "grouping" if len(tested) == 1 else "groupings"
     if not better and not worse:
-        return f"From a plain network whose logits are masked with the same hint HAL can be told apart in none of {len(tested)} {alone} (Welch, Holm)."
+        return f"From a plain network whose logits are masked with the same hint HAL can be told apart in none of {len(tested)} {alone} (Welch, corrected by Holm)."
     return (
         f"Beside a plain network whose logits are masked with the same hint HAL errs less in {better} and more in {worse} of {len(tested)} {alone} "
         "(Welch, Holm); in the others they cannot be told apart."

@@ -19,6 +19,7 @@ from hal.present.numbers import (
     signed,
     with_deviation,
     with_interval,
+    with_range,
 )
 from hal.settings import BASELINE
 from hal.study.comparisons import POOLED, pooled
@@ -274,7 +275,7 @@ def convergence(params: Params, convergence: pd.DataFrame) -> Table:
             rows.append((title, (case_title(params, dataset, case), *cells)))
     caption = (
         "Epochs: after how many the loss first is at or below the baseline's final one, the mean of its seeds after the "
-        "last epoch; the mean with Student's 95 % interval, and how many of n networks ever get there (of the "
+        "last epoch; the mean (earliest to latest network), and how many of n networks ever get there (of the "
         "baseline's own often only some do). Area: the area between the logarithmic loss curves of the baseline and the "
         "case, divided by the number of epochs, with Welch's 95 % interval; 0.1 means a loss about 10 % below the "
         "baseline's, epoch for epoch. A case's loss profits from the hint as its error does."
@@ -338,8 +339,5 @@ def _most_mixed(overlaps: pd.Series, names: Sequence[str]) -> str:
 def _epochs(row: pd.Series) -> str:
     if not row["reached"] > 0:
         return "never" if row["reached"] == 0 and row["n"] else NONE
-    bounds = Interval(row["epochs_low"], row["epochs_high"])
-    mean = f"{row['epochs']:.{0 if row['reached'] == 1 else 1}f}" + (
-        f" [{bounds.low:.1f}, {bounds.high:.1f}]" if bounds.known else ""
-    )
-    return f"{mean} ({row['reached']:.0f} of {row['n']})"
+    mean = with_range(row["epochs"], row["epochs_least"], row["epochs_most"])
+    return f"{mean}, {row['reached']:.0f} of {row['n']}"

@@ -47,7 +47,8 @@ def blocks(verdicts: pd.DataFrame) -> list[Block]:
         f"{_tally(tested)} Of the claims in the paper's text its own Table 2 agrees with {own['agrees']} and contradicts "
         f"{own['contradicts'] or 'none'}; {own['does not follow']} do not follow from it, and on the rest it is silent."
     )
-    here = verdicts[verdicts["in_run"] | (not tested["in_run"].any())]
+    absent = verdicts["in_run"] == "none"
+    here = verdicts if absent[tested.index].all() else verdicts[~absent]
     tested = tested[tested.index.isin(here.index)]
     facts = facts[facts.index.isin(here.index)]
     if len(here) < len(verdicts):
@@ -80,18 +81,28 @@ def _tally(tested: pd.DataFrame) -> str:
     else:
         of_each = ", ".join(f"{counts[name]} {name}" for name in _MARKS if counts[name])
         tally = f"{len(tested)} claims: {of_each}."
-    indicated = {name: list(tested[tested["indication"] == name]["says"]) for name in _INDICATIONS}
-    if not any(indicated.values()):
+    indicated = {name: tested[tested["indication"] == name] for name in _INDICATIONS}
+    said = sum(map(len, indicated.values()))
+    if not said:
         return tally
-    sides = (
-        f"{name} {len(says) or 'none'}{_quoted(says)}" for name, says in indicated.items() if name != "open"
-    )
-    return f"{tally} As far as this run goes, it speaks {', and '.join(sides)}; it leaves {len(indicated['open'])} open."
+    sides = [
+        f"{name} {len(claims) or 'none'}{_quoted(claims)}"
+        for name, claims in indicated.items()
+        if name != "open"
+    ]
+    rest = f"; of the other {len(tested) - said} it says nothing" if said < len(tested) else ""
+    return f"{tally} As far as this run goes, it speaks {', '.join(sides)}, and neither for nor against {len(indicated['open'])}{rest}."
 
 
-def _quoted(says: list[str]) -> str:
+def _quoted(claims: pd.DataFrame) -> str:
     """A few claims in brackets, each as its sentence."""
-    return f" ({' '.join(f'“{claim}”' for claim in says)})" if 0 < len(says) <= NAMED else ""
+    if not 0 < len(claims) <= NAMED:
+        return ""
+    sentences = (
+        f"“{claim.says}”{' as far as its data sets are here' * (claim.in_run == 'some')}"
+        for claim in claims.itertuples()
+    )
+    return f" ({'; '.join(sentences)})"
 
 
 def tables(run: Run, verdicts: pd.DataFrame) -> list[Table]:

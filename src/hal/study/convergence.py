@@ -17,7 +17,7 @@ import pandas as pd
 from hal.errors import UserError
 from hal.settings import BASELINE
 from hal.study.grid import CellResult, curves, of_seeds, select
-from hal.study.resampling import NO_INTERVAL, mean_interval, moments, welch_interval
+from hal.study.resampling import moments, welch_interval
 
 LOSSES = ("train_loss", "test_loss")
 
@@ -52,9 +52,8 @@ def per_cell(cells: pd.DataFrame) -> pd.DataFrame:
 def convergence(cells: pd.DataFrame) -> pd.DataFrame:
     """One row for each data set, case and loss, from `per_cell`.
 
-    Columns: dataset, case, loss, n, target; reached (of n; NaN where no baseline counts), epochs (mean over those that reached it), epochs_low,
-    epochs_high (Student, not below 1; none where a network never got there: a mean without it would flatter); area (see the
-    module's text; NaN for the baseline), low, high (Welch); notes.
+    Columns: dataset, case, loss, n, target; reached (of n; NaN where no baseline counts), epochs (mean over those that reached it),
+    epochs_least, epochs_most (of them); area (see the module's text; NaN for the baseline), low, high (Welch); notes.
     """
     rows = []
     for (dataset, loss), table in cells.groupby(["dataset", "loss"], sort=False):
@@ -62,15 +61,14 @@ def convergence(cells: pd.DataFrame) -> pd.DataFrame:
         for case, mine in table.groupby("case", sort=False):
             counted = mine.dropna(subset=["log_loss"])
             values, reached = counted["log_loss"].to_numpy(), counted["epoch"].dropna().to_numpy()
-            epochs = mean_interval(moments(reached)) if len(reached) == len(counted) else NO_INTERVAL
             row = {"dataset": dataset, "case": case, "loss": loss, "n": len(counted)}
             row |= {
                 "target": mine["target"].iloc[0],
                 "reached": len(reached) if mine["target"].notna().all() else math.nan,
                 "epochs": moments(reached).mean,
             }
-            row |= {"epochs_low": max(epochs.low, 1.0) if epochs.known else math.nan}
-            row |= {"epochs_high": epochs.high, "area": math.nan, "low": math.nan, "high": math.nan}
+            row |= {"epochs_least": counted["epoch"].min(), "epochs_most": counted["epoch"].max()}
+            row |= {"area": math.nan, "low": math.nan, "high": math.nan}
             if case != BASELINE:
                 welch = welch_interval(moments(baseline), moments(values))
                 row |= {"area": moments(baseline).mean - moments(values).mean}

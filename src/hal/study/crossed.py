@@ -3,7 +3,7 @@
 Other seeds would have given other networks, and another test set other errors: of 43 wrong images in 10,000 the next 10,000 may
 have 30 or 56. A resample draws the networks of every case anew, each case by itself, and the test images anew, the same ones
 for all networks, for they are the same in truth. Between the 2.5 % and 97.5 % quantiles of the resampled quantity lies its
-interval. As with the bootstrap over seeds alone, so few networks make it somewhat too short.
+interval. So few networks make it somewhat too short.
 
 The quantities of a case, of which the errors are in percent and the differences in points:
 

@@ -26,7 +26,7 @@ SHARES = ("flips", "blind", "best_hint", "worst_hint")
 VALUES = ("score_change", "own_hint_auc", "same_hint_auc")
 NO_HINT = ("no_oracle", "no_oracle_mixture", "no_oracle_baseline")
 SPLIT = 0.02  # of the AUC: a network whose two differ by less splits alike
-DEAF = 1.0  # percent of predictions: a network of which fewer depend on the superclass told hardly hears it
+DEAF = 1.0  # percent of predictions: a network of which fewer depend on the superclass told is deaf to it
 
 
 def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:

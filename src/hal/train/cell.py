@@ -47,8 +47,10 @@ def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = Fals
     with locked(paths) as waited:
         before = _finished(paths, force)
         current = before and _identity(before) == (cell.hash, description["arrays_sha256"])
-        if before and current and (waited or not force):
-            _check_whole(paths, before)
+        wrong = _fault(paths, before) if before and current else ""
+        if wrong and not force:
+            raise UserError(wrong)
+        if before and current and not wrong and (waited or not force):
             print(f"{cell.name}: already finished under these settings; --force trains it again", flush=True)
             return before
         for folder in (paths.results, paths.checkpoints):
@@ -155,22 +157,18 @@ def _finished(paths: CellPaths, force: bool) -> dict[str, Any] | None:
     except UserError as error:
         if force:
             return None
-        raise _mendable(error) from None
+        raise UserError(f"{error}; git may bring it back; --force trains the cell again") from None
 
 
-def _check_whole(paths: CellPaths, record: dict[str, Any]) -> None:
+def _fault(paths: CellPaths, record: dict[str, Any]) -> str:
+    """Which file of a finished cell is missing or damaged, and what brings it back: there may be another copy. Empty where all are whole."""
     try:
         for file in paths.files:
             check_sum(file, record)
     except UserError as error:
-        raise _mendable(error) from None
-
-
-def _mendable(error: UserError) -> UserError:
-    """What is finished is not replaced because a file of it is missing or damaged: there may be another copy."""
-    return UserError(
-        f"{error}; `dvc pull`, git or, from the weights, `hal evaluate` may bring it back; --force trains the cell again"
-    )
+        measured = ", or `hal evaluate` from the weights," if record["status"] == "ok" else ""
+        return f"{error}; `dvc pull` or git{measured} may bring it back; --force trains the cell again"
+    return ""
 
 
 def _identity(record: dict[str, Any]) -> tuple[str, Any]:

@@ -23,7 +23,7 @@ ROW = 0.3  # inches a case
 MOST = 16  # cases that a panel holds
 _KINDS = {
     colours.BASELINE: "baseline, ours",
-    colours.HAL: "HAL, ours (small dots: each seed)",
+    colours.HAL: "HAL, ours",
     colours.ABLATION: "with something changed, ours",
 }
 SEEDS, OURS, THEIRS = -0.27, -0.03, 0.24  # where in its row (downwards, in rows) something is drawn
@@ -195,7 +195,10 @@ def _legend(rows: list[Row]) -> list[Line2D]:
     of_rows = {row.colour for row in rows}
     handles = [
         mark(
-            colour, "o", f"{kind}{': mean and 95 % interval' * (colour == colours.BASELINE and several)}", 4.5
+            colour,
+            "o",
+            f"{kind}{': each seed, mean and 95 % interval' * (colour == colours.BASELINE and several)}",
+            4.5,
         )
         for colour, kind in _KINDS.items()
         if colour in of_rows
@@ -210,7 +213,7 @@ def _legend(rows: list[Row]) -> list[Line2D]:
                 marker="|",
                 markersize=8,
                 markeredgewidth=1.8,
-                label=f"baseline, masked with the same hint{': mean ± deviation' * any(row.masked_sd > 0 for row in rows)}",
+                label=f"baseline masked, same hint{': mean ± deviation' * any(row.masked_sd > 0 for row in rows)}",
             )
         )
     if not all(math.isnan(row.paper) for row in rows):

@@ -7,8 +7,8 @@ Bonferroni-widened so that the intervals of one claim hold together), lie in a r
 - `not reproduced`: at least one lies wholly outside;
 - `inconclusive`: neither, or there is no interval (one seed).
 
-The bootstrap is not used here: with five seeds its intervals are too short. A tolerance is granted to a repetition, not
-to the paper's own table, which has its rounding instead. Claims are not corrected for being many.
+A tolerance is granted to a repetition, not to the paper's own table, which has its rounding instead. Claims are not corrected
+for being many.
 """
 
 import dataclasses

@@ -37,7 +37,7 @@ class Verdict:
 
     Attributes:
         claim: the claim.
-        in_run: whether any of its data sets is in this run; of a claim about none, that is so in every run of the paper's.
+        in_run: how many of its data sets are in this run: `all`, `some` or `none`; a claim about no certain one is about each.
         rule: its operational test in words, with the reason of its limit.
         verdict: `reproduced`, `not reproduced`, `inconclusive` or `not yet run`.
         why: one sentence, with the numbers.
@@ -49,7 +49,7 @@ class Verdict:
     """
 
     claim: Claim
-    in_run: bool
+    in_run: str
     rule: str
     verdict: str
     why: str
@@ -89,8 +89,9 @@ def verdict(claim: Claim, measured: Measured) -> Verdict:
         why = f"{networks} diverged ({named}), and the others alone would be a selection. {outcome.why}"
     elif outcome:
         verdict, why = outcome.verdict, outcome.why
-    present = any(_is_papers(measured.params, name) for name in claim.datasets or load_paper().datasets)
-    return Verdict(claim, present, rule(claim), verdict, why, indication, *_of_table(claim))
+    there = [_is_papers(measured.params, name) for name in claim.datasets or load_paper().datasets]
+    in_run = "all" if all(there) else "some" if any(there) else "none"
+    return Verdict(claim, in_run, rule(claim), verdict, why, indication, *_of_table(claim))
 
 
 def rule(claim: Claim) -> str:
