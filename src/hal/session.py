@@ -224,7 +224,7 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
     advice = [f"`{hal_command(files, 'data', dataset)}` makes the data that are not here" for dataset in data]
     if gone:
         advice.append(
-            f"{gone[0]} is not here{f', nor are {len(gone) - 1} other files' * (len(gone) > 1)}: `dvc pull` or git may bring them back, and "
+            f"{gone[0]}{f' and {len(gone) - 1} more' * (len(gone) > 1)}: not here: `dvc pull` or git may bring them back, and "
             f"`{hal_command(files, 'evaluate')}` what can be measured on the weights that are; `{hal_command(files, 'draw')}` draws without them"
         )
     if damaged:
@@ -236,9 +236,8 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
         advice.append(f"`{_snakemake(params, others, files)}` trains what is missing, and nothing else")
     advice.append(f"`{_snakemake(params, kept, files, '--force')}` trains again what is finished")
     networks = "a finished network" if len(kept) == 1 else f"{len(kept)} finished networks"
-    raise UserError(
-        f"{networks}, such as {kept[0].name}, would be trained again, which nobody asked for. {'. '.join(advice)}"
-    )
+    said = f"{networks}, such as {kept[0].name}, would be trained again, which nobody asked for:"
+    raise UserError("\n- ".join([said, *advice]))
 
 
 def _snakemake(params: Params, cells: Sequence[Cell], files: Sequence[str], *options: str) -> str:
