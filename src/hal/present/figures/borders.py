@@ -50,7 +50,6 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
         ax.set_xlim(0, top)
         ax.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="outside lower center", ncols=columns)
-        mine = table[table["whose"] == "ours"]
-        remarks += style.name_points(figure, ax, mine["borders"], mine["gain"], mine["case"])
+        remarks += style.name_points(figure, ax, table["borders"], table["gain"], table["case"])
     style.head(figure, "What the hint could remove, and what was removed", remarks)
     return figure
