@@ -105,9 +105,8 @@ def audit(params: Params, draw: Draw) -> Iterator[Finding]:
     """
     results, agree = load_grid(params), True
     apart = dataclasses.replace(params, root=str(params.path(".audit", draw.seed[:12])))
-    damaged = {
-        result.cell.name: _damage(params, result) for result in draw.cells
-    }  # before the hours of training
+    # Looked for before the hours of training.
+    damaged = {result.cell.name: _damage(params, result) for result in draw.cells}
     _forget_complete(apart, [result.cell for result in draw.cells if not damaged[result.cell.name]])
     for dataset in {result.cell.dataset for result in draw.cells}:
         for kind in (".npz", ".json"):

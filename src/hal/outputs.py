@@ -103,9 +103,7 @@ def figure_names(params: Params) -> dict[str, Drawing]:
     data set are in one, such as `digits_sensitivity`.
     """
     names = {"overview": Drawing("overview")}
-    for dataset in params.grid.datasets:
-        if params.datasets[dataset].variant_of is not None:
-            continue
+    for dataset in params.own_datasets:
         printed = load_paper().dataset(params, dataset)
         for kind in ("loss", "scores"):
             number = f"fig{printed.figures[kind]}_" if printed else ""

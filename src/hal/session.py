@@ -211,16 +211,15 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
     if workflow.touch:
         return
     planned = _to_train(workflow, params)
-    kept = [
-        cell for cell, asked in planned if not asked and standing(params, cell) in ("finished", "damaged")
-    ]
+    found = {cell: standing(params, cell) for cell, asked in planned if not asked}
+    kept = [cell for cell, how in found.items() if how in ("finished", "damaged")]
     if not kept:
         return
     gone = [file for cell in kept for file in params.cell_paths(cell).files if not file.exists()]
     data = list(
         dict.fromkeys(c.dataset for c in kept if not params.path("data", f"{c.dataset}.npz").exists())
     )
-    damaged = [cell.name for cell in kept if standing(params, cell) == "damaged"]
+    damaged = [cell.name for cell in kept if found[cell] == "damaged"]
     advice = [f"`{hal_command(files, 'data', dataset)}` makes the data that are not here" for dataset in data]
     if gone:
         advice.append(

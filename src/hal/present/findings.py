@@ -101,11 +101,11 @@ def summary(params: Params, table: pd.DataFrame) -> str:
     if tested.empty:
         return "Whether HAL makes more of the hint than a plain network whose logits are masked with it cannot be told yet."
     better, worse, _ = (len(cases) for cases in _compared(tested))
-    alone = "grouping" if len(tested) == 1 else "groupings"
+    groupings = "grouping" if len(tested) == 1 else "groupings"
     if not better and not worse:
-        return f"From a plain network whose logits are masked with the same hint HAL can be told apart in none of {len(tested)} {alone} (Welch, corrected by Holm)."
+        return f"From a plain network whose logits are masked with the same hint HAL can be told apart in none of {len(tested)} {groupings} (Welch, corrected by Holm)."
     return (
-        f"Beside a plain network whose logits are masked with the same hint HAL errs less in {better} and more in {worse} of {len(tested)} {alone} "
+        f"Beside a plain network whose logits are masked with the same hint HAL errs less in {better} and more in {worse} of {len(tested)} {groupings} "
         "(Welch, Holm); in the others they cannot be told apart."
     )
 
@@ -125,8 +125,8 @@ def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> lis
 def _listening(rows: pd.DataFrame) -> str:
     changed = _extent(pd.concat([rows["flips_least"], rows["flips_most"]]), _short)
     if rows["n"].sum() == 1:
-        hardly = f": it is deaf to the hint (less than {DEAF:g} %)" if rows["deaf"].sum() else ""
-        flips = f"Told another superclass, HAL's one network changes {changed} % of its predictions{hardly}."
+        deaf = f": it is deaf to the hint (less than {DEAF:g} %)" if rows["deaf"].sum() else ""
+        flips = f"Told another superclass, HAL's one network changes {changed} % of its predictions{deaf}."
     else:
         flips = (
             f"Told another superclass, HAL's networks change {changed} % of their predictions; {_deaf(rows)}."
