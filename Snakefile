@@ -16,6 +16,7 @@ SOURCE = str(Path(workflow.basedir, "src"))  # beside this file, whatever is ins
 sys.path.insert(0, SOURCE)
 
 from hal import current, dag, params, session
+from hal.departures import describe
 from hal.errors import UserError
 from hal.interruption import Interruption
 from hal.outputs import figure_names
@@ -31,7 +32,7 @@ except UserError as error:
     sys.exit(f"hal: {error}")
 session.mend_times(P)
 ROOT = dag.prefix(P)  # nothing for the paper's run, else such as runs/demo/
-OUTDATED = {str(path) for path in current.outdated(P, map(Path, dag.drawn_files(P)))}
+OUTDATED = {str(path) for path in current.outdated(P, describe(P, OVERLAYS), map(Path, dag.drawn_files(P)))}
 
 shell.prefix(session.shell_function(sys.executable, SOURCE, OVERLAYS))  # `hal` below
 

@@ -118,9 +118,16 @@ def test_a_gpu_that_pytorch_does_not_find_is_wrong(tmp_path, monkeypatch):
     monkeypatch.setattr(
         doctor, "output", lambda *command: "NVIDIA H100" if command[0] == "nvidia-smi" else None
     )
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     check = said(params_of(tmp_path), "GPU")
     assert check.state == "wrong"
     assert "NVIDIA H100 is there, but PyTorch" in check.says
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    check = said(params_of(tmp_path), "GPU")
+    assert check.state == "note"
+    assert "CUDA_VISIBLE_DEVICES hides it" in check.says
+    on_cpu = made_up_params(tmp_path, GRID.format("digits", "nowhere") + "\nruntime: {device: cpu}")
+    assert said(on_cpu, "GPU").state == "ok"
 
 
 def test_training_that_would_be_refused_for_its_length_on_a_cpu_is_wrong(tmp_path, monkeypatch):
@@ -133,7 +140,7 @@ def test_training_that_would_be_refused_for_its_length_on_a_cpu_is_wrong(tmp_pat
     assert check.state == "wrong"
     assert "mnist: 117,000 steps, and PyTorch finds no GPU" in check.says
     told = made_up_params(tmp_path, GRID.format("mnist", "nowhere") + "\nruntime: {device: cpu}")
-    assert said(told, "GPU").state == "note"
+    assert said(told, "GPU").state == "ok"
 
 
 def test_sizes_are_those_of_the_cells_that_there_are(tmp_path):

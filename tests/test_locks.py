@@ -5,7 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
+import filelock
 import pytest
 
 from hal import locks
@@ -33,6 +36,26 @@ def test_who_asks_whether_a_lock_is_held_neither_takes_nor_makes_it(tmp_path):
     again = locks.acquire(path)
     assert again is not None
     again.release()
+
+
+def test_who_asks_keeps_nobody_from_taking_a_lock(tmp_path, monkeypatch):
+    """Asking takes the lock for a moment; who wants it just then gets it when that is over."""
+    path, asking = tmp_path / "a.lock", threading.Event()
+    path.touch()
+    release = filelock.FileLock.release
+
+    def slow_release(lock, force=False):
+        if threading.current_thread() is asker:
+            asking.set()
+            time.sleep(0.05)
+        release(lock, force)
+
+    monkeypatch.setattr(filelock.FileLock, "release", slow_release)
+    asker = threading.Thread(target=locks.is_held, args=(path,))
+    asker.start()
+    asking.wait(5)
+    assert locks.acquire(path) is not None
+    asker.join()
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,14 @@ def test_those_who_cite_or_archive_it_are_all_told_the_same():
     assert zenodo["related_identifiers"][0]["identifier"] == paper.published
 
 
+def test_an_installed_package_has_every_file_that_is_no_module():
+    patterns = tomllib.loads(read("pyproject.toml"))["tool"]["setuptools"]["package-data"]["hal"]
+    package = ROOT / "src/hal"
+    packed = {path for pattern in patterns for path in package.glob(pattern)}
+    others = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert others == {path for path in packed if path.is_file()}
+
+
 def test_the_version_stands_in_the_package_and_all_others_repeat_it():
     pyproject = tomllib.loads(read("pyproject.toml"))
     assert "version" in pyproject["project"]["dynamic"]
@@ -171,10 +179,7 @@ def measured(monkeypatch) -> ModuleType:
 
 
 def runs_in_git(measured: ModuleType) -> list[Params]:
-    runs = measured.runs()
-    for params in runs:
-        object.__setattr__(params, "root", str(ROOT / params.root))
-    return runs
+    return [dataclasses.replace(params, root=str(ROOT / params.root)) for params in measured.runs()]
 
 
 def test_the_figure_of_the_budget_is_that_of_the_results_in_git(measured, tmp_path):

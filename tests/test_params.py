@@ -110,6 +110,11 @@ def test_the_settings_that_the_paper_states():
         ("grid: null\nvariants: {a: {title: a}}", r"grid = None: must be a mapping"),
         ("datasets: {mnist: null}\nvariants: {a: {title: a}}", r"datasets\.mnist = None: must be a mapping"),
         (
+            "variants: {a: {title: same}, b: {title: same}}",
+            r"data sets mnist-a and mnist-b: the same title, 'MNIST, same'",
+        ),
+        ("datasets: {svhn: {title: MNIST}}", r"data sets mnist and svhn: the same title, 'MNIST'"),
+        (
             "datasets: {svhn-a: {source: svhn, layers: 10, classes: [a, b], cases: {}}}\nvariants: {a: {title: a}}",
             r"variants\.a: there is a data set svhn-a already",
         ),

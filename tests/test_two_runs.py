@@ -347,6 +347,19 @@ def test_two_sites_of_other_bytes_and_of_other_data_than_here_copy_nothing(two, 
     assert not a.path("results").exists()
 
 
+def test_a_damaged_record_there_of_a_cell_that_is_finished_here_keeps_no_other_cell(two):
+    a, b = two
+    lose(a, "mnist/case1/seed0")
+    b.path("results/mnist/case1/seed1/cell.json").write_text("{}")
+    taken, refused = merge(a, [b.path()])
+    assert [line.split(":")[0] for line in taken] == ["mnist/case1/seed0"]
+    assert len(refused) == 1
+    assert refused[0].endswith("the cell is finished here")
+    lose(a, "mnist/case1/seed1")
+    with pytest.raises(UserError, match="nothing was copied"):
+        merge(a, [b.path()])
+
+
 def test_a_cell_of_other_settings_data_or_a_damaged_one_is_not_taken(two, tmp_path):
     a, b = two
     (tmp_path / "c").mkdir()

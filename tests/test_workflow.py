@@ -1,5 +1,6 @@
 """The DAG: what it plans, what it reruns and what it leaves alone."""
 
+import dataclasses
 import json
 import os
 import re
@@ -14,12 +15,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from hal.current import settings_sum
 from hal.dag import cell_records, figure_inputs, gpus, minutes, prefix
 from hal.errors import UserError
-from hal.params import load
-from hal.session import check_targets, hal_command, lock, overlays, say_full_disk, say_limit, share_gpus
+from hal.params import Params, load
+from hal.session import (
+    check_targets,
+    hal_command,
+    lock,
+    overlays,
+    say_full_disk,
+    say_limit,
+    share_gpus,
+    standing,
+)
+from hal.study.grid import load_grid
 from tests.checkout import make_checkout, snakemake
+from tests.made_up import DATA_SHA256, made_up_params, make_up_grid
 from tests.tiny import ROOT
 from tests.train.test_cell import files_of
 
@@ -29,6 +40,12 @@ pytestmark = pytest.mark.slow
 def interruptible() -> None:
     """In a child: let Ctrl-C end it, also where these tests themselves run in the background and ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def below(project: Path) -> Params:
+    """The tiny run of that project, wherever this process works."""
+    params = load(project / "params.yaml", [project / "configs/tiny.yaml"])
+    return dataclasses.replace(params, root=str(project / "runs/tiny"))
 
 
 def training(project: Path) -> subprocess.Popen:
@@ -230,8 +247,7 @@ def test_an_overlays_name_may_hold_a_brace_a_blank_and_a_quote(project):
 
 
 def test_a_second_snakemake_on_one_root_says_so_in_a_line(project):
-    params = load(project / "params.yaml", [project / "configs/tiny.yaml"])
-    object.__setattr__(params, "root", str(project / "runs/tiny"))
+    params = below(project)
     held = lock(params)
     done = snakemake(project, "runs/tiny/data/tiny.npz", "--configfile", "configs/tiny.yaml")
     held.release()
@@ -276,19 +292,17 @@ def test_on_a_cluster_a_gpu_is_a_cell(local, limit):
     assert left["gpu"].value == limit
 
 
-def test_what_shows_in_a_report_changes_its_digest_and_how_a_cell_is_run_does_not(tmp_path):
-    def of(text: str) -> str:
-        path = tmp_path / "overlay.yaml"
-        path.write_text(f"root: runs/mine\n{text}", encoding="utf-8")
-        return settings_sum(load(ROOT / "params.yaml", [path]))
-
-    assert of("runtime: {cpu_threads: 7}") == of("")
-    assert of("datasets: {mnist: {title: Digits}}") != of("")
+@pytest.mark.parametrize(("data", "expected"), [(DATA_SHA256, "finished"), ("beef" * 16, "stale")])
+def test_what_no_longer_counts_because_the_data_are_others_is_trained_again(data, expected, tmp_path):
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}")
+    make_up_grid(params, images=50)
+    params.path("data", "mnist.json").write_text(json.dumps({"arrays_sha256": data}))
+    assert {standing(params, cell) for cell in params.cells()} == {expected}
+    assert {result.finished for result in load_grid(params)} == {expected == "finished"}
 
 
 def test_one_snakemake_at_a_time_below_a_root(tmp_path):
-    params = load(ROOT / "params.yaml", [ROOT / "configs/demo.yaml"])
-    object.__setattr__(params, "root", str(tmp_path))
+    params = dataclasses.replace(load(ROOT / "params.yaml", [ROOT / "configs/demo.yaml"]), root=str(tmp_path))
     held = lock(params)
     with pytest.raises(UserError, match="another snakemake is at work"):
         lock(params)
@@ -515,9 +529,8 @@ def test_a_killed_snakemake_goes_on_and_ends_with_the_same_bytes(project):
     done = snakemake(project, *tiny)  # nothing to unlock by hand
     assert done.returncode == 0, done.stdout
 
-    params = load(project / "params.yaml", [project / "configs/tiny.yaml"])
+    params = below(project)
     cell = params.cell("tiny", "pairs", 0)
-    object.__setattr__(params, "root", str(project / "runs/tiny"))
     killed = files_of(params, cell)
     assert snakemake(project, *tiny, "--force").returncode == 0
     assert (

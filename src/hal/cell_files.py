@@ -152,9 +152,8 @@ def read_predictions(
     Raises:
         UserError: the file is missing, broken, of another shape, or holds values that are not finite.
     """
-    is_told = cell.hint != "none"
-    logits, label, *told = _arrays(path, record, PREDICTIONS | (TOLD if is_told else {}))
-    superclasses = len(cell.superclasses) if is_told else 1
+    logits, label, *told = _arrays(path, record, PREDICTIONS | (TOLD if cell.is_told else {}))
+    superclasses = len(cell.superclasses) if cell.is_told else 1
     expected = (len(label), superclasses, cell.classes)
     if logits.shape != expected or not len(label) or label.max() >= cell.classes:
         raise UserError(f"{path}: logits {logits.shape} and labels {label.shape} are not {cell.case}'s")
@@ -175,6 +174,12 @@ def read_auxiliary(path: Path, cell: Cell, record: dict[str, Any]) -> tuple[np.n
     if {u_test.shape[1], u_train.shape[1]} != {len(cell.superclasses)}:
         raise UserError(f"{path}: holds u of {u_test.shape[1]} superclasses; this is another cell's")
     return u_test, u_train
+
+
+def is_of(record: dict[str, Any], cell: Cell, data_sha256: str | None) -> bool:
+    """Whether cell.json, `record`, is of the settings in force and of the data set with that sum; None where that is not known."""
+    trained_on = record["provenance"].get("data_sha256")
+    return record["hash"] == cell.hash and data_sha256 in (None, trained_on)
 
 
 def recorded_files(record: dict[str, Any], *folders: Path) -> dict[Path, str]:

@@ -272,7 +272,7 @@ def _verify(params: Params, arguments: argparse.Namespace) -> None:
     if not arguments.cells:
         from hal.dag import drawn_files
 
-        drawn = verify_drawn(params, map(Path, drawn_files(params)))
+        drawn = verify_drawn(params, _run_of(params, arguments), map(Path, drawn_files(params)))
         print(
             f"{drawn} tables, figures and pages are what was drawn from them"
             if drawn
@@ -394,7 +394,7 @@ def _draw(params: Params, arguments: argparse.Namespace) -> None:
 def _stamp(params: Params, arguments: argparse.Namespace) -> None:
     from hal.draw import stamp
 
-    print(stamp(params))
+    print(stamp(params, _run_of(params, arguments)))
 
 
 def _schema(params: Params, arguments: argparse.Namespace) -> None:

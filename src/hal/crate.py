@@ -55,7 +55,7 @@ def write(params: Params, run: Run) -> Path:
             raise UserError(f"{file}: {result.description}; a crate is of a whole run: run snakemake first")
     records = {result.cell: result.record for result in results}
     drawn = [Path(file) for file in dag.drawn_files(params)]
-    if outdated := sorted(map(str, current.outdated(params, drawn))):
+    if outdated := sorted(map(str, current.outdated(params, run, drawn))):
         raise UserError(
             f"{outdated[0]}: is missing or not drawn from the cells there are"
             + (f" ({len(outdated)} files are not)" if len(outdated) > 1 else "")
@@ -82,7 +82,7 @@ def _describe(
     crate.license = crate.add(
         ContextEntity(crate, _LICENCE, {"@type": "CreativeWork", "name": "MIT License"})
     )
-    crate.datePublished = datetime.date.fromisoformat(max(ends or begins)[:10])
+    crate.datePublished = datetime.date.fromisoformat(max(begins + ends)[:10])
     crate.root_dataset["citation"] = paper
     crate.root_dataset["conformsTo"] = [
         crate.add(
@@ -138,7 +138,7 @@ def _describe(
         [*given, *(entity for entities in data.values() for entity in entities)],
         [*trained, *files.values()],
         begins=min(begins),
-        ends=max(ends, default=None),
+        ends=max(ends) if len(ends) == len(records) else None,
     )
     reviews = _verdicts(crate, params, {claim.id: claim.place for claim in claims}, files, paper)
     crate.root_dataset["mentions"] = [whole, *actions, *reviews]

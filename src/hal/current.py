@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from hal.assumptions import read_assumptions
+from hal.departures import Run
 from hal.files import read_json, sha256_of, write_text
 from hal.params import Params
 
@@ -19,6 +21,7 @@ _SOURCES = ("*.py", "*.yaml", "*.j2", "*.css", "*.js", "*.svg")
 # What `hal.study.run` consists of: a change elsewhere computes no other table.
 COMPUTING = (
     "arrays.py",
+    "assumptions.py",
     "cell_files.py",
     "current.py",
     "decimals.py",
@@ -44,9 +47,10 @@ def stamp_path(params: Params) -> Path:
 
 
 def settings_sum(params: Params) -> str:
-    """Changes with any setting that shows in a table, a figure or the report."""
+    """Changes with any setting of the grid that shows in a table, a figure or the report."""
     shown = dataclasses.asdict(params) | {"runtime": None, "data": None}
-    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
+    shown["datasets"] = {dataset: shown["datasets"][dataset] for dataset in params.grid.datasets}
+    return _text_sum(shown)
 
 
 def study_basis(params: Params) -> str:
@@ -55,28 +59,42 @@ def study_basis(params: Params) -> str:
     return f"settings {settings}, code {_sources_sum(of=COMPUTING)}"
 
 
-def write_stamp(params: Params, files: Iterable[Path]) -> Path:
+def write_stamp(params: Params, run: Run, files: Iterable[Path]) -> Path:
     """Note what the files were drawn from, and their sums."""
-    drawn = {"from": basis(params), "files": {str(params.within(path)): sha256_of(path) for path in files}}
+    drawn = {
+        "from": basis(params, run),
+        "files": {str(params.within(path)): sha256_of(path) for path in files},
+    }
     write_text(stamp_path(params), json.dumps(drawn, indent=1) + "\n")
     return stamp_path(params)
 
 
-def outdated(params: Params, files: Iterable[Path]) -> set[Path]:
+def outdated(params: Params, run: Run, files: Iterable[Path]) -> set[Path]:
     """Those of the files that are missing, damaged or drawn from something else than what is there now."""
     files = list(files)
     try:
         drawn = read_json(stamp_path(params))
-        sums = drawn["files"] if drawn["from"] == basis(params) else {}
+        sums = drawn["files"] if drawn["from"] == basis(params, run) else {}
         return {path for path in files if sums.get(str(params.within(path))) != _sum(path)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set(files)
 
 
-def basis(params: Params) -> dict[str, Any]:
-    """What tables, figures and report depend on: settings, sources, the cells and the data sets' descriptions."""
-    cells = {cell.name: _sum(params.cell_paths(cell).record) for cell in params.cells()}
-    return {"settings": settings_sum(params), "sources": _sources_sum(), "cells": cells}
+def basis(params: Params, run: Run) -> dict[str, Any]:
+    """What tables, figures and report depend on: settings, what params.yaml says of them, sources, data sets' descriptions, cells."""
+    assumed = [dataclasses.asdict(assumption) for assumption in read_assumptions(params, run.path)]
+    descriptions = {name: _sum(params.path("data", f"{name}.json")) for name in params.grid.datasets}
+    return {
+        "settings": settings_sum(params),
+        "said": _text_sum([run.departures, run.changes, assumed]),
+        "sources": _sources_sum(),
+        "data": descriptions,
+        "cells": {cell.name: _sum(params.cell_paths(cell).record) for cell in params.cells()},
+    }
+
+
+def _text_sum(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _sources_sum(of: Collection[str] = ()) -> str:

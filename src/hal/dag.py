@@ -38,9 +38,9 @@ def cell_outputs(params: Params, scored: bool) -> list[str]:
     return [str(file) for file in (paths.record, *paths.files)]
 
 
-def cell_records(params: Params, dataset: str | None = None) -> list[str]:
-    """The cell.json of every cell of the grid, or of one data set."""
-    return [str(paths.record) for paths in _paths(params, dataset)]
+def cell_records(params: Params) -> list[str]:
+    """The cell.json of every cell of the grid."""
+    return [str(paths.record) for paths in _paths(params)]
 
 
 def all_cell_files(params: Params, dataset: str) -> list[str]:

@@ -15,6 +15,7 @@ from hal.data.fetch import VARIABLE, answering
 from hal.data.sizes import size_of
 from hal.data.sources import SOURCES
 from hal.errors import UserError
+from hal.gpu import hidden
 from hal.params import Cell, Params
 from hal.study.grid import CellResult, load_grid
 
@@ -100,7 +101,15 @@ def _devices(params: Params) -> Iterator[Check]:
     if gpus:
         return
     seen = output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
-    if seen:
+    if params.runtime.device == "cpu":
+        yield Check("ok", "GPU", f"none is asked for: runtime.device is cpu, {cpu_cores()} cores ({built})")
+    elif seen and hidden():
+        yield Check(
+            "note",
+            "GPU",
+            f"{seen} is there, and CUDA_VISIBLE_DEVICES hides it: this run trains on {cpu_cores()} CPU cores",
+        )
+    elif seen:
         yield Check(
             "wrong",
             "GPU",

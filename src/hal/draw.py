@@ -22,7 +22,7 @@ def draw(params: Params, run: Run) -> Iterator[str]:
     Raises:
         UserError: a table of results/ is damaged.
     """
-    before = current.basis(params)
+    before = current.basis(params, run)
     for dataset in params.grid.datasets:
         yield str(controls.write(params, dataset))
         yield str(crossed.write(params, dataset))
@@ -32,9 +32,9 @@ def draw(params: Params, run: Run) -> Iterator[str]:
         yield from map(str, figures.draw(params, run, name))
     yield from map(str, render(params, run))
     yield write_pdf(params, Path(*dag.drawn_by(params, "pdf")))
-    yield str(stamp(params)) if current.basis(params) == before else CHANGED
+    yield str(stamp(params, run)) if current.basis(params, run) == before else CHANGED
 
 
-def stamp(params: Params) -> Path:
+def stamp(params: Params, run: Run) -> Path:
     """Note from what everything was drawn (see `hal.current`); the file's path."""
-    return current.write_stamp(params, map(Path, dag.drawn_files(params)))
+    return current.write_stamp(params, run, map(Path, dag.drawn_files(params)))

@@ -19,9 +19,14 @@ _DEVICES = (
 _NO_GPU = ("", "-1", "NoDevFiles")  # in CUDA_VISIBLE_DEVICES
 
 
+def hidden() -> bool:
+    """Whether the environment hides all GPUs from this process."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES") in _NO_GPU
+
+
 def absent() -> bool:
     """Whether it is certain that PyTorch will find no GPU: the environment hides all, or Linux has no device of that kind."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in _NO_GPU:
+    if hidden():
         return True
     return sys.platform == "linux" and not any(path for kind in _DEVICES for path in Path("/dev").glob(kind))
 

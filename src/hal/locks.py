@@ -15,6 +15,7 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from hal.errors import NO_ROOM, UserError
 
+_ASKED_S = 0.2  # `is_held` of another process takes a lock for a moment in order to ask; filelock tries again after 0.05 s
 _NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
@@ -28,16 +29,20 @@ def acquire(path: Path, patient: bool = False) -> BaseFileLock | None:
     Raises:
         UserError: there can be no lock file in that place.
     """
+    return _acquire(path, wait_s=-1 if patient else _ASKED_S)
+
+
+def _acquire(path: Path, wait_s: float) -> BaseFileLock | None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # filelock says there that it goes over to the other kind
             try:
-                return _taken(FileLock(path), patient)
+                return _taken(FileLock(path), wait_s)
             except OSError as error:
                 if error.errno not in _NO_FLOCK:
                     raise
-                return _taken(SoftFileLock(path.with_name(f"{path.name}.held")), patient)
+                return _taken(SoftFileLock(path.with_name(f"{path.name}.held")), wait_s)
     except OSError as error:
         advice = "what lies in that place must go, and its folder be one that can be written"
         if error.errno in NO_ROOM:
@@ -52,7 +57,7 @@ def is_held(path: Path) -> bool:
     if not any(path.with_name(f"{path.name}{kind}").exists() for kind in ("", ".held")):
         return False
     try:
-        lock = acquire(path)
+        lock = _acquire(path, wait_s=0)  # takes it for a moment: there is no other way to ask
     except UserError:
         return True
     if lock is not None:
@@ -99,9 +104,9 @@ def take_place(name: str) -> socket.socket | None:
     return place
 
 
-def _taken(lock: BaseFileLock, patient: bool) -> BaseFileLock | None:
+def _taken(lock: BaseFileLock, wait_s: float) -> BaseFileLock | None:
     try:
-        lock.acquire(timeout=-1 if patient else 0)
+        lock.acquire(timeout=wait_s)
     except Timeout:
         return None
     return lock

@@ -36,8 +36,14 @@ def merge(params: Params, others: Sequence[Path]) -> tuple[list[str], list[str]]
     for result in results:
         cell = result.cell
         for other in others:
-            record = _record(other, cell)
-            if record is None:
+            try:
+                record = read_record(other / "results" / cell.name / "cell.json")
+            except FileNotFoundError:
+                continue
+            except UserError as error:
+                if not result.finished:
+                    raise UserError(f"{error}; nothing was copied") from None
+                refused.append(f"{error}; the cell is finished here")
                 continue
             if record["hash"] != cell.hash:
                 changed = "; ".join(differences(record["settings"], cell.settings)) or "its hash is another"
@@ -75,16 +81,6 @@ def _check_run(params: Params, other: Path) -> None:
         raise UserError(f"{other}: no folder with results/; name the root of a run, such as runs/short")
     if other.resolve() == params.path().resolve():
         raise UserError(f"{other}: is the grid that cells shall go into; name another run's root")
-
-
-def _record(root: Path, cell: Cell) -> dict[str, Any] | None:
-    """The other run's finished cell of that name, under whatever settings."""
-    try:
-        return read_record(root / "results" / cell.name / "cell.json")
-    except FileNotFoundError:
-        return None
-    except UserError as error:
-        raise UserError(f"{error}; nothing was copied") from None
 
 
 def _sources(cell: Cell, root: Path, record: dict[str, Any]) -> list[tuple[str, Path]]:

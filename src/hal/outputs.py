@@ -110,7 +110,8 @@ def figure_names(params: Params) -> dict[str, Drawing]:
             names |= _pages(params, f"{number}{dataset}_{kind}", kind, dataset)
     for dataset in families(params):
         names |= _pages(params, f"{dataset}_sensitivity", "sensitivity", dataset)
-    pages = max(1, math.ceil(sum(len(params.datasets[d].cases) for d in params.grid.datasets) / ROWS))
+    told = [case for d in params.grid.datasets for case in params.cases(d) if params.cell(d, case, 0).is_told]
+    pages = max(1, math.ceil(len(told) / ROWS))
     for page in range(1, pages + 1):
         names["listens" if page == 1 else f"listens_{page}"] = Drawing("listens", page=page, pages=pages)
     of_all = ("networks", "borders", *["ablations"] * has_ablations(params), "separability")

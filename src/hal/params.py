@@ -66,6 +66,11 @@ class Cell:
         return self.block == "auxiliary"
 
     @property
+    def is_told(self) -> bool:
+        """Whether the network is told something beside the image: a superclass, a random one, or zeros in its place."""
+        return self.hint != "none"
+
+    @property
     def superclass_of(self) -> tuple[int, ...]:
         """The superclass of each class, (K,); empty for the baseline."""
         return superclass_of(self.superclasses, self.classes) if self.superclasses else ()
@@ -374,6 +379,7 @@ def _check(params: Params, where: str) -> None:
             raise UserError(
                 f"{where}: grid.datasets: {name!r} is not defined under datasets ({', '.join(params.datasets)})"
             )
+    _check_titles(params, where)
     for name, dataset in params.datasets.items():
         dataset.check(f"{where}: datasets.{name}")
         for section in ("model", "train", "augment"):
@@ -381,3 +387,14 @@ def _check(params: Params, where: str) -> None:
                 params.settings_of(section, name)
             except UserError as error:
                 raise UserError(f"{where}: {error}") from None
+
+
+def _check_titles(params: Params, where: str) -> None:
+    """Tables, rows and panels go by titles, so no two data sets of the grid, variants among them, may have the same."""
+    first: dict[str, str] = {}
+    for name in params.grid.datasets:
+        title = params.datasets[name].title or name
+        if (other := first.setdefault(title, name)) != name:
+            raise UserError(
+                f"{where}: data sets {other} and {name}: the same title, {title!r}; give each one of its own"
+            )

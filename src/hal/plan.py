@@ -1,6 +1,5 @@
 """What a grid will cost on this machine, which cells to train first, and which claims become decidable with them."""
 
-import dataclasses
 import datetime
 import json
 import math
@@ -55,11 +54,8 @@ def measured(params: Params, cell: Cell, size: Size) -> float:
         random.integers(0, 256, (n_test, *size.shape), dtype=np.uint8),
         (np.arange(n_test) % cell.classes).astype(np.uint8),
     )
-    runtime = params.runtime
-    if runtime.device == "auto" and not _on_gpu(params):  # which would be said for every network
-        runtime = dataclasses.replace(runtime, device="cpu")
-    configure(runtime, cell.train.precision)
-    with claimed_device(runtime) as device:
+    configure(params.runtime, cell.train.precision)
+    with claimed_device(params.runtime) as device:
         data = DeviceData(images, *store.statistics(images.train_images), cell, device)
         net = training.build_network(cell, data.channels).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         trainer = Trainer(net, data, cell.train)
@@ -259,7 +255,7 @@ def _busy() -> str:
 
 def _left(result: CellResult, epoch_s: Mapping[Network, float]) -> float:
     epochs = result.cell.train.epochs
-    return epoch_s[_network(result)] * (epochs - min(result.progress.get("epoch", 0), epochs))
+    return epoch_s[_network(result)] * (epochs - min(result.progress.epoch if result.progress else 0, epochs))
 
 
 def _total(cells: Sequence[CellResult], epoch_s: Mapping[Network, float], workers: int) -> str:

@@ -18,11 +18,12 @@ from filelock import BaseFileLock
 from safetensors import SafetensorError, safe_open
 
 from hal import dag, gpu, locks, nvidia_mps, snakemake_internals
-from hal.cell_files import read_record
+from hal.cell_files import is_of, read_record
 from hal.data.sizes import size_of
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.present import pdf
+from hal.study.grid import data_identity
 
 
 def overlays(configfiles: Sequence[Path], config: Mapping[str, Any]) -> list[str]:
@@ -117,10 +118,10 @@ def mend_times(params: Params) -> None:
 
 
 def standing(params: Params, cell: Cell) -> str:
-    """What Snakemake would find of a cell: `none`, one of other settings (`stale`), `damaged`, or `finished`, if maybe without some files."""
-    paths = params.cell_paths(cell)
+    """What Snakemake would find of a cell: `none`, one of other settings or data (`stale`), `damaged`, or `finished`, if maybe without some files."""
+    paths, (data_sha256, _) = params.cell_paths(cell), data_identity(params, cell.dataset)
     try:
-        if paths.record.exists() and read_record(paths.record)["hash"] != cell.hash:
+        if paths.record.exists() and not is_of(read_record(paths.record), cell, data_sha256):
             return "stale"
         if paths.weights.exists():
             with safe_open(paths.weights, "numpy") as opened:
@@ -132,7 +133,7 @@ def standing(params: Params, cell: Cell) -> str:
 
 
 def force_if_stale(workflow: Any, params: Params, cell: Cell) -> list[str]:
-    """Have a cell trained again, if its files are of other settings.
+    """Have a cell trained again, if its files are of other settings or other data.
 
     What Snakemake remembers of settings lies in .snakemake/, which a fresh clone lacks, and which is wrong
     after `git checkout && dvc checkout`. The cell's own files are right in both.

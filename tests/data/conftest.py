@@ -31,6 +31,7 @@ class Server:
     errors: dict[str, list[int]] = dataclasses.field(
         default_factory=lambda: defaultdict(list)
     )  # first answers
+    unsaid: bool = False  # whether it leaves out how long an answer is
     endless: set[str] = dataclasses.field(default_factory=set)  # sent on and on, their size unsaid
     authorization: set[str] = dataclasses.field(default_factory=set)  # what was sent to be let in
     headers: dict[str, str] = dataclasses.field(default_factory=dict)  # sent with every file
@@ -68,7 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
         first = 0 if state.misplaced else start
         body = whole[first:]
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if not state.unsaid:
+            self.send_header("Content-Length", str(len(body)))
         if start:
             self.send_header("Content-Range", f"bytes {first}-{len(whole) - 1}/{len(whole)}")
         for key, value in state.headers.items():

@@ -14,7 +14,7 @@ import pytest
 from raw_files import make_source, put, sha256
 
 from hal.data import download
-from hal.data.fetch import fetch
+from hal.data.fetch import answering, fetch
 from hal.data.sources import SOURCES, Source
 from hal.errors import UserError
 
@@ -102,6 +102,18 @@ def test_a_cut_connection_is_taken_up_where_it_stopped(one, folder, server):
     assert len(starts) == 3
     assert 0 == starts[0] < starts[1] < starts[2]
     assert server.sent < len(BIG) + 3 * download.CHUNK
+
+
+def test_a_transfer_that_ends_early_without_a_word_is_taken_up_where_it_stopped(one, folder, server):
+    """A server that declares no length only closes the connection, whether all has come or not."""
+    serve(server, a=BIG)
+    server.unsaid = True
+    server.cuts["/toy/a.bin"] = 1
+    fetch(one, folder, [server.url])
+    assert (folder / "a.bin").read_bytes() == BIG
+    starts = [start for _, start in server.asked]
+    assert len(starts) == 2
+    assert starts[1] > 0
 
 
 def test_a_silent_server_is_left_after_the_timeout_and_asked_again(one, folder, server):
@@ -416,7 +428,7 @@ FETCH = """
 import sys
 from pathlib import Path
 from hal.data import download
-from hal.data.fetch import fetch
+from hal.data.fetch import answering, fetch
 from hal.data.sources import RawFile, Source
 download.TIMEOUT = (2, 30)
 url, folder, sha256, size = sys.argv[1:]
@@ -486,6 +498,16 @@ def test_torchvision_knows_an_address_for_every_file_of_a_first_form():
             assert urls.keys() == SOURCES[name].forms[0].keys()
             assert all(url.startswith("http") and url.endswith("/" + file) for file, url in urls.items())
     assert SOURCES["digits"].official() == []
+
+
+def test_a_mirror_that_has_all_is_named_before_torchvision_is_asked(one, folder, tmp_path, monkeypatch):
+    put(tmp_path / "mirror" / "toy", {"a.bin": BIG})
+
+    def fail():
+        raise AssertionError("asked")
+
+    asked = dataclasses.replace(one, official=fail)
+    assert answering(asked, [str(tmp_path / "mirror")], 1) == str(tmp_path / "mirror")
 
 
 def test_torchvision_and_torch_are_not_imported_before_an_address_is_needed():

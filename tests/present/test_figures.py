@@ -131,6 +131,16 @@ def test_a_figure_with_a_row_for_each_case_has_pages_too(tmp_path):
         assert [text for text in texts if re.match(r"c\d+: ", text)] == [f"c{i}: Mine" for i in cases]
 
 
+def test_a_case_that_is_told_nothing_needs_no_row(tmp_path):
+    case = "{superclasses: [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]], block: none, loss: masked}"
+    more = ", ".join(f"untold{i}: {case}" for i in range(17))
+    params = made_up_params(
+        tmp_path, f"grid: {{datasets: [digits]}}\ndatasets: {{digits: {{cases: {{{more}}}}}}}"
+    )
+    assert len(params.cases("digits")) == 1 + 4 + 17
+    assert [name for name in figure_names(params) if name.startswith("listens")] == ["listens"]
+
+
 @pytest.mark.parametrize("n_cases", [0, 1, 5])
 @pytest.mark.parametrize("kind", ["loss", "scores"])
 def test_any_number_of_cases_and_any_names_give_small_files(tmp_path, n_cases, kind):

@@ -79,6 +79,21 @@ def test_before_the_first_cell_is_done_its_epochs_tell_the_time(tmp_path):
     )
 
 
+@pytest.mark.parametrize("of_it", ['"wall_s": null', '"wall_s": "long", "test_error": []', '"epoch": "one"'])
+def test_a_state_whose_numbers_are_none_stops_nothing(of_it, tmp_path):
+    params = tiny_params(tmp_path)
+    (tmp_path / "data/tiny.json").unlink()
+    write(params, "baseline", 0, "ok", 90.0)
+    started = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=95)
+    change_record(params, "tiny/baseline/seed0", time={"started": started.isoformat(), "wall_s": 90.0})
+    write(params, "pairs", 0, "unfinished")
+    state = params.cell_paths(params.cell("tiny", "pairs", 0)).resume / "progress.json"
+    state.write_text(f'{{"epoch": 1, "epochs": 3, {of_it}}}')
+    lines = grid_status.report(load_grid(params)).splitlines()
+    assert any(line.startswith("tiny/pairs/seed0: ") for line in lines)
+    assert lines[-1].startswith("1 of 6 cells done; about ")
+
+
 def test_what_a_gpu_took_says_nothing_of_a_machine_without_one(tmp_path, monkeypatch):
     params = tiny_params(tmp_path)
     (tmp_path / "data/tiny.json").unlink()

@@ -139,6 +139,15 @@ def first_lines(params):
     return findings.in_short(params, *read_results(params, "table2", "statistics", "table2b"))
 
 
+def test_the_first_lines_wait_for_no_case_where_there_is_none(tmp_path):
+    cases = "case1: null, case2: null, case3: null, case4: null"
+    params = made_up_params(
+        tmp_path, f"grid: {{datasets: [mnist, svhn], seeds: [0]}}\ndatasets: {{svhn: {{cases: {{{cases}}}}}}}"
+    )
+    make_up_grid(params, images=50)
+    assert [line.split(":")[0] for line in first_lines(params)] == ["MNIST"]
+
+
 def test_the_first_lines_pick_no_case_by_its_error_but_say_all(tmp_path):
     """The paper's best is case 1; here case 2 is, and nobody shall read its fall as the paper's."""
     params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0, 1, 2]}\ntrain: {epochs: 2}")

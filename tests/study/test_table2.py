@@ -171,3 +171,16 @@ def test_of_cells_that_all_count_there_is_nothing_to_say_and_of_others_once(para
         "† fewer than planned: the others diverged, are missing or do not count.",
         "MNIST case2, case3: seed 1 missing.",
     ]
+
+
+@pytest.mark.parametrize("name", ["01", "1e3", "true"])
+def test_a_case_whose_name_looks_like_a_number_is_shown_by_its_name(name, tmp_path):
+    case = f'"{name}": {{superclasses: [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]}}'
+    cases = f"{{case1: null, case2: null, case3: null, case4: null, {case}}}"
+    params = made_up_params(
+        tmp_path, f"grid: {{datasets: [digits], seeds: [0]}}\ndatasets: {{digits: {{cases: {cases}}}}}"
+    )
+    make_up_grid(params, images=50)
+    run.write(params)
+    write_tables.write(params, described(params))
+    assert f"| {name} |" in params.path("results", "table2.md").read_text()

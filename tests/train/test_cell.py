@@ -784,6 +784,23 @@ def test_a_cells_code_is_that_which_its_process_began_with(tmp_path, monkeypatch
         assert run(params, params.cell("tiny", "pairs", seed))["provenance"]["code"] == "at the start"
 
 
+def test_a_link_to_the_checkout_hides_no_commit(tmp_path, monkeypatch):
+    checkout = tmp_path / "checkout"
+    package = checkout / "src" / "hal"
+    (package / "train").mkdir(parents=True)
+    (package / "cli.py").touch()
+    (tmp_path / "link").symlink_to(checkout)
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "ours"],
+    ):
+        subprocess.run(["git", *command], cwd=checkout, check=True)
+    linked = tmp_path / "link" / "src" / "hal" / "train" / "provenance.py"
+    monkeypatch.setattr("hal.train.provenance.__file__", str(linked))
+    assert re.fullmatch(r"[0-9a-f]{12}", code_version())
+
+
 def test_the_code_is_unknown_in_somebody_elses_repository(tmp_path, monkeypatch):
     """An archive unpacked inside another repository has that repository's commit around it."""
     assert re.fullmatch(r"[0-9a-f]{12}(-dirty)?|unknown", code_version())

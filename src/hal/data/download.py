@@ -53,7 +53,8 @@ def download(url: str, part: Path, size: int) -> None:
     furthest, failures = _size(part), 0
     while _size(part) < size:
         try:
-            return _stream(url, part, name, size)
+            _stream(url, part, name, size)
+            continue
         except _CutError as error:
             answer = str(error)
         except (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError):
@@ -104,6 +105,8 @@ def _stream(url: str, part: Path, name: str, size: int) -> None:
                     raise FileRefusedError(f"{name} has more than {size:,} bytes")
                 file.write(chunk)
                 advance(len(chunk))
+    if have < size:
+        raise _CutError("ended early")
 
 
 @contextlib.contextmanager

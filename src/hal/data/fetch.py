@@ -86,8 +86,14 @@ def answering(source: Source, mirrors: Sequence[str], timeout_s: float) -> str |
         mirrors: folders or URLs, as `fetch` takes them.
         timeout_s: how long to wait for each.
     """
-    official, _ = _official(source)
-    for mirror in [*_mirrors(source, mirrors), *official]:
+    # The official addresses are torchvision's, whose import takes seconds.
+    return _holder(source, _mirrors(source, mirrors), timeout_s) or _holder(
+        source, _official(source)[0], timeout_s
+    )
+
+
+def _holder(source: Source, mirrors: Sequence[_Mirror], timeout_s: float) -> str | None:
+    for mirror in mirrors:
         for form in source.forms:
             places = [mirror.locations[file] for file in form if file in mirror.locations]
             if len(places) == len(form) and _has(places, timeout_s):

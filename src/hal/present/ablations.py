@@ -45,8 +45,8 @@ def table(params: Params, ablations: pd.DataFrame) -> Table:
         rows.append((title, (network_title(params, r.dataset, r.case), *numbers)))
     of_paper, of_baseline = ablations[["from_paper_planned", "from_baseline_planned"]].iloc[0]
     caption = (
-        "Test error in percent, mean ± sample standard deviation over n seeds. Own masked: the logits as tested, without the classes outside the true "
-        "superclass. Flips: the share of predictions that depend on the superclass told, in percent (lowest to highest network). Then the error minus that of the paper's network, of the "
+        "Test error in percent, mean ± sample standard deviation over n seeds. Networks with the masked loss are tested masked. Own masked: the logits as tested, without the classes outside the true "
+        "superclass. Flips: the share of predictions so tested that depend on the superclass told, in percent (lowest to highest network). Then the error minus that of the paper's network, of the "
         "baseline, and of the baseline masked with the same grouping, in points [95 %, Welch, uncorrected]. p: Welch's test, corrected by Holm in "
         f"two families: the {of_paper} comparisons that the run plans of an ablation with the paper's network, and the {of_baseline} with the baseline; those not trained yet "
         "are counted. The paper's network is tested beside the baseline under “Errors and differences”."

@@ -26,8 +26,8 @@ def blocks(params: Params, path: Path) -> list[Block]:
         rows.append(
             (f"`{a.key}`", value, f"{a.reason} {rates}" if a.key == "train.warmup_epochs" else a.reason)
         )
-    settings = (Column("Setting", "name", 1.3), Column("Value", "text", 1.0), Column("Assumed", "text", 3.0))
-    readings = (Column("Question", "name", 1.0), Column("Reading", "text", 1.8), Column("Why", "text", 1.8))
+    settings = (Column("Setting", "name"), Column("Value", "text"), Column("Assumed", "text"))
+    readings = (Column("Question", "name"), Column("Reading", "text"), Column("Why", "text"))
     paper = load_paper()
     return [
         Heading("assumptions", "What was assumed"),

@@ -30,11 +30,10 @@ MANY_ROWS = 10
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column: its heading (with the unit), what is in it, and its share of the width where text wraps."""
+    """A column: its heading (with the unit), and what is in it."""
 
     heading: str
     kind: Kind = "number"
-    width: float = 1.0
 
 
 Row = tuple[str, ...]
@@ -84,7 +83,7 @@ class Table:
 
 def columns(name: str, *numbers: str) -> tuple[Column, ...]:
     """A column of names, then columns of numbers."""
-    return (Column(name, "name", 2.0), *map(Column, numbers))
+    return (Column(name, "name"), *map(Column, numbers))
 
 
 def grouped(rows: Iterable[tuple[str, Row]]) -> tuple[tuple[str, tuple[Row, ...]], ...]:

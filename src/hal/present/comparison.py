@@ -124,9 +124,9 @@ def _networks(networks: pd.DataFrame) -> Table:
 
 def _claims(claims: pd.DataFrame) -> Table:
     head = (
-        Column("The paper says", "name", 2.0),
-        *(Column("A", "text", 1.3), Column("B", "text", 1.3)),
-        *(Column("Why A says so", "text", 2.5), Column("Why B does", "text", 2.5)),
+        Column("The paper says", "name"),
+        *(Column("A", "text"), Column("B", "text")),
+        *(Column("Why A says so", "text"), Column("Why B does", "text")),
     )
     rows = [
         (
@@ -146,10 +146,10 @@ def _judged(verdict: str, indication: str) -> str:
 
 def _cells(cells: pd.DataFrame) -> Table:
     head = (
-        Column("Cell", "name", 1.5),
+        Column("Cell", "name"),
         *(Column(name) for name in ("A (%)", "B (%)", "B − A")),
         Column("Agreement", "text"),
-        Column("Notes", "text", 2.0),
+        Column("Notes", "text"),
     )
     rows = [
         (

@@ -26,6 +26,8 @@ def in_short(
     paragraphs = []
     for dataset in params.own_datasets:
         cases = params.groupings(dataset)
+        if not cases:
+            continue  # of ablations alone the sections on them speak
         rows = table2[table2["dataset"] == dataset].set_index("case").reindex([BASELINE, *cases])
         counted = rows.loc[cases].dropna(subset=["difference"])
         if counted.empty:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from hal import gpu, locks
-from hal.study.grid import CellResult
+from hal.study.grid import CellResult, Progress
 
 _SIGNS = {"ok": "●", "diverged": "✕", "unfinished": "◐", "missing": "○", "stale": "s", "broken": "!"}
 _NAMED = 8  # running cells in one line
@@ -34,8 +34,7 @@ def in_a_line(results: Sequence[CellResult]) -> str:
     done = sum(r.finished for r in results)
     running = [r for r in results if _runs(r)]
     named = [
-        f"{r.cell.name} {r.progress['epoch']}/{r.progress['epochs']}{_error(r, ' ')}"
-        for r in running[:_NAMED]
+        f"{r.cell.name} {p.epoch}/{p.epochs}{_error(p, ' ')}" for r in running[:_NAMED] if (p := r.progress)
     ]
     named += [f"{len(running) - _NAMED} more"] if len(running) > _NAMED else []
     now = f"; running: {', '.join(named)}" if named else ""
@@ -83,26 +82,22 @@ def _runs(result: CellResult) -> bool:
     file system shows that machine's locks.
     """
     progress = result.progress
-    if result.state != "unfinished" or not progress.get("epoch"):
+    if progress is None or not progress.epoch:
         return False
-    wall_s = progress.get("wall_s")
-    lately = (
-        not isinstance(wall_s, int | float)
-        or time.time() - progress["saved"] < 3 * wall_s / progress["epoch"] + _PAUSE_S
-    )
+    an_epoch = None if progress.wall_s is None else progress.wall_s / progress.epoch
+    lately = an_epoch is None or time.time() - progress.saved < 3 * an_epoch + _PAUSE_S
     return lately and locks.is_held(result.lock)
 
 
 def _said(result: CellResult) -> str:
     state: str = result.state
-    if result.progress.get("epoch"):
+    if result.progress and result.progress.epoch:
         state = "running," if _runs(result) else "stopped"  # an epoch's end is all that is known of it
-    return f"{result.cell.name}: {state} {result.reason}{_error(result, ', test error ')}"
+    return f"{result.cell.name}: {state} {result.reason}{_error(result.progress, ', test error ')}"
 
 
-def _error(result: CellResult, before: str) -> str:
-    error = result.progress.get("test_error")
-    return f"{before}{error:.2f} %" if isinstance(error, int | float) else ""
+def _error(progress: Progress | None, before: str) -> str:
+    return f"{before}{progress.test_error:.2f} %" if progress and progress.test_error is not None else ""
 
 
 def _left(results: Sequence[CellResult]) -> str:
@@ -118,15 +113,15 @@ def _left(results: Sequence[CellResult]) -> str:
         mine = [r for r in results if r.cell.dataset == dataset]
         done = [r.record for r in mine if r.ok and not (no_gpu and r.record["provenance"].get("cuda"))]
         an_epoch = [record["time"]["wall_s"] / record["epochs"] for record in done] or [
-            r.progress["wall_s"] / r.progress["epoch"]
-            for r in mine
-            if r.progress.get("epoch") and isinstance(r.progress.get("wall_s"), int | float)
+            p.wall_s / p.epoch for r in mine if (p := r.progress) and p.epoch and p.wall_s is not None
         ]
         if not an_epoch:
             unknown.append(dataset)
             continue
         epochs = (
-            r.cell.train.epochs - r.progress.get("epoch", 0) for r in to_come if r.cell.dataset == dataset
+            r.cell.train.epochs - (r.progress.epoch if r.progress else 0)
+            for r in to_come
+            if r.cell.dataset == dataset
         )
         seconds += sum(epochs) * statistics.mean(an_epoch)
     if len(unknown) == len({r.cell.dataset for r in to_come}):
@@ -146,7 +141,7 @@ def _lately_at_once(results: Sequence[CellResult]) -> int:
     if time.time() - end > 3 * (end - start) / max(epochs, 1) + _PAUSE_S:
         return 0
     middle = (start + end) / 2
-    begun = [r.progress["saved"] - r.progress.get("wall_s", 0) for r in results if _runs(r)]
+    begun = [p.saved - (p.wall_s or 0) for r in results if (p := r.progress) and _runs(r)]
     return sum(start <= middle <= end for start, end, _ in times) + sum(start <= middle for start in begun)
 
 

@@ -6,7 +6,7 @@ import unicodedata
 from hal.present.blocks import Column, Table
 
 CODE = re.compile(r"`([^`]*)`")
-TOGETHER = re.compile(r" (?=[±†])|(?<=±) |(?<=[\d.],) (?=[+−\d])| (?=of \d)|(?<=of) (?=\d)")
+_TOGETHER = re.compile(r" (?=[±†])|(?<=±) |(?<=[\d.],) (?=[+−\d])| (?=of \d)|(?<=of) (?=\d)")
 _STEP = re.compile(r"(?<=\w[/_])(?=\w)")
 _PHRASE = re.compile(r"\[[^\[\]]{4,20}\]|\bn = \d|\b(?:Section|Table|Figure) \d|\d (?=%|points)|\d ± \d")
 _COLOURS = {"good": "good", "bad": "warning", "partial": "warning", "quiet": "quiet"}
@@ -116,7 +116,7 @@ def entry(text: str, column: Column) -> Tex:
     if column.kind == "code":
         tex = code(text) if text else ""
     elif column.kind == "number":
-        tex = escape(TOGETHER.sub("\u00a0", text))
+        tex = escape(together(text))
     else:
         tex = prose(text)
     mark = getattr(text, "mark", "")
@@ -125,29 +125,36 @@ def entry(text: str, column: Column) -> Tex:
     return Tex(rf"\textcolor{{{_COLOURS[mark]}}}{{{tex}}}") if mark else Tex(tex)
 
 
+def together(text: str) -> str:
+    """An entry whose short numbers, such as 100 / 81 or 5 min, and whose deviations and intervals stay on one line."""
+    short = len(text) <= 10 and text[:1] in set("0123456789<")
+    return text.replace(" ", "\u00a0") if short else _TOGETHER.sub("\u00a0", text)
+
+
 def layout(table: Table) -> str:
     """The type's size and the columns of a longtable that fills the line, so that nothing runs into its neighbour.
 
-    A column gets what its longest part that cannot break takes, in the largest type in which all have that; columns of
-    text, and numbers that may break, share what is left.
+    A column gets what its longest part that cannot break takes, in the largest type in which all have that; what is left
+    is shared by the roots of what a column's longest entry would take beyond it on one line, so that long texts get the
+    most and short ones enough.
     """
     rows = [row for _, rows in table.groups for row in rows]
     entries = [[row[i] for row in rows] for i in range(len(table.columns))]
     parts = list(zip(table.columns, entries, strict=True))
     needed = [0.3 + 1.05 * max(map(_wide, _pieces(column, texts))) for column, texts in parts]
-    breaks = [
-        column.kind != "number" or any(" " in TOGETHER.sub("\u00a0", text) for text in texts)
-        for column, texts in parts
+    wanted = [
+        0.1 + max(max(map(_wide, [column.heading, *texts])) - need, 0) ** 0.5
+        for (column, texts), need in zip(parts, needed, strict=True)
     ]
     sizes = [
         (size, digit, gap, (_LINE - 2 * (len(parts) - 1) * gap) / digit - sum(needed))
         for size, digit, gap in _SIZES
     ]
     size, digit, gap, free = next((fit for fit in sizes if fit[-1] >= 0), sizes[-1])
-    share = max(free, 0) / sum(column.width * may for column, may in zip(table.columns, breaks, strict=True))
+    share = max(free, 0) / sum(wanted)
     specs = [
-        f"{'R' if column.kind == 'number' else 'L'}{{{digit * (need + share * column.width * may):.1f}pt}}"
-        for column, need, may in zip(table.columns, needed, breaks, strict=True)
+        f"{'R' if column.kind == 'number' else 'L'}{{{digit * (need + share * want):.1f}pt}}"
+        for column, need, want in zip(table.columns, needed, wanted, strict=True)
     ]
     return rf"\fontsize{{{size}}}{{{1.2 * size:g}}}\selectfont\setlength{{\tabcolsep}}{{{gap}pt}}\begin{{longtable}}{{@{{}}{''.join(specs)}@{{}}}}"
 
@@ -161,7 +168,7 @@ def _pieces(column: Column, texts: list[str]) -> list[str]:
     return [
         piece
         for text in [column.heading, *texts]
-        for word in TOGETHER.sub("\u00a0", text.replace("`", "")).split(" ")
+        for word in together(text.replace("`", "")).split(" ")
         for piece in _steps(word)
     ]
 

@@ -36,24 +36,24 @@ def blocks(params: Params, run: Run, cells: pd.DataFrame) -> list[Block]:
     ]
     data = [_dataset(params, dataset, select(cells, dataset=dataset)) for dataset in params.grid.datasets]
     described = (
-        *(Column("Data set", "name", 0.8), Column("Images", "text", 1.4), Column("From", "text", 1.0)),
-        Column("SHA-256 of the arrays", "code", 2.2),
+        *(Column("Data set", "name"), Column("Images", "text"), Column("From", "text")),
+        Column("SHA-256 of the arrays", "code"),
     )
     columns = (
         *(
-            Column("Network", "name", 2.2),
-            Column("State", "text", 1.2),
+            Column("Network", "name"),
+            Column("State", "text"),
             Column("Error (%)"),
             Column("Epochs"),
         ),
         *(
-            Column("Hash", "code", 1.3),
+            Column("Hash", "code"),
             Column("Time"),
             Column("Images/s"),
             Column("Memory"),
             Column("Resumed"),
         ),
-        *(Column("Data", "code", 0.8), Column("On", "text", 0.4)),
+        *(Column("Data", "code"), Column("On", "text")),
     )
     caption = "Every planned network. Time is training and evaluation, added up over interruptions; memory is the peak; on: the environment above."
     rows = [_cell_row(result, machines) for result in cells["result"]]
@@ -81,7 +81,7 @@ def _changes(run: Run) -> list[Block]:
     if not run.changes:
         return []
     changed = [(f"`{key}`", shown(base), shown(value)) for key, base, value in run.changes]
-    columns = (Column("Setting", "name", 1.5), Column("params.yaml", "text"), Column("This run", "text"))
+    columns = (Column("Setting", "name"), Column("params.yaml", "text"), Column("This run", "text"))
     text = f"What {', '.join(run.overlays)} changed; everything else is as in params.yaml."
     table = Table("changes", "", text, columns, plain(changed))
     if len(changed) > 12:

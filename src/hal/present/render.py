@@ -63,7 +63,7 @@ def _html_entry(text: str, column: Column) -> Markup:
         code = "<code data-copy>{}</code>" if column.heading == "Command" else "<code>{}</code>"
         shown = Markup(code).format(text) if text else Markup("")
     elif column.kind == "number":
-        shown = Markup("{}").format(latex.TOGETHER.sub("\u00a0", text))
+        shown = Markup("{}").format(latex.together(text))
     else:
         shown = _html_prose(text)
     href = getattr(text, "href", "")

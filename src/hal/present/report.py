@@ -49,8 +49,8 @@ SKETCH = (
 )
 MASK = (
     "A plain network can use the same hint without any auxiliary block: take its logits and leave out every class that is not in "
-    "the true superclass. This needs no training with superclasses at all. Only an error below the mask's shows that the "
-    "auxiliary block adds to the hint: an error no lower needs only the hint."
+    "the true superclass. This needs no training with superclasses at all. An error no lower than the mask's needs only "
+    "the hint; one below it shows that the network does what a mask on the baseline does not, by hint, block or training."
 )
 REBUILD = (
     "In the repository, with its environment active. Snakemake makes what is missing or out of date, and `--force` makes its "
@@ -202,9 +202,9 @@ def _groupings(params: Params) -> Table:
                 (dataset_title(params, dataset), (case_title(params, dataset, name), superclasses, source))
             )
     columns = (
-        Column("Case", "name", 1.2),
-        Column("Superclasses", "text", 3.0),
-        Column("Source", "text", 0.8),
+        Column("Case", "name"),
+        Column("Superclasses", "text"),
+        Column("Source", "text"),
     )
     caption = "The groupings of classes into superclasses, superclass 0 first."
     return Table("groupings", "Table 1", caption, columns, grouped(rows), main=True)
@@ -220,7 +220,7 @@ def _commands(params: Params, run: Run, figures: dict[str, Figure]) -> Table:
         **{f"Figure {figure.number}": figure.command for figure in figures.values()},
         "This report": f"snakemake --force {params.path('report', 'report.html')}{run.suffix}",
     }
-    columns = (Column("Part", "name", 1.0), Column("Command", "code", 3.0))
+    columns = (Column("Part", "name"), Column("Command", "code"))
     return Table("commands", "", "The command for each part.", columns, plain(list(targets.items())))
 
 

@@ -55,7 +55,7 @@ def _read(params: Params, name: str, basis: str) -> pd.DataFrame:
         raise UserError(
             f"{path}: computed under other settings, or by another version of the code; `hal study` computes it again"
         )
-    frame = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
+    types = dict.fromkeys(_WORDS, str)  # a case may be called 01, 1e3 or true
+    frame = pd.read_csv(io.StringIO(text), dtype=types, keep_default_na=False, na_values=[""])
     words = [column for column in _WORDS if column in frame]
-    frame[words] = frame[words].astype(object).where(frame[words].notna(), "").astype(str)
-    return frame
+    return frame.fillna(dict.fromkeys(words, ""))

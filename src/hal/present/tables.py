@@ -241,7 +241,7 @@ def separability(params: Params, table: pd.DataFrame) -> Table:
     )
     headings = (
         *columns("Case", "n", "AUC", "Overlap"),
-        Column("Most mixed pair", "text", 1.5),
+        Column("Most mixed pair", "text"),
         Column("Most mixed class", "text"),
     )
     of_each = table[["dataset", "case", "seed", "note"]].drop_duplicates()

@@ -113,10 +113,10 @@ def tables(run: Run, verdicts: pd.DataFrame) -> list[Table]:
 
 def _verdict_table(name: str, caption: str, verdicts: pd.DataFrame) -> Table:
     columns = (
-        Column("The paper says", "name", 4.5),
-        Column("Place", "text", 0.9),
-        Column("Verdict", "text", 1.4),
-        Column("The paper's Table 2", "text", 0.9),
+        Column("The paper says", "name"),
+        Column("Place", "text"),
+        Column("Verdict", "text"),
+        Column("The paper's Table 2", "text"),
         Column("Power (%)", "number"),
     )
     rows = [
@@ -143,16 +143,15 @@ def _verdict(row: Any) -> Text:
 def _reasons(verdicts: pd.DataFrame) -> Table:
     rows = []
     for v in verdicts.itertuples():
-        speaks = f" (as far as this run goes, {_INDICATIONS[v.indication]})" if v.indication else ""
         table = f"{v.table[0].upper()}{v.table[1:]}. {v.table_why}" if v.table else "–"
-        rows.append(
-            (f"{v.place}: {v.says}", v.rule, f"{v.verdict[0].upper()}{v.verdict[1:]}{speaks}. {v.why}", table)
-        )
+        verdict = _verdict(v)
+        result = v.why if v.test == "no_rule" else f"{verdict[0].upper()}{verdict[1:]}. {v.why}"
+        rows.append((f"{v.place}: {v.says}", v.rule, result, table))
     columns = (
-        Column("The paper says", "name", 1.0),
-        Column("Test", "text", 1.0),
-        Column("Result", "text", 1.6),
-        Column("Table 2 as printed", "text", 0.9),
+        Column("The paper says", "name"),
+        Column("Test", "text"),
+        Column("Result", "text"),
+        Column("Table 2 as printed", "text"),
     )
     caption = (
         "The test of each claim with its tolerance, its result, and what the paper's own Table 2 says by the same test; its brackets "

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hal import current
 from hal.cell_files import read_record, recorded_files
+from hal.departures import Run
 from hal.errors import UserError
 from hal.files import sha256_of
 from hal.params import Params
@@ -44,7 +45,7 @@ def verify(params: Params) -> int:
     return compared
 
 
-def verify_drawn(params: Params, files: Iterable[Path]) -> int:
+def verify_drawn(params: Params, run: Run, files: Iterable[Path]) -> int:
     """Compare every table, figure and page that was drawn with the sum that report/drawn.json has of it.
 
     Returns:
@@ -56,7 +57,7 @@ def verify_drawn(params: Params, files: Iterable[Path]) -> int:
     files = list(files)
     if not current.stamp_path(params).exists():
         return 0
-    wrong = current.outdated(params, files)
+    wrong = current.outdated(params, run, files)
     if wrong:
         raise UserError(
             f"{', '.join(sorted(map(str, wrong)))}: not drawn from the cells and settings there are, or damaged since; "

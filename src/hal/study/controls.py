@@ -97,7 +97,7 @@ def predictions(params: Params, result: CellResult) -> tuple[np.ndarray, np.ndar
 
 def controls_of(cell: Cell) -> tuple[str, ...]:
     """The controls that a network of that kind has."""
-    if cell.hint == "none":
+    if not cell.is_told:
         return measures.UNTOLD
     return measures.TOLD + (measures.SCORED if cell.scored else ())
 

@@ -151,7 +151,7 @@ def _entries(
     for case in params.cases(dataset):
         of_baseline = case == BASELINE
         for name, parts in QUANTITIES.items():
-            untold = of_baseline or params.cell(dataset, case, 0).hint == "none"
+            untold = of_baseline or not params.cell(dataset, case, 0).is_told
             if of_baseline != (name == "baseline") or (untold and name == "flips"):
                 continue
             quantity = {(who or case, case, what): weight for (who, what), weight in parts.items()}

@@ -21,6 +21,25 @@ FINISHED = ("ok", "diverged")  # trained to the end under the settings in force
 
 
 @dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far the training of an unfinished cell has come.
+
+    Attributes:
+        epoch: that was saved last.
+        epochs: that it will have.
+        wall_s: that it took until then, where that can be read.
+        test_error: in percent after that epoch, where that can be read.
+        saved: when, in seconds since 1970.
+    """
+
+    epoch: int
+    epochs: int
+    wall_s: float | None
+    test_error: float | None
+    saved: float
+
+
+@dataclasses.dataclass(frozen=True)
 class CellResult:
     """One planned cell.
 
@@ -28,9 +47,8 @@ class CellResult:
         state: `ok`, or why no number of this cell may enter a mean.
         reason: what a reader should know of the state, as a phrase; for an `ok` cell mostly empty.
         record: cell.json where it could be read (also of a diverged or stale cell), else empty.
-        progress: of an `unfinished` cell, as far as it can be read: epoch of epochs, wall_s until then, the test
-            error, and when it was saved (seconds since 1970).
         lock: which a process holds that trains the cell.
+        progress: of an `unfinished` cell, where it can be read.
     """
 
     cell: Cell
@@ -39,7 +57,7 @@ class CellResult:
     record: dict[str, Any]
     folder: Path
     lock: Path
-    progress: dict[str, Any] = dataclasses.field(default_factory=dict)
+    progress: Progress | None = None
 
     @property
     def ok(self) -> bool:
@@ -163,25 +181,24 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
     def result(state: State, reason: str = "", record: dict | None = None) -> CellResult:
         return CellResult(cell, state, reason, record or {}, paths.results, paths.lock)
 
-    def unfinished(progress: dict[str, Any], reason: str = "", record: dict | None = None) -> CellResult:
-        epochs = f"after epoch {progress['epoch']} of {progress['epochs']}" if progress else ""
+    def unfinished(reason: str = "", record: dict | None = None) -> CellResult:
+        progress = _progress(paths.resume)
+        epochs = f"after epoch {progress.epoch} of {progress.epochs}" if progress else ""
         reason = f"{epochs} {reason}".strip()
         return CellResult(cell, "unfinished", reason, record or {}, paths.results, paths.lock, progress)
 
     try:
         record = read_record(paths.record)
     except FileNotFoundError:
-        progress = _progress(paths.resume)
-        return result("missing") if progress is None else unfinished(progress)
+        return unfinished() if paths.resume.is_dir() else result("missing")
     except UserError as error:
         return result("broken", f"({error})")
     except OSError as error:
         return result("broken", f"({paths.record} cannot be read: {first_line(error)})")
     if record["hash"] != cell.hash:
         changed = differences(record["settings"], cell.settings) or ["its hash is another"]
-        progress = _progress(paths.resume)
-        if progress is not None:
-            return unfinished(progress, f"(over one of other settings: {'; '.join(changed)})", record)
+        if paths.resume.is_dir():
+            return unfinished(f"(over one of other settings: {'; '.join(changed)})", record)
         return result("stale", f"({'; '.join(changed)})", record)
     if data_sha256 is not None and record["provenance"].get("data_sha256") != data_sha256:
         return result("stale", "(trained on other data than the present data set)", record)
@@ -190,17 +207,20 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
     return result("ok", data_warning, record)
 
 
-def _progress(folder: Path) -> dict[str, Any] | None:
-    """How far the cell whose training state lies in `folder` has come; None if there is no such state, {} if it cannot be read."""
+def _progress(folder: Path) -> Progress | None:
+    """How far the cell whose training state lies in `folder` has come; None if that cannot be read."""
     path = folder / "progress.json"
-    if not folder.is_dir():
-        return None
     try:
-        progress = read_json(path)
-        epochs = {name: operator.index(progress[name]) for name in ("epoch", "epochs")}
-        return progress | epochs | {"saved": path.stat().st_mtime}
+        saved = read_json(path)
+        epoch, epochs = (operator.index(saved[name]) for name in ("epoch", "epochs"))
+        wall_s, test_error = (_number(saved.get(name)) for name in ("wall_s", "test_error"))
+        return Progress(epoch, epochs, wall_s, test_error, path.stat().st_mtime)
     except (OSError, ValueError, KeyError, TypeError):
-        return {}
+        return None
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) else None
 
 
 def data_identity(params: Params, dataset: str) -> tuple[str | None, str]:

@@ -135,7 +135,7 @@ def told(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
         (dataset, case)
         for dataset in params.grid.datasets
         for case in params.cases(dataset)
-        if params.cell(dataset, case, 0).hint == "none"
+        if not params.cell(dataset, case, 0).is_told
     }
     keys = zip(own["dataset"], own["case"], strict=True)
     return own[np.array([key not in untold for key in keys], dtype=bool)]

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from hal.cell_files import FINAL, check_sum, curves_bytes, npz_bytes, read_record, record_bytes
+from hal.cell_files import FINAL, check_sum, curves_bytes, is_of, npz_bytes, read_record, record_bytes
 from hal.data import store
 from hal.errors import UserError
 from hal.files import replace_together
@@ -46,7 +46,7 @@ def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = Fals
     _check_data(cell, images)
     with locked(paths) as waited:
         before = _finished(paths, force)
-        current = before and _identity(before) == (cell.hash, description["arrays_sha256"])
+        current = before and is_of(before, cell, description["arrays_sha256"])
         wrong = _fault(paths, before) if before and current else ""
         if wrong and not force:
             raise UserError(wrong)
@@ -169,11 +169,6 @@ def _fault(paths: CellPaths, record: dict[str, Any]) -> str:
         measured = ", or `hal evaluate` from the weights," if record["status"] == "ok" else ""
         return f"{error}; `dvc pull` or git{measured} may bring it back; --force trains the cell again"
     return ""
-
-
-def _identity(record: dict[str, Any]) -> tuple[str, Any]:
-    """The settings and the data that a finished cell was made from."""
-    return record["hash"], record["provenance"].get("data_sha256")
 
 
 def _check_data(cell: Cell, images: store.Images) -> None:

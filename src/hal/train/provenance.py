@@ -42,7 +42,7 @@ def code_version() -> str:
 
     `unknown` without git, in somebody else's repository, and where git cannot tell.
     """
-    package = Path(__file__).parents[1]
+    package = Path(__file__).resolve().parents[1]  # git names no links
     git = ("git", "-c", "status.showUntrackedFiles=normal", "-C", str(package))
     top = output(*git, "rev-parse", "--show-toplevel")
     tracked = output(*git, "ls-files", "--error-unmatch", "cli.py")

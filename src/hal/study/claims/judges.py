@@ -202,15 +202,15 @@ def _errors(claim: Claim, source: Source) -> Outcome:
     return in_range("Percent above the printed error", quantities, -claim.tolerance, claim.tolerance)
 
 
-def _extreme(sign: int) -> Callable[[Claim, Source], Outcome]:
-    """Whether a case's error lies below (1) or above (-1) those of all others."""
+def _extreme(lowest: bool) -> Callable[[Claim, Source], Outcome]:
+    """Whether a case's error lies below, or else above, those of all others."""
 
     def judge(claim: Claim, source: Source) -> Outcome:
         (dataset,), (case,) = claim.datasets, claim.cases
         others = [name for name in load_paper().datasets[dataset].cases if name != case]
         quantities = []
         for other in others:
-            above, below = (other, case)[::sign]
+            above, below = (other, case) if lowest else (case, other)
             a, b = source.moments(dataset, above), source.moments(dataset, below)
             quantities.append(source.difference(f"{above} − {below}", a, b, len(others)))
         return in_range("Differences in points", quantities, 0)
@@ -369,13 +369,13 @@ RULES = {
     "errors": Rule(lambda c: f"Each mean error is the printed one ± {c.tolerance:g} %.", _errors),
     "lowest": Rule(
         lambda c: f"The mean error of {c.cases[0]} lies below that of every other case.",
-        _extreme(1),
+        _extreme(lowest=True),
         baseline=False,
         beside=True,
     ),
     "highest": Rule(
         lambda c: f"The mean error of {c.cases[0]} lies above that of every other case.",
-        _extreme(-1),
+        _extreme(lowest=False),
         baseline=False,
         beside=True,
     ),
