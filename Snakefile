@@ -8,6 +8,7 @@
 Every rule calls `python -m hal ...`; all computation is there. docs/files.md says what is in each file.
 """
 
+import atexit
 import functools
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ SOURCE = str(Path(workflow.basedir, "src"))  # beside this file, whatever is ins
 sys.path.insert(0, SOURCE)
 
 from hal import current, dag, params, session
+from hal.data.wanted import is_another
 from hal.departures import describe
 from hal.errors import UserError
 from hal.interruption import Interruption
@@ -25,7 +27,9 @@ from hal.staying_line import StayingLine
 from hal.study.grid import load_grid
 
 try:
-    OVERLAYS = session.overlays(workflow.overwrite_configfiles, workflow.config_settings.config)
+    OVERLAYS = session.overlays(
+        workflow.overwrite_configfiles, workflow.config_settings.config, sys.argv
+    )
     P = params.load("params.yaml", OVERLAYS)
     session.check_targets(sys.argv[1:], P)
 except UserError as error:
@@ -49,6 +53,9 @@ wildcard_constraints:
 HELD = []  # the lock, for as long as this process lives
 INTERRUPTION = Interruption()
 LINE = StayingLine(lambda: grid_status.while_training(load_grid(P)))
+
+
+atexit.register(session.say_what_is_refused, workflow, P, OVERLAYS)  # Snakemake calls nothing after a dry run
 
 
 onstart:
@@ -107,8 +114,10 @@ def cell_of(wildcards):
 
 
 def data_of(wildcards):
+    """A cell's hash holds what its data are, so when they were written does not matter: unless they are to be made anew."""
     dataset = Path(wildcards.network).parts[0]
-    return multiext(f"{ROOT}data/{dataset}", ".npz", ".json")
+    files = multiext(f"{ROOT}data/{dataset}", ".npz", ".json")
+    return files if is_another(P, dataset) else [ancient(file) for file in files]
 
 
 rule all:
@@ -136,9 +145,11 @@ for DATASET in P.grid.datasets:
 
 rule data:
     """Fetch, check and decode one data set."""
+    input:
+        lambda w: session.force_if_other_data(workflow, P, w.dataset),
     output:
-        f"{ROOT}data/{{dataset}}.npz",
-        f"{ROOT}data/{{dataset}}.json",
+        update(f"{ROOT}data/{{dataset}}.npz"),
+        update(f"{ROOT}data/{{dataset}}.json"),  # a committed one stays as it is where only the mirror is another
     log:
         f"{ROOT}logs/data/{{dataset}}.log",
     benchmark:
@@ -157,9 +168,9 @@ rule data:
 
 
 rule cell_scored:
-    """Train one network with an auxiliary block."""
+    """Train one network: with an auxiliary block, and so scores, or (cell_unscored) without."""
     input:
-        ancient(data_of),  # the cell's hash holds what the data is; when it was written does not matter
+        data_of,
         lambda w: share_gpus() or session.force_if_stale(workflow, P, cell_of(w)),
     output:
         directory(f"{ROOT}results/{{network}}/seed{{seed}}"),

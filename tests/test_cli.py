@@ -1,6 +1,7 @@
 """The command line says what went wrong in one line, and shows what it can on any terminal."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from hal import cli
 from hal.cli import main
+from hal.errors import with_overlays
+from tests.made_up import made_up_params, make_up_grid
 
 ROOT = Path(__file__).parent.parent
 
@@ -84,3 +87,31 @@ def test_an_ascii_terminal_gets_a_status(tmp_path):
         "--overlay", f"{tmp_path}/o.yaml", "status", stdout=subprocess.PIPE, env={"PYTHONIOENCODING": "ascii"}
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("`hal draw` draws", "`hal --overlay configs/a.yaml --overlay 'b c.yaml' draw` draws"),
+        ("`hal`", "`hal --overlay configs/a.yaml --overlay 'b c.yaml'`"),
+        ("`snakemake --force x`", "`snakemake --force x --configfile configs/a.yaml 'b c.yaml'`"),
+        ("`hal --overlay d.yaml status`", "`hal --overlay d.yaml status`"),
+        ("`snakemake x --configfile d.yaml`", "`snakemake x --configfile d.yaml`"),
+        ("hal draw and `halve`", "hal draw and `halve`"),
+    ],
+)
+def test_commands_in_what_is_said_mean_the_run_that_they_are_said_of(said, meant):
+    assert with_overlays(said, ["configs/a.yaml", "b c.yaml"]) == meant
+    assert with_overlays(said, []) == said
+
+
+def test_what_many_files_share_is_said_of_a_few(tmp_path, capsys):
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}")
+    make_up_grid(params, images=50)
+    params.path("report").mkdir(exist_ok=True)
+    params.path("report", "drawn.json").write_text("{}")
+    overlay = ["--overlay", str(tmp_path / "overlay.yaml")]
+    assert main(["--params", str(ROOT / "params.yaml"), *overlay, "verify"]) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"^hal: (\S+, ){2}\S+ and \d+ more: not drawn from", said)
+    assert said.endswith(f"`hal --overlay {tmp_path}/overlay.yaml draw` draws them again\n")

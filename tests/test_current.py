@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hal.current import outdated, settings_sum, study_basis, write_stamp
+from hal.current import other_experiment, outdated, settings_sum, study_basis, write_stamp
 from hal.departures import describe
 from hal.params import load
 from tests.made_up import ROOT
@@ -76,3 +76,13 @@ def test_how_a_cell_is_run_shows_nowhere(tmp_path):
 
     assert of("runtime: {cpu_threads: 7}") == of("")
     assert of("datasets: {mnist: {title: Digits}}") != of("")
+
+
+def test_whose_root_it_is_is_known_from_what_was_drawn_last(stamped):
+    folder, _ = stamped
+    params = load(folder / "params.yaml", [folder / "overlay.yaml"])
+    assert other_experiment(params, ["overlay.yaml"]) == other_experiment(params, ["./overlay.yaml"]) == ""
+    assert other_experiment(params, ["copied.yaml"]) == "overlay.yaml"
+    assert other_experiment(params, []) == "overlay.yaml"
+    (folder / "runs/mine/report/drawn.json").unlink()
+    assert other_experiment(params, []) == ""

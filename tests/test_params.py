@@ -397,3 +397,16 @@ def test_variants_become_data_sets_that_differ_in_what_they_name(tmp_path):
         overlaid(tmp_path, "variants: {bad: {title: bad, train: {max_lr: -1}}}")
     with pytest.raises(UserError, match=r"variants\.bad\.trian: unknown key"):
         overlaid(tmp_path, "variants: {bad: {title: bad, trian: {max_lr: 1}}}")
+
+
+def test_a_grouping_that_an_overlay_replaces_does_not_keep_its_name(tmp_path):
+    """Case 1 with other superclasses is no "≥ 5"; the same superclasses are."""
+    text = "datasets: {{mnist: {{cases: {{case1: {{superclasses: {}}}}}}}}}"
+    other = (
+        overlaid(tmp_path, text.format("[[0, 1, 2], [3, 4, 5, 6, 7, 8, 9]]")).datasets["mnist"].cases["case1"]
+    )
+    assert (other.title, other.names) == ("", ())
+    same = (
+        overlaid(tmp_path, text.format("[[5, 6, 7, 8, 9], [0, 1, 2, 3, 4]]")).datasets["mnist"].cases["case1"]
+    )
+    assert (same.title, same.names) == ("≥ 5", ("≥ 5", "< 5"))

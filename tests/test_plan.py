@@ -150,7 +150,7 @@ def test_the_plan_says_what_comes_and_what_it_decides(tmp_path, monkeypatch):
     params = made_up_params(tmp_path)
     said = list(plan.lines(params, load_grid(params), 12.5))
     assert said[0] == "0 of 75 cells are done"
-    assert said[1] == "mnist: 25 cells to come, 0:30:00 to 1:00:00 each, 11:15:00 in all"
+    assert said[1] == "mnist: 25 cells to come, 0:30:00 to 1:00:00 each, 11:15:00 with 2 at once"
     assert said[4] == "all 75 cells: about 1 day, 9:45:00 with 2 at once, if they do not slow each other down"
     # CIFAR-10 keeps one of the two busy until 11.5 and the other until 11 hours; then MNIST's baseline and two cases end by 12.5
     assert said[5] == (

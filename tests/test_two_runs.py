@@ -122,6 +122,19 @@ def test_the_command_says_it_and_writes_it_where_it_is_asked_to(two, tmp_path, c
     assert "mnist/case4/seed2" in page
 
 
+def test_a_comparison_is_written_among_nothing_else(two, tmp_path, capsys):
+    a, b = map(str, roots(two))
+    table = two[0].path("results", "networks.csv")
+    table.write_text("a table of the run's own")
+    assert main(["compare", a, b, "--out", str(table.parent)]) == 1
+    assert "name a folder of its own" in capsys.readouterr().err
+    assert table.read_text() == "a table of the run's own"
+    assert main(["compare", a, b, "--out", str(table)]) == 1
+    assert "is no folder" in capsys.readouterr().err
+    for _ in range(2):
+        assert main(["compare", a, b, "--out", str(tmp_path / "out")]) == 0
+
+
 def test_what_another_wrote_is_no_formula_in_a_spreadsheet(two, tmp_path):
     path = two[1].path("results", "mnist/case1/seed0", "cell.json")
     settings = json.loads(path.read_text())["settings"] | {"=HYPERLINK(0)": 1}
@@ -325,8 +338,9 @@ def test_the_command_names_what_was_not_taken_and_the_data_that_snakemake_would_
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("mnist/case1/seed0: from ")
     assert said[1].startswith("not taken: mnist/case2/seed0: that of ")
-    assert said[2] == "1 cell was brought together with those here; `hal status` shows the grid"
-    assert said[3].startswith("before Snakemake: `hal data mnist`; ")
+    hal = " ".join(["hal", *words[:2]])
+    assert said[2] == f"1 cell was brought together with those here; `{hal} status` shows the grid"
+    assert said[3].startswith(f"before Snakemake: `{hal} data mnist`; ")
     a.path("data/mnist.npz").touch()
     assert main(words) == 0
     assert "before Snakemake" not in capsys.readouterr().out

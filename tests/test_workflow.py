@@ -13,10 +13,12 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from hal.dag import cell_records, figure_inputs, gpus, minutes, prefix
 from hal.errors import UserError
+from hal.files import sha256_of
 from hal.params import Params, load
 from hal.session import (
     check_targets,
@@ -29,7 +31,7 @@ from hal.session import (
     standing,
 )
 from hal.study.grid import load_grid
-from tests.checkout import make_checkout, snakemake
+from tests.checkout import TINY, make_checkout, snakemake
 from tests.made_up import DATA_SHA256, made_up_params, make_up_grid
 from tests.tiny import ROOT
 from tests.train.test_cell import files_of
@@ -193,7 +195,7 @@ def test_a_disk_without_room_for_a_log_is_said_by_snakemake(monkeypatch, capsys,
 
 def test_settings_on_the_command_line_are_refused_with_the_way_to_go(project):
     with pytest.raises(UserError, match=r"--config train=5: settings come from files"):
-        overlays([], {"train": 5})
+        overlays([], {"train": 5}, [])
     done = snakemake(project, "--dry-run", "--config", "epochs=5")
     assert done.returncode == 1
     assert "settings come from files" in done.stdout
@@ -612,3 +614,61 @@ def test_a_second_ctrl_c_stops_at_once_without_a_traceback(project):
     said = process.stdout.read()
     assert "Traceback" not in said
     assert said.rstrip().endswith("stopped; what was finished is kept")
+
+
+def test_a_second_configfile_flag_is_not_a_second_overlay(project):
+    done = snakemake(project, "-n", "--configfile", "configs/demo.yaml", "--configfile", "configs/tiny.yaml")
+    assert done.returncode == 1
+    assert "hal: --configfile is given more than once" in done.stdout
+
+
+def test_an_overlay_that_forgot_its_root_replaces_no_finished_network_of_another(finished):
+    project, root = finished, finished / "runs/tiny"
+    text = (project / "configs/tiny.yaml").read_text().replace("epochs: 2", "epochs: 3")
+    (project / "configs/mine.yaml").write_text(text)
+    records = {path: path.read_bytes() for path in root.rglob("cell.json")}
+    refused = snakemake(project, "--configfile", "configs/mine.yaml")
+    assert refused.returncode == 1
+    assert (
+        "hal: 4 finished networks of other settings, such as tiny/baseline/seed0 (train.epochs is 2, not 3), would"
+        in refused.stdout
+    )
+    assert "runs/tiny is the run of tiny.yaml" in refused.stdout
+    dry = snakemake(project, "-n", "--configfile", "configs/mine.yaml")
+    assert dry.returncode == 0
+    assert "hal: without -n this is refused: 4 finished networks of other settings" in dry.stdout
+    assert {path: path.read_bytes() for path in root.rglob("cell.json")} == records
+    edit(project, "epochs: 2", "epochs: 3")  # the experiment itself may change
+    done = snakemake(project, "runs/tiny/results/tiny/pairs/seed0", *TINY)
+    assert done.returncode == 0, done.stdout
+    assert (
+        "a finished network of other settings, such as tiny/pairs/seed0 (train.epochs is 2, not 3), is trained again"
+        in done.stdout
+    )
+
+
+def test_data_of_ones_own_that_changed_are_prepared_anew_before_anything_is_trained_on_them(finished):
+    project, source = finished, finished / "tiny-source.npz"
+    with np.load(source) as arrays:
+        other = {name: array[:-1] for name, array in arrays.items()}
+    before = sha256_of(source)
+    np.savez(source, **other)
+    edit(project, before, sha256_of(source))
+    assert planned(project, *TINY)["data"] == 1
+    done = snakemake(project, "train_tiny", *TINY)
+    assert done.returncode == 0, done.stdout
+    described = json.loads((project / "runs/tiny/data/tiny.json").read_text())
+    assert described["train"]["images"] == len(other["train_labels"])
+    records = [json.loads(path.read_text()) for path in (project / "runs/tiny").rglob("cell.json")]
+    assert {record["provenance"]["data_sha256"] for record in records} == {described["arrays_sha256"]}
+
+
+def test_a_committed_description_of_the_data_stays_as_it_is(finished):
+    """A clone has it, without the arrays; only the mirror may be another one than its author's."""
+    project, described = finished, finished / "runs/tiny/data/tiny.json"
+    text = described.read_text().replace('"from": "tiny-source.npz"', '"from": "elsewhere/tiny-source.npz"')
+    described.write_text(text)
+    described.with_suffix(".npz").unlink()
+    done = snakemake(project, "runs/tiny/data/tiny.npz", *TINY)
+    assert done.returncode == 0, done.stdout
+    assert described.read_text() == text

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hal.data import store
+from hal.files import sha256_of
 from hal.params import Params, load
 
 ROOT = Path(__file__).parent.parent
@@ -14,7 +15,9 @@ root: {root}
 grid: {{datasets: [tiny], seeds: [0, 1]}}
 datasets:
   tiny:
-    source: digits
+    source: npz
+    path: {root}/tiny-source.npz
+    sha256: {sha256}
     title: Tiny
     layers: 10
     classes: [a, b, c, d]
@@ -51,10 +54,15 @@ def tiny_params(root: Path, **train: object) -> Params:
     """Parameters whose only data set is the tiny one, which lies prepared below `root`; `train` changes settings."""
     images = tiny_images()
     pixels = images.train_images / 255
-    description = {"arrays_sha256": images.sha256(), "mean": [pixels.mean()], "std": [pixels.std()]}
+    root.mkdir(parents=True, exist_ok=True)
+    save_npz(root / "tiny-source.npz")
+    source = sha256_of(root / "tiny-source.npz")
+    files = {"tiny-source.npz": {"sha256": source, "from": str(root)}}
+    description = {"source": "npz", "files": files, "arrays_sha256": images.sha256()}
+    description |= {"mean": [pixels.mean()], "std": [pixels.std()]}
     store.save(images, root / "data" / "tiny.npz", description)
     overlay = root / "overlay.yaml"
     settings = {"epochs": 3, "batch_size": 16, "max_lr": 0.1} | train
     written = ", ".join(f"{key}: {value}" for key, value in settings.items())
-    overlay.write_text(OVERLAY.format(root=root, train=written), encoding="utf-8")
+    overlay.write_text(OVERLAY.format(root=root, sha256=source, train=written), encoding="utf-8")
     return load(ROOT / "params.yaml", [overlay])

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.stats import hypergeom
 
 from hal.cell_files import check_sum, recorded_files
+from hal.data import store
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.study.grid import CellResult, curves, load_grid
@@ -109,8 +110,9 @@ def audit(params: Params, draw: Draw) -> Iterator[Finding]:
     damaged = {result.cell.name: _damage(params, result) for result in draw.cells}
     _forget_complete(apart, [result.cell for result in draw.cells if not damaged[result.cell.name]])
     for dataset in {result.cell.dataset for result in draw.cells}:
+        store.load(params.path("data", f"{dataset}.npz"))  # to say here what is wrong with it
         for kind in (".npz", ".json"):
-            _link(dataset, params.path("data", f"{dataset}{kind}"), apart.path("data", f"{dataset}{kind}"))
+            _link(params.path("data", f"{dataset}{kind}"), apart.path("data", f"{dataset}{kind}"))
     for result in draw.cells:
         if wrong := damaged[result.cell.name]:
             finding = Finding(result.cell.name, False, wrong)
@@ -242,9 +244,7 @@ def _error(result: CellResult) -> str:
     return f"{result.record['test_error']:.2f} %" if result.ok else result.state
 
 
-def _link(dataset: str, source: Path, target: Path) -> None:
-    if not source.exists():
-        raise UserError(f"{source}: no such file; `hal data {dataset}` makes it")
+def _link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         target.symlink_to(source.resolve())

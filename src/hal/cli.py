@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hal.errors import UserError, sentence
+from hal.errors import UserError, sentence, with_overlays
 from hal.params import Params, load
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         arguments.run(load(arguments.params, arguments.overlays), arguments)
         sys.stdout.flush()  # here, where a full disk behind it is said
     except UserError as error:
-        print(f"hal: {error}", file=sys.stderr)
+        print(f"hal: {with_overlays(str(error), arguments.overlays)}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # somebody's `| head` has seen enough
         sys.stderr.close()
@@ -201,12 +201,15 @@ def _data(params: Params, arguments: argparse.Namespace) -> None:
 
 def _train(params: Params, arguments: argparse.Namespace) -> None:
     cells = [params.cell(arguments.dataset, arguments.case, seed) for seed in arguments.seeds]
+    from hal.current import other_experiment
     from hal.train.cell import run
+
+    others = "" if arguments.force else other_experiment(params, arguments.overlays)
 
     faults: dict[str, None] = {}
     for cell in cells:
         try:
-            record = run(params, cell, arguments.force, arguments.keep_state)
+            record = run(params, cell, arguments.force, arguments.keep_state, others)
         except UserError as error:  # of one seed; the others are trained
             faults[str(error)] = None
             continue
@@ -225,14 +228,20 @@ def _evaluate(params: Params, arguments: argparse.Namespace) -> None:
     cells, left_out = chosen(params, arguments.dataset, arguments.case, arguments.seeds)
     for line in left_out:
         print(f"left out: {line}", flush=True)
+    faults: dict[str, None] = {}
     for cell in cells:
-        measured = measure(params, cell)
+        try:
+            measured = measure(params, cell)
+        except UserError as error:  # of one cell, or of a data set; the others are measured
+            faults[str(error)] = None
+            continue
         print("\n".join(lines(params, cell, measured)), flush=True)
         differ += [cell.name] if measured.differs else []
     if differ:
-        raise UserError(
-            f"{', '.join(differ)}: the stored weights do not give the recorded error; `hal verify` compares the files"
-        )
+        said = "the stored weights do not give the recorded error; `hal verify` compares the files"
+        faults[f"{', '.join(differ)}: {said}"] = None
+    if faults:
+        raise UserError("\n".join(faults))
 
 
 def _status(params: Params, arguments: argparse.Namespace) -> None:
@@ -259,7 +268,8 @@ def _doctor(params: Params, arguments: argparse.Namespace) -> None:
 
     wrong = []
     for check in checks(params):
-        print(f"{check.state:5}  {check.subject}: {check.says}", flush=True)
+        says = with_overlays(check.says, arguments.overlays)
+        print(f"{check.state:5}  {check.subject}: {says}", flush=True)
         wrong += [check.subject] if check.state == "wrong" else []
     if wrong:
         raise UserError(f"to be put right before a run: {', '.join(wrong)}")
@@ -276,7 +286,9 @@ def _verify(params: Params, arguments: argparse.Namespace) -> None:
         print(
             f"{drawn} tables, figures and pages are what was drawn from them"
             if drawn
-            else "of tables, figures and pages nothing is noted yet: `hal draw`, or snakemake, does"
+            else with_overlays(
+                "of tables, figures and pages nothing is noted yet: `hal draw` does", arguments.overlays
+            )
         )
 
 
@@ -299,6 +311,8 @@ def _compare(params: Params, arguments: argparse.Namespace) -> None:
 
     with run_folder(arguments.a) as a, run_folder(arguments.b) as b:
         tables, document = comparison.build(a, b, (arguments.a, arguments.b))
+        if arguments.out:
+            comparison.check_folder(arguments.out)
         print(comparison.text(tables, (arguments.a, arguments.b)))
         for path in comparison.write(arguments.out, tables, document) if arguments.out else []:
             print(path)
@@ -316,7 +330,7 @@ def _merge(params: Params, arguments: argparse.Namespace) -> None:
         lines.append(
             f"before Snakemake: {commands}; without its data it holds a finished cell for one to be trained, and refuses"
         )
-    print("\n".join(lines))
+    print(with_overlays("\n".join(lines), arguments.overlays))
 
 
 def _controls(params: Params, arguments: argparse.Namespace) -> None:
@@ -383,7 +397,7 @@ def _draw(params: Params, arguments: argparse.Namespace) -> None:
     try:
         verify(params)
     except UserError as error:  # such a cell counts nowhere, and tables and report say so where it is missed
-        print(f"hal: {error}", file=sys.stderr)
+        print(f"hal: {with_overlays(str(error), arguments.overlays)}", file=sys.stderr)
     for line in draw.draw(params, _run_of(params, arguments)):
         if line == draw.CHANGED:
             print(f"hal: {line}", file=sys.stderr)

@@ -8,7 +8,7 @@ cells, and the SHA-256 of every file drawn.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +62,21 @@ def study_basis(params: Params) -> str:
 def write_stamp(params: Params, run: Run, files: Iterable[Path]) -> Path:
     """Note what the files were drawn from, and their sums."""
     drawn = {
+        "overlays": [Path(file).name for file in run.overlays],
         "from": basis(params, run),
         "files": {str(params.within(path)): sha256_of(path) for path in files},
     }
     write_text(stamp_path(params), json.dumps(drawn, indent=1) + "\n")
     return stamp_path(params)
+
+
+def other_experiment(params: Params, overlays: Sequence[str]) -> str:
+    """The overlays under which this root was drawn last, where they are others than these, by the files' names; empty else."""
+    try:
+        drawn = read_json(stamp_path(params))["overlays"]
+        return "" if drawn == [Path(file).name for file in overlays] else " ".join(drawn) or "params.yaml"
+    except (OSError, ValueError, KeyError, TypeError):  # nothing was drawn, or by older code
+        return ""
 
 
 def outdated(params: Params, run: Run, files: Iterable[Path]) -> set[Path]:

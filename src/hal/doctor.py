@@ -14,7 +14,9 @@ from hal.commands import output
 from hal.data.fetch import VARIABLE, answering
 from hal.data.sizes import size_of
 from hal.data.sources import SOURCES
+from hal.data.wanted import is_another
 from hal.errors import UserError
+from hal.files import sha256_of
 from hal.gpu import hidden
 from hal.params import Cell, Params
 from hal.study.grid import CellResult, load_grid
@@ -254,10 +256,18 @@ def _data(params: Params, dataset: str) -> Check:
             size_of(params, dataset)
         except UserError as error:
             return Check("wrong", dataset, str(error))
+        if is_another(params, dataset):
+            return Check(
+                "wrong", dataset, f"is prepared from other files; `hal data {dataset}` makes it anew"
+            )
         return Check("ok", dataset, "is prepared")
     if entry.source == "npz":
-        there = Path(str(entry.path)).is_file()
-        return Check("ok" if there else "wrong", dataset, f"{entry.path}{'' if there else ': no such file'}")
+        path = Path(str(entry.path))
+        if not path.is_file():
+            return Check("wrong", dataset, f"{path}: no such file")
+        if sha256_of(path) != entry.sha256:
+            return Check("wrong", dataset, f"{path}: its SHA-256 is not datasets.{dataset}.sha256")
+        return Check("ok", dataset, str(path))
     source = SOURCES[entry.source]
     if not source.forms:
         return Check("ok", dataset, "needs no file")

@@ -2,10 +2,13 @@
 
 import errno
 import re
+import shlex
+from collections.abc import Sequence
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # a full disk, or a person's share of it
 
 _CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"]*@")
+_COMMAND = re.compile(r"`(hal|snakemake)((?: [^`]*)?)`")
 _QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?]*)\?[^\s;,)'\"]*")
 
 
@@ -22,6 +25,26 @@ class UserError(Exception):
 def without_secrets(text: str) -> str:
     """The text, its URLs without user, password and query, where a mirror's credentials stand."""
     return _QUERY.sub(r"\1", _CREDENTIALS.sub(r"\1", text))
+
+
+def with_overlays(text: str, overlays: Sequence[str]) -> str:
+    """The text, its commands in backticks with the overlays in force, so that they mean this run when they are typed."""
+
+    def complete(command: re.Match[str]) -> str:
+        program, words = command.groups()
+        if not overlays or "--overlay " in words or "--configfile " in words:
+            return command[0]
+        if program == "hal":
+            return f"`hal {shlex.join(word for file in overlays for word in ('--overlay', file))}{words}`"
+        return f"`snakemake{words} --configfile {shlex.join(overlays)}`"
+
+    return _COMMAND.sub(complete, text)
+
+
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """Names for a sentence, such as `a, b, c and 75 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def sentence(error: OSError) -> str:

@@ -3,6 +3,7 @@
 A **cell** is one trained network: (data set, case, seed), where the case is `baseline` or a superclass grouping.
 """
 
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -276,7 +277,9 @@ def load(path: Path | str = "params.yaml", overlays: Sequence[Path | str] = ()) 
     base = content = read_yaml(Path(path))
     where = str(path)
     for overlay in overlays:
-        content = _without_dropped_cases(content, _merge(content, read_yaml(Path(overlay))), str(overlay))
+        above = read_yaml(Path(overlay))
+        merged = _merge(_without_old_names(content, above), above)
+        content = _without_dropped_cases(content, merged, str(overlay))
         where += f" + {overlay}"
     params = build(Params, content, f"{where}:")
     if overlays:
@@ -299,25 +302,40 @@ def _merge(below: dict, above: dict) -> dict:
     return merged
 
 
+def _within(content: Any, *keys: str) -> dict:
+    """The mapping at that place of what a file holds; empty where there is none."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else {}
+
+
+def _cases(content: dict, dataset: str) -> dict:
+    return _within(content, "datasets", dataset, "cases")
+
+
+def _without_old_names(below: dict, above: dict) -> dict:
+    """What lies below an overlay, without title and names of the groupings that it replaces: they would be called what they are not."""
+    below = copy.deepcopy(below)
+    for name in _within(above, "datasets"):
+        for case, grouping in _cases(above, name).items():
+            old = _within(_cases(below, name).get(case))
+            if "superclasses" in _within(grouping) and grouping["superclasses"] != old.get("superclasses"):
+                old.pop("title", None)
+                old.pop("names", None)
+    return below
+
+
 def _without_dropped_cases(below: dict, merged: dict, where: str) -> dict:
     """What an overlay made of the content below it, without the cases that it set to null."""
-
-    def within(content: Any, key: str) -> dict:
-        inner = content.get(key) if isinstance(content, dict) else None
-        return inner if isinstance(inner, dict) else {}
-
-    def cases(content: dict, dataset: str) -> dict:
-        return within(within(within(content, "datasets"), dataset), "cases")
-
-    datasets = within(merged, "datasets")
+    datasets = _within(merged, "datasets")
     for name in datasets:
-        dropped = [case for case, content in cases(merged, name).items() if content is None]
-        if unknown := [case for case in dropped if case not in cases(below, name)]:
+        dropped = [case for case, content in _cases(merged, name).items() if content is None]
+        if unknown := [case for case in dropped if case not in _cases(below, name)]:
             raise UserError(
                 f"{where}: datasets.{name}.cases.{unknown[0]}: null drops a case, and there is none"
             )
         if dropped:
-            kept = {case: content for case, content in cases(merged, name).items() if case not in dropped}
+            kept = {case: content for case, content in _cases(merged, name).items() if case not in dropped}
             datasets[name] = datasets[name] | {"cases": kept}
     return merged
 

@@ -217,7 +217,7 @@ def lines(params: Params, results: Sequence[CellResult], hours: float | None) ->
         cells = [r for r in to_come if r.cell.dataset == dataset]
         each = [r.cell.train.epochs * epoch_s[_network(r)] for r in cells]
         between = " to ".join(dict.fromkeys(map(_time, (min(each), max(each)))))
-        yield f"{dataset}: {len(cells)} cells to come, {between} each, {_total(cells, epoch_s, workers)} in all"
+        yield f"{dataset}: {len(cells)} cells to come, {between} each, {_total(cells, epoch_s, workers)} with {workers} at once"
     yield (
         f"all {len(to_come)} cells: about {_total(to_come, epoch_s, workers)} with {workers} at once, "
         "if they do not slow each other down"

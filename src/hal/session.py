@@ -19,19 +19,31 @@ from safetensors import SafetensorError, safe_open
 
 from hal import dag, gpu, locks, nvidia_mps, snakemake_internals
 from hal.cell_files import is_of, read_record
+from hal.current import other_experiment
 from hal.data.sizes import size_of
+from hal.data.wanted import is_another
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.present import pdf
-from hal.study.grid import data_identity
+from hal.study.grid import data_identity, differences
 
 
-def overlays(configfiles: Sequence[Path], config: Mapping[str, Any]) -> list[str]:
+def overlays(configfiles: Sequence[Path], config: Mapping[str, Any], words: Sequence[str]) -> list[str]:
     """The files of `--configfile`, relative to the working directory where they lie below it.
 
+    Args:
+        configfiles: that Snakemake read.
+        config: of `--config`.
+        words: of the command line.
+
     Raises:
-        UserError: `--config` was given; one place of truth is a file that is there the next time.
+        UserError: `--config` was given, where one place of truth is a file that is there the next time; or `--configfile` twice.
     """
+    if sum(word.partition("=")[0] in ("--configfile", "--configfiles") for word in words) > 1:
+        raise UserError(
+            "--configfile is given more than once, and Snakemake would read the last alone: name all files after one, "
+            "as in `--configfile configs/demo.yaml mine.yaml`"
+        )
     if config:
         raise UserError(
             f"--config {' '.join(f'{key}={value}' for key, value in config.items())}: settings come from files; "
@@ -146,6 +158,13 @@ def force_if_stale(workflow: Any, params: Params, cell: Cell) -> list[str]:
     return []
 
 
+def force_if_other_data(workflow: Any, params: Params, dataset: str) -> list[str]:
+    """Have a data set prepared again, if the one that is here is not what params.yaml means; no file, as in `force_if_stale`."""
+    if is_another(params, dataset):
+        snakemake_internals.force(workflow, str(params.path("data", f"{dataset}.npz")))
+    return []
+
+
 def force_if_outdated(workflow: Any, outdated: Container[str], files: Sequence[str]) -> list[str]:
     """Have files drawn again if one of them is among the outdated ones (see `hal.current`); returns no file, as above."""
     if any(file in outdated for file in files):
@@ -213,6 +232,7 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
         return
     planned = _to_train(workflow, params)
     found = {cell: standing(params, cell) for cell, asked in planned if not asked}
+    _check_replaced(params, [cell for cell, how in found.items() if how == "stale"], files)
     kept = [cell for cell, how in found.items() if how in ("finished", "damaged")]
     if not kept:
         return
@@ -238,6 +258,32 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
     networks = "a finished network" if len(kept) == 1 else f"{len(kept)} finished networks"
     said = f"{networks}, such as {kept[0].name}, would be trained again, which nobody asked for:"
     raise UserError("\n- ".join([said, *advice]))
+
+
+def _check_replaced(params: Params, stale: Sequence[Cell], files: Sequence[str]) -> None:
+    """Say which finished networks of other settings are about to be replaced, and refuse where they are another experiment's."""
+    cells = [cell for cell in stale if params.cell_paths(cell).record.exists()]
+    if not cells:
+        return
+    record = read_record(params.cell_paths(cells[0]).record)
+    changed = "; ".join(differences(record["settings"], cells[0].settings)) or "other data"
+    networks = "a finished network" if len(cells) == 1 else f"{len(cells)} finished networks"
+    said = f"{networks} of other settings, such as {cells[0].name} ({changed})"
+    if other := other_experiment(params, files):
+        raise UserError(
+            f"{said}, would be replaced: {params.root} is the run of {other}. Give this experiment a root of its own "
+            f"(`root: runs/NAME`); if it is the same, `{_snakemake(params, cells, files, '--force')}` trains them again"
+        )
+    print(f"{said}, {'is' if len(cells) == 1 else 'are'} trained again", flush=True)
+
+
+def say_what_is_refused(workflow: Any, params: Params, files: Sequence[str]) -> None:
+    """After a dry run, what a real one would refuse."""
+    try:
+        if workflow.dryrun and snakemake_internals.is_planned(workflow):
+            check_finished(workflow, params, files)
+    except UserError as error:
+        print(f"hal: without -n this is refused: {error}", flush=True)
 
 
 def _snakemake(params: Params, cells: Sequence[Cell], files: Sequence[str], *options: str) -> str:

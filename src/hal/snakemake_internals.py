@@ -18,6 +18,11 @@ def marked_incomplete(workflow: Any, files: Iterable[str]) -> set[str]:
     return set(workflow.persistence._filter_incomplete_keys(list(files)))
 
 
+def is_planned(workflow: Any) -> bool:
+    """Whether Snakemake has come so far that it knows its jobs."""
+    return workflow._dag is not None
+
+
 class Job(NamedTuple):
     """A job that is about to run: its rule's name, its wildcards, and whether it was asked for (--force, -R, an interrupted job)."""
 
@@ -35,7 +40,7 @@ def to_run(workflow: Any) -> list[Job]:
             dict(job.wildcards.items()),
             job.rule in dag.forcerules or not dag.forcefiles.difference(_FORCED).isdisjoint(job.output),
         )
-        for job in dag.needrun_jobs()
+        for job in dag.needrun_jobs(exclude_finished=False)  # after a dry run all are
     ]
 
 

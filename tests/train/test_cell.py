@@ -567,6 +567,33 @@ def test_a_cell_of_other_data_is_not_finished(tmp_path, capsys):
     assert "epoch 3/3" in capsys.readouterr().out
 
 
+def test_a_data_set_that_was_made_from_other_files_is_not_trained_on(tmp_path):
+    """Somebody changed the file, and its sum in the overlay, and has not prepared it anew: the cell would carry the new sum."""
+    params = tiny_params(tmp_path)
+    entry = dataclasses.replace(params.datasets["tiny"], sha256="beef" * 16)
+    params = dataclasses.replace(params, datasets=params.datasets | {"tiny": entry})
+    cell = params.cell("tiny", "pairs", 0)
+    with pytest.raises(
+        UserError, match=r"tiny\.npz: was made from other files than .*; `hal data tiny` makes it anew"
+    ):
+        run(params, cell)
+    assert not params.cell_paths(cell).results.exists()
+
+
+def test_a_finished_cell_of_another_experiment_is_replaced_only_if_asked(tmp_path):
+    params = tiny_params(tmp_path)
+    cell = params.cell("tiny", "pairs", 0)
+    run(params, cell)
+    before = files_of(params, cell)
+    longer = tiny_params(tmp_path, epochs=4)
+    again = longer.cell("tiny", "pairs", 0)
+    with pytest.raises(UserError, match=r"is the run of full\.yaml; give this experiment a root of its own"):
+        run(longer, again, others="full.yaml")
+    assert files_of(params, cell) == before
+    run(params, cell, others="full.yaml")  # under the same settings it is the same experiment
+    assert run(longer, again, force=True)["epochs"] == 4
+
+
 def test_the_state_of_another_cell_is_not_taken(tmp_path, capsys):
     params = tiny_params(tmp_path)
     cell, other = params.cell("tiny", "pairs", 0), params.cell("tiny", "pairs", 1)
@@ -633,7 +660,7 @@ def test_a_missing_and_a_damaged_data_set_are_said(tmp_path):
     with pytest.raises(UserError, match=r"tiny\.npz: broken"):
         run(params, cell)
     path.unlink()
-    with pytest.raises(UserError, match=r"`hal data tiny` \(after the same --overlay\) makes it"):
+    with pytest.raises(UserError, match=r"`hal data tiny` makes it"):
         run(params, cell)
     assert not params.cell_paths(cell).resume.exists()  # nothing was begun
 

@@ -88,7 +88,7 @@ def test_weights_that_were_changed_or_are_not_there_are_refused(params):
 
 
 def test_only_a_finished_cell_of_these_settings_and_data_is_measured(params, tmp_path):
-    with pytest.raises(UserError, match=r"`hal train tiny pairs 1` \(after the same --overlay\)"):
+    with pytest.raises(UserError, match=r"`hal train tiny pairs 1`"):
         measure(params, params.cell("tiny", "pairs", 1))
     with pytest.raises(UserError, match=r"the grid's seeds are 0, 1; `hal train tiny pairs 7`"):
         measure(params, params.cell("tiny", "pairs", 7))
@@ -197,3 +197,13 @@ def test_a_network_of_the_repository_gives_its_number_again_and_obeys_what_is_sa
     told = measures.as_tested(logits, label, owner[label], owner, cell.loss)
     masked = measures.masked(logits, label, owner[label], owner)
     assert (masked[told == label] == label[told == label]).all()
+
+
+def test_one_cell_that_cannot_be_measured_keeps_no_other(params, tmp_path, capsys):
+    weights = params.path("checkpoints", "tiny", "baseline", "seed0", "weights.safetensors")
+    weights.write_bytes(weights.read_bytes() + b"more")
+    overlay = ["--params", str(ROOT / "params.yaml"), "--overlay", str(tmp_path / "overlay.yaml")]
+    assert main([*overlay, "evaluate"]) == 1
+    said = capsys.readouterr()
+    assert "tiny/pairs/seed0: test error" in said.out
+    assert said.err.startswith(f"hal: {weights}: not the file that cell.json speaks of")

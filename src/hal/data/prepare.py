@@ -12,6 +12,7 @@ from hal.data.download import say
 from hal.data.fetch import fetch
 from hal.data.sources import SOURCES, Source
 from hal.data.store import Images, statistics
+from hal.data.wanted import not_as_pinned, trouble
 from hal.errors import UserError, without_secrets
 from hal.files import read_json, sha256_of
 from hal.params import Params
@@ -45,7 +46,7 @@ def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) 
     entry = params.datasets[name]
     source = None if entry.source == "npz" else sources[entry.source]
     path = params.path("data", f"{name}.npz")
-    if path.exists() and _is_right(path, name, entry, source):
+    if path.exists() and _is_right(path, name, entry, sources):
         gone = source is None and not Path(str(entry.path)).exists()
         say(f"{path}: up to date" + gone * f"; {entry.path}, from which it was made, is not there")
         return path
@@ -59,8 +60,8 @@ def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) 
         images = _DECODERS[entry.source](folder)
     decode.check(images, len(entry.classes), where, entry.channels)
     description = _describe(name, entry, images, images.sha256(), files)
-    if trouble := _not_as_pinned(name, entry, source, description["arrays_sha256"]):
-        raise UserError(trouble)
+    if wrong := not_as_pinned(name, entry, source, description["arrays_sha256"]):
+        raise UserError(wrong)
     store.save(images, path, _as_first_told(path.with_suffix(".json"), description))
     say(
         f"{path}: {len(images.train_images):,} training and {len(images.test_images):,} test images of "
@@ -135,51 +136,23 @@ def _as_first_told(path: Path, description: dict[str, Any]) -> dict[str, Any]:
     return told if told == description | {"files": files} and text == without_secrets(text) else description
 
 
-def _is_right(path: Path, name: str, entry: Dataset, source: Source | None) -> bool:
+def _is_right(path: Path, name: str, entry: Dataset, sources: Mapping[str, Source]) -> bool:
     """Whether what is there is whole, and is what params.yaml asks for; says why not."""
     try:
         images, description = store.load(path)
         decode.check(images, len(entry.classes), str(path), entry.channels)
     except UserError as error:
-        say(f"has to be made anew: {error}")
+        say(
+            f"has to be made anew: {str(error).partition('; ')[0]}"
+        )  # without the advice, which is followed just now
         return False
     files, text = description.get("files", {}), json.dumps(description)
-    trouble: str | None
-    if description != _describe(name, entry, images, description["arrays_sha256"], files):
-        trouble = f"{path.with_suffix('.json')} does not describe datasets.{name}"
+    if wrong := trouble(name, entry, description, sources):
+        wrong = f"{path}: {wrong}"
+    elif description != _describe(name, entry, images, description["arrays_sha256"], files):
+        wrong = f"{path.with_suffix('.json')} does not describe datasets.{name}"
     elif text != without_secrets(text):
-        trouble = f"{path.with_suffix('.json')} holds the credentials of a mirror"
-    elif not _same_files(files, entry, source):
-        trouble = f"{path} was made from other files"
-    else:
-        trouble = _not_as_pinned(name, entry, source, description["arrays_sha256"])
-    if trouble:
-        say(f"has to be made anew: {trouble}")
-    return not trouble
-
-
-def _same_files(files: Any, entry: Dataset, source: Source | None) -> bool:
-    try:
-        sums = {name: file["sha256"] for name, file in files.items()}
-    except (AttributeError, KeyError, TypeError):  # somebody changed the JSON
-        return False
-    if source is None:
-        return list(sums.values()) == [entry.sha256]
-    return sums in [{name: file.sha256 for name, file in form.items()} for form in source.forms or ({},)]
-
-
-def _not_as_pinned(name: str, entry: Dataset, source: Source | None, arrays_sha256: str) -> str | None:
-    """What is wrong with the arrays' sum, if anything. For npz the file's sum says it all."""
-    if source is None:
-        return None
-    if source.arrays_sha256 not in (None, arrays_sha256):
-        return (
-            f"{name}: the arrays decoded from {source.name} have SHA-256 {arrays_sha256} instead of "
-            f"{source.arrays_sha256}; a library decodes differently: install requirements.lock"
-        )
-    if entry.sha256 not in (None, arrays_sha256):
-        return (
-            f"{name}: the decoded arrays have SHA-256 {arrays_sha256}, but datasets.{name}.sha256 is "
-            f"{entry.sha256}; correct it or set it to null"
-        )
-    return None
+        wrong = f"{path.with_suffix('.json')} holds the credentials of a mirror"
+    if wrong:
+        say(f"has to be made anew: {wrong}")
+    return not wrong

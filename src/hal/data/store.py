@@ -72,9 +72,7 @@ def load(path: Path) -> tuple[Images, dict[str, Any]]:
         description = read_json(read)
         described = description["arrays_sha256"]
     except FileNotFoundError as error:
-        raise UserError(
-            f"{error.filename}: no such file; `hal data {path.stem}` (after the same --overlay) makes it"
-        ) from None
+        raise UserError(f"{error.filename}: no such file; `hal data {path.stem}` makes it") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{read}: broken ({error}); {again}") from None
     if images.sha256() != described:

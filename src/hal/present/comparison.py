@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from hal.errors import UserError, first_few
 from hal.files import write_text
 from hal.present import markdown
 from hal.present.blocks import Column, Document, Heading, Items, Prose, Table, columns, grouped, plain
@@ -13,6 +14,9 @@ from hal.present.numbers import interval, number, probability, signed, with_devi
 from hal.present.render import page
 from hal.study import two_runs
 from hal.study.resampling import LEVEL, Interval
+
+TABLES = ("cells", "networks", "claims")
+PAGE = "compare.html"
 
 
 def build(a: Path, b: Path, names: tuple[str, str]) -> tuple[dict[str, pd.DataFrame], Document]:
@@ -27,7 +31,7 @@ def build(a: Path, b: Path, names: tuple[str, str]) -> tuple[dict[str, pd.DataFr
         UserError: a run has no finished cell, or one that cannot be read.
     """
     cells = two_runs.cells(a, b)
-    tables = {"cells": cells, "networks": two_runs.networks(cells), "claims": two_runs.claims(a, b)}
+    tables = dict(zip(TABLES, (cells, two_runs.networks(cells), two_runs.claims(a, b)), strict=True))
     blocks = [
         Items(tuple(summary(tables, names)), lead=True),
         Heading("networks", "Network by network"),
@@ -60,13 +64,27 @@ def text(tables: dict[str, pd.DataFrame], names: tuple[str, str]) -> str:
     return "\n".join([*summary(tables, names), "", *map(markdown.table, shown)])
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse to write among other things.
+
+    Raises:
+        UserError: there is something else in that place.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is no folder; name another for the comparison")
+    ours = {*(f"{name}.csv" for name in TABLES), PAGE}
+    there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    if others := [name for name in there if name not in ours]:
+        raise UserError(f"{folder}: holds {first_few(others)}; name a folder of its own for the comparison")
+
+
 def write(folder: Path, tables: dict[str, pd.DataFrame], document: Document) -> list[Path]:
     """Write a CSV a table and compare.html into the folder; return their paths."""
     paths = []
     for name, table in tables.items():
         paths.append(folder / f"{name}.csv")
         write_text(paths[-1], table.map(_no_formula).to_csv(index=False, lineterminator="\n"))
-    paths.append(folder / "compare.html")
+    paths.append(folder / PAGE)
     write_text(paths[-1], page(document))
     return paths
 

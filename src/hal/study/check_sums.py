@@ -6,7 +6,7 @@ from pathlib import Path
 from hal import current
 from hal.cell_files import read_record, recorded_files
 from hal.departures import Run
-from hal.errors import UserError
+from hal.errors import UserError, first_few
 from hal.files import sha256_of
 from hal.params import Params
 
@@ -39,7 +39,7 @@ def verify(params: Params) -> int:
                 wrong.append(str(path))
     if wrong:
         raise UserError(
-            f"{', '.join(wrong)}: not what was written, by the SHA-256 in cell.json. After `git switch` or "
+            f"{first_few(wrong)}: not what was written, by the SHA-256 in cell.json. After `git switch` or "
             "`git checkout`: `dvc checkout`. Else delete the folder and `dvc pull`, or train the cell again"
         )
     return compared
@@ -60,7 +60,7 @@ def verify_drawn(params: Params, run: Run, files: Iterable[Path]) -> int:
     wrong = current.outdated(params, run, files)
     if wrong:
         raise UserError(
-            f"{', '.join(sorted(map(str, wrong)))}: not drawn from the cells and settings there are, or damaged since; "
-            "`snakemake` draws them again"
+            f"{first_few(sorted(map(str, wrong)))}: not drawn from the cells and settings there are, or damaged since; "
+            "`hal draw` draws them again"
         )
     return len(files)

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hal.cell_files import FINAL, check_sum, curves_bytes, is_of, npz_bytes, read_record, record_bytes
-from hal.data import store
+from hal.data import store, wanted
 from hal.errors import UserError
 from hal.files import replace_together
 from hal.params import Cell, CellPaths, Params
@@ -25,7 +25,9 @@ from hal.train.model import HAL
 from hal.train.state import Progress, discard_state, is_complete, locked, save_state
 
 
-def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = False) -> dict[str, Any]:
+def run(
+    params: Params, cell: Cell, force: bool = False, keep_state: bool = False, others: str = ""
+) -> dict[str, Any]:
     """Train a cell, evaluate it and write its files; go on where a killed run was.
 
     Args:
@@ -34,15 +36,18 @@ def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = Fals
         force: train the cell again though it is finished under the same settings.
         keep_state: leave the last epoch's state behind, for a workflow manager that may lose sight of a finished job
             and start it again; `discard_state` is then up to it.
+        others: the experiment that this root is known to be of, where it is another; its finished cells are not replaced.
 
     Returns:
         The content of cell.json. A cell whose loss was not finite has the status `diverged`; that is a result.
 
     Raises:
-        UserError: the data set is missing or broken, there is no such device, or a file of the finished cell is.
+        UserError: the data set is missing, broken or not the one meant; there is no such device; a file of the finished cell is
+            missing or damaged; or the finished cell is another experiment's.
     """
     paths = params.cell_paths(cell)
     images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
+    wanted.check(params, cell.dataset, description)
     _check_data(cell, images)
     with locked(paths) as waited:
         before = _finished(paths, force)
@@ -55,6 +60,11 @@ def run(params: Params, cell: Cell, force: bool = False, keep_state: bool = Fals
             return before
         for folder in (paths.results, paths.checkpoints):
             _check_writable(folder)  # now, and not when all is trained
+        if before and others:
+            raise UserError(
+                f"{cell.name}: is finished under other settings (hash {before['hash']}), and {params.root} is the run of {others}; "
+                "give this experiment a root of its own (`root: runs/NAME`), or --force replaces the cell"
+            )
         if before:
             print(f"{cell.name}: will replace the cell with the hash {before['hash']}", flush=True)
         if force and is_complete(paths.resume):

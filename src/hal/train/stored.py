@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load
 
 from hal.cell_files import AGREES, check_sum, read_record
-from hal.data import store
+from hal.data import store, wanted
 from hal.errors import UserError
 from hal.files import write_bytes
 from hal.params import Cell, Params
@@ -106,6 +106,7 @@ def measure(params: Params, cell: Cell) -> Retested:
     except UserError as wrong:
         raise UserError(f"{wrong}; bring them back (`dvc pull`, or git), or train the cell again") from None
     images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
+    wanted.check(params, cell.dataset, description)
     if record["provenance"].get("data_sha256") != description["arrays_sha256"]:
         raise UserError(
             f"{cell.name}: was trained on other data than {params.path('data', cell.dataset)}.npz"
@@ -147,7 +148,7 @@ def _finished(params: Params, cell: Cell) -> dict[str, Any]:
         seeds = params.grid.seeds
         beyond = "" if cell.seed in seeds else f"; the grid's seeds are {', '.join(map(str, seeds))}"
         raise UserError(
-            f"{path}: no such file{beyond}; `hal train {cell.dataset} {cell.case} {cell.seed}` (after the same --overlay) trains the cell"
+            f"{path}: no such file{beyond}; `hal train {cell.dataset} {cell.case} {cell.seed}` trains the cell"
         ) from None
     if record["hash"] != cell.hash:
         raise UserError(

@@ -1,0 +1,67 @@
+"""Whether a prepared data set is the one that params.yaml asks for now."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hal.data.sources import SOURCES, Source
+from hal.errors import UserError
+from hal.files import read_json
+from hal.params import Params
+from hal.settings import Dataset
+
+
+def trouble(
+    name: str, entry: Dataset, description: Mapping[str, Any], sources: Mapping[str, Source] = SOURCES
+) -> str:
+    """Why the data set so described is not the one of `entry`, as a sentence's end; empty where it is."""
+    source = None if entry.source == "npz" else sources[entry.source]
+    if description.get("source") != entry.source or not _same_files(description, entry, source):
+        return "was made from other files than datasets." + name + " names"
+    return not_as_pinned(name, entry, source, str(description.get("arrays_sha256")))
+
+
+def not_as_pinned(name: str, entry: Dataset, source: Source | None, arrays_sha256: str) -> str:
+    """What is wrong with the arrays' sum, if anything. For npz the file's sum says it all."""
+    if source is None:
+        return ""
+    if source.arrays_sha256 not in (None, arrays_sha256):
+        return (
+            f"{name}: the arrays decoded from {source.name} have SHA-256 {arrays_sha256} instead of "
+            f"{source.arrays_sha256}; a library decodes differently: install requirements.lock"
+        )
+    if entry.sha256 not in (None, arrays_sha256):
+        return (
+            f"{name}: the decoded arrays have SHA-256 {arrays_sha256}, but datasets.{name}.sha256 is "
+            f"{entry.sha256}; correct it or set it to null"
+        )
+    return ""
+
+
+def check(params: Params, name: str, description: Mapping[str, Any]) -> None:
+    """Refuse a prepared data set, so described, that params.yaml no longer means.
+
+    Raises:
+        UserError: it was made from other files, or has other arrays.
+    """
+    if wrong := trouble(name, params.datasets[name], description):
+        path = params.path("data", f"{name}.npz")
+        raise UserError(f"{path}: {wrong}; `hal data {name}` makes it anew")
+
+
+def is_another(params: Params, name: str) -> bool:
+    """Whether what is prepared here is described as another data set than params.yaml means; not where nothing is said of it."""
+    try:
+        description = read_json(params.path("data", f"{name}.json"))
+    except (OSError, ValueError):
+        return False
+    return bool(trouble(name, params.datasets[name], description))
+
+
+def _same_files(description: Mapping[str, Any], entry: Dataset, source: Source | None) -> bool:
+    try:
+        sums = {name: file["sha256"] for name, file in description["files"].items()}
+    except (AttributeError, KeyError, TypeError):  # somebody changed the JSON
+        return False
+    if source is None:
+        return list(sums.values()) == [entry.sha256]
+    return sums in [{name: file.sha256 for name, file in form.items()} for form in source.forms or ({},)]
