@@ -16,7 +16,7 @@ from pathlib import Path
 SOURCE = str(Path(workflow.basedir, "src"))  # beside this file, whatever is installed
 sys.path.insert(0, SOURCE)
 
-from hal import current, dag, params, session
+from hal import current, dag, params, refusals, session
 from hal.data.wanted import is_another
 from hal.departures import describe
 from hal.errors import UserError
@@ -31,7 +31,7 @@ try:
         workflow.overwrite_configfiles, workflow.config_settings.config, sys.argv
     )
     P = params.load("params.yaml", OVERLAYS)
-    session.check_targets(sys.argv[1:], P)
+    refusals.check_targets(sys.argv[1:], P)
 except UserError as error:
     sys.exit(f"hal: {error}")
 session.mend_times(P)
@@ -55,14 +55,14 @@ INTERRUPTION = Interruption()
 LINE = StayingLine(lambda: grid_status.while_training(load_grid(P)))
 
 
-atexit.register(session.say_what_is_refused, workflow, P, OVERLAYS)  # Snakemake calls nothing after a dry run
+atexit.register(refusals.say_what_is_refused, workflow, P, OVERLAYS)  # Snakemake calls nothing after a dry run
 
 
 onstart:
     try:
         HELD.append(session.lock(P))
-        session.check_finished(workflow, P, OVERLAYS)
-        session.check_gpu(workflow, P)
+        refusals.check_finished(workflow, P, OVERLAYS)
+        refusals.check_gpu(workflow, P)
     except UserError as error:
         sys.exit(f"hal: {error}")
     session.say_limit(workflow, P)
@@ -88,7 +88,7 @@ onerror:
         )
     else:
         print(
-            f"Tables, figures and report of the networks there are, training nothing: {session.hal_command(OVERLAYS, 'draw')}"
+            f"Tables, figures and report of the networks there are, training nothing: {refusals.hal_command(OVERLAYS, 'draw')}"
         )
 
 

@@ -108,7 +108,7 @@ def test_a_stored_file_that_cell_json_does_not_speak_of_is_found_before_its_cell
     assert trained_again == ["tiny/baseline/seed0", "tiny/baseline/seed1"]
 
 
-def test_an_interrupted_audit_goes_on(params, tmp_path, capsys):
+def test_an_interrupted_audit_goes_on(params, tmp_path):
     first = next(audit(params, drawn(params, 3)))
     assert first.agrees
     (kept_file,) = (tmp_path / ".audit").glob("*/results/tiny/*/seed*/cell.json")

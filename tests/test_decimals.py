@@ -25,6 +25,12 @@ def test_a_difference_has_its_sign():
     assert decimals(-36.777, 1, sign=True) == "−36.8"
 
 
+@pytest.mark.parametrize("value", [0.0, -0.0, 0.004, -0.004, -1e-12])
+def test_what_is_zero_to_the_last_digit_has_no_sign(value):
+    assert decimals(value) == decimals(value, sign=True) == "0.00"
+    assert decimals(value, 0, sign=True) == "0"
+
+
 @pytest.mark.parametrize(
     ("value", "printed"), [(100.0, "100"), (1234.5, "1200"), (9.76, "9.8"), (0.0, "0"), (2.6e-5, "0.000026")]
 )

@@ -20,16 +20,9 @@ from hal.dag import cell_records, figure_inputs, gpus, minutes, prefix
 from hal.errors import UserError
 from hal.files import sha256_of
 from hal.params import Params, load
-from hal.session import (
-    check_targets,
-    hal_command,
-    lock,
-    overlays,
-    say_full_disk,
-    say_limit,
-    share_gpus,
-    standing,
-)
+from hal.refusals import check_targets, hal_command
+from hal.session import lock, overlays, say_full_disk, say_limit, share_gpus
+from hal.standing import standing
 from hal.study.grid import load_grid
 from tests.checkout import TINY, make_checkout, snakemake
 from tests.made_up import DATA_SHA256, made_up_params, make_up_grid
@@ -113,7 +106,7 @@ def test_the_workflow_has_nothing_for_the_linter_to_say_but_that_it_names_no_con
     assert set(said) == {"Specify a conda environment or container for each rule.:"}
 
 
-def test_a_cluster_is_asked_for_time_by_layers_and_epochs(tmp_path):
+def test_a_cluster_is_asked_for_time_by_layers_and_epochs():
     """Twelve hours for 28 layers and 250 epochs, 10/28 of that for ten, and never less than half an hour."""
     params = load(ROOT / "params.yaml")
     assert minutes(params, "cifar10/case1") == 720

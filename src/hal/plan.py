@@ -193,7 +193,7 @@ def powers(params: Params, done: Iterable[Cell]) -> dict[str, float]:
 
 
 def _reproduced(n: int) -> dict[str, float]:
-    table = power(n).query("scale == 1")
+    table = power(n, scales=(1.0,))
     return dict(zip(table["id"], table["reproduced"], strict=True))
 
 

@@ -209,7 +209,7 @@ def test_wrong_bytes_name_file_sums_and_mirror_and_the_next_mirror_is_asked(
     assert (tmp_path / "toy" / "a.bin").read_bytes() == SAME_SIZE
 
 
-def test_a_login_page_is_no_file_and_the_next_mirror_is_asked(one, folder, start_server, capsys):
+def test_a_login_page_is_no_file_and_the_next_mirror_is_asked(one, folder, start_server):
     portal, good = start_server(), start_server()
     serve(portal, a=b"<!DOCTYPE html><html><body>Please log in</body></html>")
     with pytest.raises(UserError, match=rf"{portal.url}: a\.bin has 54 bytes instead of 512,000"):
@@ -368,7 +368,7 @@ def test_any_one_form_is_enough_and_mirrors_are_asked_for_all_forms_in_turn(fold
         fetch(source, folder)
 
 
-def test_no_server_and_no_folder_fills_the_disk(one, folder, server, tmp_path, capsys):
+def test_no_server_and_no_folder_fills_the_disk(one, folder, server, tmp_path):
     """Neither with more than the file has, said or not, nor with less."""
     for content in (BIG + b"more", BIG[:-1]):
         serve(server, a=content)
@@ -383,7 +383,7 @@ def test_no_server_and_no_folder_fills_the_disk(one, folder, server, tmp_path, c
     assert left_in(folder) == []
 
 
-def test_no_credential_is_shown_or_written(one, folder, server, tmp_path, capsys):
+def test_no_credential_is_shown_or_written(one, folder, server, capsys):
     serve(server, a=BIG)
     mirror = server.url.replace("http://", "http://me:p@ss%2Fword@")
     assert fetch(one, folder, [mirror]) == {"a.bin": server.url}
@@ -500,7 +500,7 @@ def test_torchvision_knows_an_address_for_every_file_of_a_first_form():
     assert SOURCES["digits"].official() == []
 
 
-def test_a_mirror_that_has_all_is_named_before_torchvision_is_asked(one, folder, tmp_path, monkeypatch):
+def test_a_mirror_that_has_all_is_named_before_torchvision_is_asked(one, folder, tmp_path):
     put(tmp_path / "mirror" / "toy", {"a.bin": BIG})
 
     def fail():

@@ -187,7 +187,7 @@ def test_svhn_goes_from_mat_files_to_digits(make_params, tmp_path):
     assert len(description["mean"]) == len(description["std"]) == 3
 
 
-def test_digits_need_no_file_and_are_the_pinned_ones(make_params, tmp_path):
+def test_digits_need_no_file_and_are_the_pinned_ones(make_params):
     path = prepare(make_params(source="digits"), "toy")
     _, description = store.load(path)
     assert description["files"] == {}

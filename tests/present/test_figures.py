@@ -226,7 +226,7 @@ def test_the_number_of_networks_stands_beside_a_name_where_some_are_missing(tmp_
         assert not any(text.endswith("n = 2") for text in drawn_texts(drawn(params, name))), name
 
 
-def test_a_sign_that_no_font_has_is_said(tmp_path, monkeypatch):
+def test_a_sign_that_no_font_has_is_said(tmp_path):
     params = mine(tmp_path, 1, classes=["a", "b", "c", "\U0001f408"])
     texts = drawn_texts(drawn(params, "mine_scores"))
     assert "no font of this machine has U+1F408: PDF and PNG show boxes there" in texts
@@ -492,7 +492,7 @@ def test_variants_are_drawn_together_and_have_no_figures_of_their_own(tmp_path):
     assert svg.stat().st_size > 5000
 
 
-def test_nobodys_own_matplotlibrc_has_a_part_in_a_figure(tmp_path, monkeypatch):
+def test_nobodys_own_matplotlibrc_has_a_part_in_a_figure(tmp_path):
     params = mine(tmp_path, 2)
     name = "mine_loss"
     plain = [path.read_bytes() for path in figures.draw(params, described(params), name)]

@@ -193,7 +193,7 @@ def test_a_network_that_never_gets_there_counts_one_epoch_more_than_its_data_set
     assert (found.mean, found.n) == (6.5, 2)
 
 
-def test_how_probable_so_small_a_deviation_is_counts_the_cases_own_seeds(monkeypatch):
+def test_how_probable_so_small_a_deviation_is_counts_the_cases_own_seeds():
     """Of four degrees of freedom: chi-square of 4 (0.005 / 0.06)^2 = 0.0278 is below that with probability 9.6e-5."""
     samples = {"case1": 0.06, "case2": 0.06, "case3": 0.06, "case4": 0.004}
 

@@ -104,6 +104,20 @@ def test_a_clone_without_predictions_keeps_what_is_of_the_same_networks(params):
     assert table.loc[("case1", "hal"), "missing"] == ""
 
 
+def test_predictions_that_cannot_be_read_are_looked_for_once(params, monkeypatch):
+    params.path("checkpoints", "mnist", "baseline", "seed0", "predictions.npz").unlink()
+    read, looked = crossed.predictions, []
+
+    def counted(params, result):
+        looked.append(result.cell.name)
+        return read(params, result)
+
+    monkeypatch.setattr(crossed, "predictions", counted)
+    crossed.write(params, "mnist")
+    groupings = len(params.cases("mnist"))
+    assert looked.count("mnist/baseline/seed0") <= groupings
+
+
 def test_what_was_counted_under_another_grouping_is_not_kept(params):
     """The baseline's networks are the same, and its mask is not."""
     crossed.write(params, "mnist")

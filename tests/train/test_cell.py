@@ -702,7 +702,7 @@ def test_training_needs_little_more_than_torch_numpy_yaml_and_safetensors(tmp_pa
     assert "test error" in done.stdout
 
 
-def test_a_users_mistake_ends_in_one_line(tmp_path):
+def test_a_users_mistake_ends_in_one_line():
     done = subprocess.run(
         [sys.executable, "-m", "hal", "--params", str(ROOT / "params.yaml"), "train", "svhn", "case7", "0"],
         capture_output=True,
@@ -725,7 +725,7 @@ def test_seeds_trained_by_one_process_are_those_of_a_process_each(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux forgets a peak")
-def test_the_peak_memory_of_a_cell_is_its_own(tmp_path):
+def test_the_peak_memory_of_a_cell_is_its_own():
     cpu = torch.device("cpu")
     held = np.ones(2**27, np.uint8)
     before = peak_memory(cpu)

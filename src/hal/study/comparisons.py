@@ -14,8 +14,8 @@ from hal.study.resampling import (
     contrast_interval,
     detectable,
     holm,
-    mean_interval,
     moments,
+    percent_interval,
     welch_interval,
     welch_p,
 )
@@ -100,7 +100,7 @@ def _row(
     ours, theirs = [moments(sample) for sample in samples], moments(reference)
     mean = float(np.mean([m.mean for m in ours]))
     one = ours[0] if len(ours) == 1 else None
-    of_mean = mean_interval(one) if one else contrast_interval(ours, weights)
+    of_mean = percent_interval(one) if one else contrast_interval(ours, weights)
     welch = contrast_interval([*ours, theirs], [*weights, -1])
     return {
         "dataset": dataset,

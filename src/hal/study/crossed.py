@@ -106,14 +106,17 @@ def write(params: Params, dataset: str) -> Path:
     cells = select(load_cells(params), dataset=dataset)
     stored = TABLE.read(params, dataset)
     samples: dict[Sample, np.ndarray] = {}
+    absent: dict[tuple[str, str], str] = {}  # of networks whose predictions cannot be read, why
     rows, computed = [], []
     for entry, quantity in _entries(params, dataset, cells):
-        try:
-            for case, grouping, what in quantity:
-                if (case, grouping, what) not in samples:
+        for case, grouping, what in quantity:
+            if (case, grouping, what) not in samples and (case, grouping) not in absent:
+                try:
                     samples |= _samples(params, cells, case, grouping)
-        except UserError as error:
-            rows.append(TABLE.kept(entry, stored, str(error)))
+                except UserError as error:
+                    absent[case, grouping] = str(error)
+        if reasons := [absent[name[:2]] for name in quantity if name[:2] in absent]:
+            rows.append(TABLE.kept(entry, stored, reasons[0]))
             continue
         means = {name: 100 * float(samples[name].mean()) for name in quantity}
         value = sum(weight * means[name] for name, weight in quantity.items())

@@ -7,6 +7,7 @@ rest on printed errors can be drawn; of losses, scores and images the paper prin
 import functools
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,20 +22,20 @@ SCALES = (1.0, 2.0)
 _SEED = 0
 
 
-def power(n: int, draws: int = DRAWS) -> pd.DataFrame:
+def power(n: int, scales: Sequence[float] = SCALES, draws: int = DRAWS) -> pd.DataFrame:
     """One row for each claim and scale.
 
     Columns: id, n (seeds), scale (seeds scatter by so many times the printed deviation), draws, reproduced and
     not_reproduced (shares of the draws; NaN where nothing can be drawn).
     """
-    return _power(n, draws).copy()
+    return _power(n, tuple(scales), draws).copy()
 
 
 @functools.cache  # it depends on no cell, and one process may ask for several runs
-def _power(n: int, draws: int) -> pd.DataFrame:
+def _power(n: int, scales: tuple[float, ...], draws: int) -> pd.DataFrame:
     rows = []
     for claim in load_paper().claims:
-        for scale in SCALES:
+        for scale in scales:
             shares = _shares(claim, n, scale, draws)
             rows.append({"id": claim.id, "n": n, "scale": scale, "draws": draws, **shares})
     return pd.DataFrame(rows)
