@@ -1,4 +1,4 @@
-"""What real images gave, from results/ in git: `python docs/measured.py` writes the tables of README.md, docs/budget.md and docs/ablations.md and docs/budget.svg anew.
+"""What real images gave, from results/ in git: `python docs/measured.py` writes the tables of its PAGES and docs/budget.svg anew.
 
 Each table stands between a line `<!-- measured: NAME -->` and a line `<!-- end -->`; the sentences around it are for people to write.
 What was measured on cells that are not in git carries `<!-- cells: OVERLAY SUM -->`, by which a test sees that settings have changed since.
@@ -20,17 +20,18 @@ from hal.present.numbers import NONE, number, signed, with_deviation, with_inter
 from hal.present.results import read_results
 from hal.study.comparisons import pooled
 from hal.study.grid import load_cells, select
+from hal.study.hint import DEAF
 from hal.study.resampling import Interval
 from hal.titles import case_title
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/budget.md", "docs/ablations.md")
+PAGES = ("README.md", "docs/budget.md", "docs/ablations.md", "docs/sensitivity.md")
 _PLACE = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 _ERRORS = ("n", "baseline", "baseline masked", "HAL", "HAL masked", "HAL − baseline masked", "flips")
 
 
-def written(page: str, cpu: Params, gpu: Params, cifar10: Params, ablated: Params) -> str:
+def written(page: str, cpu: Params, gpu: Params, cifar10: Params, ablated: Params, varied: Params) -> str:
     """The text of a page with its tables as the results of the runs on real images give them."""
     tables = {
         "mnist": lambda: errors(cpu, "mnist"),
@@ -39,6 +40,7 @@ def written(page: str, cpu: Params, gpu: Params, cifar10: Params, ablated: Param
         "mnist-ablations": lambda: ablations_of(ablated, "mnist"),
         "mnist-ablations-3": lambda: ablations_of(ablated, "mnist-epochs-3"),
         "mnist-no-bias": lambda: plain(ablated, "mnist-no-bias-epochs-3"),
+        "mnist-settings": lambda: settings(varied, "case1"),
         "mnist-budgets": lambda: budgets(budget_runs(cpu, gpu)),
     }
     return _PLACE.sub(lambda place: f"{place[1]}{tables[place[2]]()}\n{place[3]}", page)
@@ -78,6 +80,20 @@ def ablations_of(params: Params, dataset: str) -> str:
     return markdown.table(ablations.table(params, rows[rows["n"] > 0])).strip()
 
 
+def settings(params: Params, case: str) -> str:
+    """One case under each variant of the settings, with how many of its networks are deaf to their hint."""
+    row, (networks,) = _rows(params), read_results(params, "networks")
+    rows = []
+    for dataset in params.grid.datasets:
+        flips = select(networks, dataset=dataset, case=case)["flips"]
+        entry = params.datasets[dataset]
+        title = entry.variant_title or f"{_epochs(params, dataset)} epochs"
+        rows.append([title, *row(dataset, case), f"{(flips < DEAF).sum()} of {len(flips)}"])
+    base = params.grid.datasets[0]
+    heading = f"{params.datasets[base].title}, {case_title(params, base, case)}"
+    return _table([heading, *_ERRORS, "deaf"], rows)
+
+
 def budgets(runs: list[tuple[Params, str]]) -> str:
     """The cases of MNIST, each with its numbers of epochs below each other."""
     rows_of = [(params, dataset, _rows(params)) for params, dataset in runs]
@@ -107,8 +123,8 @@ def budget_runs(*runs: Params) -> list[tuple[Params, str]]:
 
 
 def runs() -> list[Params]:
-    """MNIST on a CPU and on a GPU, CIFAR-10, and the ablations."""
-    names = ("cpu-mnist", "gpu-mnist", "cpu-cifar10", "cpu-mnist-ablations")
+    """MNIST on a CPU and on a GPU, CIFAR-10, the ablations, and the settings varied."""
+    names = ("cpu-mnist", "gpu-mnist", "cpu-cifar10", "cpu-mnist-ablations", "cpu-mnist-settings")
     return [load(ROOT / "params.yaml", [ROOT / f"configs/{name}.yaml"]) for name in names]
 
 

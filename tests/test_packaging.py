@@ -187,7 +187,7 @@ def test_the_figure_of_the_budget_is_that_of_the_results_in_git(measured, tmp_pa
     assert (tmp_path / "budget.svg").read_text(encoding="utf-8") == read("docs/budget.svg")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/budget.md", "docs/ablations.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/budget.md", "docs/ablations.md", "docs/sensitivity.md"])
 def test_a_pages_measured_tables_are_those_of_the_results_in_git(measured, page):
     text, runs = read(page), runs_in_git(measured)
     assert text.count("<!-- measured: ") == text.count("<!-- end -->") > 0

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hal import __version__
 from hal.errors import UserError, sentence, with_overlays
 from hal.params import Params, load
 
@@ -62,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hal", description="Reproduce Hierarchical Auxiliary Learning, step by step."
     )
+    parser.add_argument("--version", action="version", version=f"hal {__version__}")
     parser.add_argument(
         "--params", default="params.yaml", metavar="FILE", help="the experiment (default: params.yaml)"
     )
@@ -208,13 +210,16 @@ def _train(params: Params, arguments: argparse.Namespace) -> None:
 
     faults: dict[str, None] = {}
     for cell in cells:
+        if cell.seed not in params.grid.seeds:
+            print(f"{cell.name}: {cell.seed} is not among grid.seeds, so it counts in no table", flush=True)
         try:
             record = run(params, cell, arguments.force, arguments.keep_state, others)
         except UserError as error:  # of one seed; the others are trained
             faults[str(error)] = None
             continue
         if record["status"] == "ok":
-            print(f"{cell.name}: test error {record['test_error']:.2f} % after {record['epochs']} epochs")
+            after = f"{record['epochs']} epoch{'s' * (record['epochs'] != 1)}"
+            print(f"{cell.name}: test error {record['test_error']:.2f} % after {after}")
         gc.collect()  # a trainer refers to itself: its data and its graph would wait for the next collection
     if faults:
         raise UserError("\n".join(faults))

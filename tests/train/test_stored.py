@@ -116,8 +116,8 @@ def test_those_among_the_named_cells_are_taken_whose_weights_are_here(params):
     assert names(None, None, []) == ["tiny/pairs/seed0"]
     with pytest.raises(UserError, match="no cell among those named has its weights here"):
         names("tiny", "threes", [])
-    with pytest.raises(UserError, match="other"):
-        names("other", None, [])
+    with pytest.raises(UserError, match="data set 'mnist': the grid has tiny"):
+        names("mnist", None, [])
 
 
 def test_the_command_says_the_error_and_what_a_mask_gives_and_fails_where_the_error_is_another(

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from tabulate import tabulate
 
 from hal.errors import UserError, first_few
 from hal.files import write_text
-from hal.present import markdown
 from hal.present.blocks import Column, Document, Heading, Items, Prose, Table, columns, grouped, plain
 from hal.present.numbers import interval, number, probability, signed, with_deviation
 from hal.present.render import page
@@ -55,13 +55,22 @@ def build(a: Path, b: Path, names: tuple[str, str]) -> tuple[dict[str, pd.DataFr
 
 
 def text(tables: dict[str, pd.DataFrame], names: tuple[str, str]) -> str:
-    """For a terminal: the summary, the networks, and of claims and cells those that are not the same in both."""
+    """For a terminal: the summary, the networks, and of claims and cells those that both have and that differ."""
     claims = tables["claims"].query("verdict_differs or indication_differs")
-    cells = tables["cells"].query("agreement != 'same bytes'")
-    shown = [_networks(tables["networks"])]
-    shown += [_claims(claims)] if len(claims) else []
-    shown += [_cells(cells)] if len(cells) else []
-    return "\n".join([*summary(tables, names), "", *map(markdown.table, shown)])
+    cells = tables["cells"].query("agreement not in ('same bytes', 'only in A', 'only in B')")
+    shown = [_in_columns(_networks(tables["networks"]))]
+    shown += [_in_columns(_claims(claims), 3)] if len(claims) else []  # why: in compare.html
+    shown += [_in_columns(_cells(cells))] if len(cells) else []
+    return "\n\n".join(["\n".join(summary(tables, names)), *shown])
+
+
+def _in_columns(table: Table, most: int | None = None) -> str:
+    """A table in columns of spaces, of which the first `most`, each row with its group's name before it."""
+    rows = [
+        [" ".join(filter(None, [group, row[0]])), *row[1:most]] for group, rows in table.groups for row in rows
+    ]
+    headings = [*table.headings[:most]]
+    return tabulate(rows, headings, tablefmt="plain", disable_numparse=True)
 
 
 def check_folder(folder: Path) -> None:

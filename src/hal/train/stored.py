@@ -67,6 +67,8 @@ def chosen(
     """
     if dataset and case and seeds:
         return [params.cell(dataset, case, seed) for seed in seeds], []
+    if dataset and dataset not in params.grid.datasets:
+        raise UserError(f"data set {dataset!r}: the grid has {', '.join(params.grid.datasets)}")
     if dataset:
         params.cell(dataset, case or BASELINE, params.grid.seeds[0])  # says so, if there is none
     wanted = [
