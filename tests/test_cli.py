@@ -115,3 +115,18 @@ def test_what_many_files_share_is_said_of_a_few(tmp_path, capsys):
     said = capsys.readouterr().err
     assert re.search(r"^hal: (\S+, ){2}\S+ and \d+ more: not drawn from", said)
     assert said.endswith(f"`hal --overlay {tmp_path}/overlay.yaml draw` draws them again\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "--overlay", "a.yaml"],
+        ["--overlay", "a.yaml", "b.yaml", "status"],
+        ["--configfile", "a.yaml", "status"],
+    ],
+)
+def test_where_overlays_stand_is_said_where_they_stand_elsewhere(words):
+    done = hal(*words)
+    assert done.returncode == 2
+    assert "(--overlay FILE stands before the command, once for each file)" in done.stderr
+    assert "--overlay FILE stands" not in hal("stats").stderr

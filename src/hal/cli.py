@@ -6,7 +6,7 @@ import gc
 import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hal import __version__
 from hal.errors import UserError, sentence, with_overlays
@@ -58,11 +58,17 @@ def process() -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, and of overlays where they stand."""
+        if {"--overlay", "--configfile"} & set(sys.argv):
+            message += " (--overlay FILE stands before the command, once for each file)"
+        super().error(message)
+
+
 def parser() -> argparse.ArgumentParser:
     """The commands and their arguments; each sets `run`, a function of the parameters and the arguments."""
-    parser = argparse.ArgumentParser(
-        prog="hal", description="Reproduce Hierarchical Auxiliary Learning, step by step."
-    )
+    parser = _Parser(prog="hal", description="Reproduce Hierarchical Auxiliary Learning, step by step.")
     parser.add_argument("--version", action="version", version=f"hal {__version__}")
     parser.add_argument(
         "--params", default="params.yaml", metavar="FILE", help="the experiment (default: params.yaml)"

@@ -67,7 +67,9 @@ def text(tables: dict[str, pd.DataFrame], names: tuple[str, str]) -> str:
 def _in_columns(table: Table, most: int | None = None) -> str:
     """A table in columns of spaces, of which the first `most`, each row with its group's name before it."""
     rows = [
-        [" ".join(filter(None, [group, row[0]])), *row[1:most]] for group, rows in table.groups for row in rows
+        [" ".join(filter(None, [group, row[0]])), *row[1:most]]
+        for group, rows in table.groups
+        for row in rows
     ]
     headings = [*table.headings[:most]]
     return tabulate(rows, headings, tablefmt="plain", disable_numparse=True)
