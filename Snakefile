@@ -17,12 +17,12 @@ SOURCE = str(Path(workflow.basedir, "src"))  # beside this file, whatever is ins
 sys.path.insert(0, SOURCE)
 
 from hal import current, dag, params, refusals, session
-from hal.data.wanted import is_another
 from hal.departures import describe
-from hal.errors import UserError
+from hal.errors import UserError, with_overlays
 from hal.interruption import Interruption
 from hal.outputs import figure_names
 from hal.present import grid_status
+from hal.standing import standing
 from hal.staying_line import StayingLine
 from hal.study.grid import load_grid
 
@@ -31,12 +31,13 @@ try:
         workflow.overwrite_configfiles, workflow.config_settings.config, sys.argv
     )
     P = params.load("params.yaml", OVERLAYS)
+    RUN = describe(P, OVERLAYS)
     refusals.check_targets(sys.argv[1:], P)
 except UserError as error:
     sys.exit(f"hal: {error}")
 session.mend_times(P)
 ROOT = dag.prefix(P)  # nothing for the paper's run, else such as runs/demo/
-OUTDATED = {str(path) for path in current.outdated(P, describe(P, OVERLAYS), map(Path, dag.drawn_files(P)))}
+OUTDATED = {str(path) for path in current.outdated(P, RUN, map(Path, dag.drawn_files(P)))}
 
 shell.prefix(session.shell_function(sys.executable, SOURCE, OVERLAYS))  # `hal` below
 
@@ -64,7 +65,7 @@ onstart:
         refusals.check_finished(workflow, P, OVERLAYS)
         refusals.check_gpu(workflow, P)
     except UserError as error:
-        sys.exit(f"hal: {error}")
+        sys.exit(f"hal: {with_overlays(str(error), OVERLAYS)}")
     session.say_limit(workflow, P)
     if workflow.local_exec:
         session.start_mps(P)
@@ -114,10 +115,14 @@ def cell_of(wildcards):
 
 
 def data_of(wildcards):
-    """A cell's hash holds what its data are, so when they were written does not matter: unless they are to be made anew."""
+    """A finished cell's hash holds what its data are, so when they were written does not matter.
+
+    Of any other it must: Snakemake looks at no job behind ancient files that are there and are made again.
+    """
     dataset = Path(wildcards.network).parts[0]
     files = multiext(f"{ROOT}data/{dataset}", ".npz", ".json")
-    return files if is_another(P, dataset) else [ancient(file) for file in files]
+    finished = standing(P, cell_of(wildcards)) == "finished"
+    return [ancient(file) for file in files] if finished else files
 
 
 rule all:
@@ -155,12 +160,6 @@ rule data:
     benchmark:
         f"{ROOT}logs/benchmarks/data/{{dataset}}.tsv"
     localrule: True
-    params:
-        source=lambda w: [
-            P.datasets[w.dataset].source,
-            P.datasets[w.dataset].path,
-            P.datasets[w.dataset].sha256,
-        ],
     message:
         "{wildcards.dataset}: fetch, check and decode (log: {log})"
     shell:

@@ -125,7 +125,12 @@ def test_a_gpu_that_pytorch_does_not_find_is_wrong(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     check = said(params_of(tmp_path), "GPU")
     assert check.state == "note"
-    assert "CUDA_VISIBLE_DEVICES hides it" in check.says
+    assert check.says.startswith("hidden by CUDA_VISIBLE_DEVICES: this run trains on ")
+    long = made_up_params(
+        tmp_path, GRID.format("mnist", "nowhere")
+    )  # is refused on a CPU that nobody asked for
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert said(long, "GPU").state == "wrong"
     on_cpu = made_up_params(tmp_path, GRID.format("digits", "nowhere") + "\nruntime: {device: cpu}")
     assert said(on_cpu, "GPU").state == "ok"
 

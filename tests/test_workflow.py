@@ -630,24 +630,33 @@ def test_an_overlay_that_forgot_its_root_replaces_no_finished_network_of_another
     dry = snakemake(project, "-n", "--configfile", "configs/mine.yaml")
     assert dry.returncode == 0
     assert "hal: without -n this is refused: 4 finished networks of other settings" in dry.stdout
+    hal = [sys.executable, "-m", "hal", "--overlay", "configs/mine.yaml", "draw"]
+    drawn = subprocess.run(hal, cwd=project, capture_output=True, text=True, check=False)
+    assert drawn.returncode == 1
+    assert "runs/tiny is the run of tiny.yaml" in drawn.stderr
     assert {path: path.read_bytes() for path in root.rglob("cell.json")} == records
     edit(project, "epochs: 2", "epochs: 3")  # the experiment itself may change
     done = snakemake(project, "runs/tiny/results/tiny/pairs/seed0", *TINY)
     assert done.returncode == 0, done.stdout
     assert (
-        "a finished network of other settings, such as tiny/pairs/seed0 (train.epochs is 2, not 3), is trained again"
+        "a finished network of other settings, such as tiny/pairs/seed0 (train.epochs is 2, not 3), trained again"
         in done.stdout
     )
 
 
-def test_data_of_ones_own_that_changed_are_prepared_anew_before_anything_is_trained_on_them(finished):
+@pytest.mark.parametrize("first", [False, True], ids=["by Snakemake", "by hal data"])
+def test_data_of_ones_own_that_changed_are_prepared_anew_before_anything_is_trained_on_them(finished, first):
     project, source = finished, finished / "tiny-source.npz"
     with np.load(source) as arrays:
         other = {name: array[:-1] for name, array in arrays.items()}
     before = sha256_of(source)
     np.savez(source, **other)
     edit(project, before, sha256_of(source))
-    assert planned(project, *TINY)["data"] == 1
+    if first:
+        hal = [sys.executable, "-m", "hal", "--overlay", "configs/tiny.yaml", "data", "tiny"]
+        subprocess.run(hal, cwd=project, capture_output=True, check=True)
+    jobs = planned(project, *TINY)
+    assert (jobs.get("data", 0), cells_trained(jobs)) == (0 if first else 1, 4)
     done = snakemake(project, "train_tiny", *TINY)
     assert done.returncode == 0, done.stdout
     described = json.loads((project / "runs/tiny/data/tiny.json").read_text())

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import gc
 import io
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -61,7 +62,7 @@ def process() -> int:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, and of overlays where they stand."""
-        if {"--overlay", "--configfile"} & set(sys.argv):
+        if re.search(r"--overlay|--configfile|\.ya?ml'", message):
             message += " (--overlay FILE stands before the command, once for each file)"
         super().error(message)
 
@@ -216,8 +217,8 @@ def _train(params: Params, arguments: argparse.Namespace) -> None:
 
     faults: dict[str, None] = {}
     for cell in cells:
-        if cell.seed not in params.grid.seeds:
-            print(f"{cell.name}: {cell.seed} is not among grid.seeds, so it counts in no table", flush=True)
+        if cell.seed not in params.grid.seeds or cell.dataset not in params.grid.datasets:
+            print(f"{cell.name}: is not in the grid, so it counts in no table", flush=True)
         try:
             record = run(params, cell, arguments.force, arguments.keep_state, others)
         except UserError as error:  # of one seed; the others are trained

@@ -14,7 +14,7 @@ from hal.commands import output
 from hal.data.fetch import VARIABLE, answering
 from hal.data.sizes import size_of
 from hal.data.sources import SOURCES
-from hal.data.wanted import is_another
+from hal.data.wanted import fault
 from hal.errors import UserError
 from hal.files import sha256_of
 from hal.gpu import hidden
@@ -105,13 +105,7 @@ def _devices(params: Params) -> Iterator[Check]:
     seen = output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     if params.runtime.device == "cpu":
         yield Check("ok", "GPU", f"none is asked for: runtime.device is cpu, {cpu_cores()} cores ({built})")
-    elif seen and hidden():
-        yield Check(
-            "note",
-            "GPU",
-            f"{seen} is there, and CUDA_VISIBLE_DEVICES hides it: this run trains on {cpu_cores()} CPU cores",
-        )
-    elif seen:
+    elif seen and not hidden():
         yield Check(
             "wrong",
             "GPU",
@@ -125,7 +119,8 @@ def _devices(params: Params) -> Iterator[Check]:
         yield Check(
             "note",
             "GPU",
-            f"none: this run trains on {cpu_cores()} CPU cores ({built}); `hal plan` says for how long",
+            f"{'hidden by CUDA_VISIBLE_DEVICES' if seen else 'none'}: this run trains on {cpu_cores()} CPU cores ({built}); "
+            "`hal plan` says for how long",
         )
 
 
@@ -256,16 +251,18 @@ def _data(params: Params, dataset: str) -> Check:
             size_of(params, dataset)
         except UserError as error:
             return Check("wrong", dataset, str(error))
-        if is_another(params, dataset):
-            return Check(
-                "wrong", dataset, f"is prepared from other files; `hal data {dataset}` makes it anew"
-            )
+        if wrong := fault(params, dataset):
+            return Check("wrong", dataset, wrong)
         return Check("ok", dataset, "is prepared")
     if entry.source == "npz":
         path = Path(str(entry.path))
         if not path.is_file():
             return Check("wrong", dataset, f"{path}: no such file")
-        if sha256_of(path) != entry.sha256:
+        try:
+            sha256 = sha256_of(path)
+        except OSError as error:
+            return Check("wrong", dataset, f"{path}: cannot be read ({error.strerror})")
+        if sha256 != entry.sha256:
             return Check("wrong", dataset, f"{path}: its SHA-256 is not datasets.{dataset}.sha256")
         return Check("ok", dataset, str(path))
     source = SOURCES[entry.source]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hal import current, dag
 from hal.departures import Run
+from hal.errors import UserError
 from hal.outputs import figure_names
 from hal.params import Params
 from hal.present import figures, write_tables
@@ -12,6 +13,7 @@ from hal.present.pdf import write_pdf
 from hal.present.render import render
 from hal.study import controls, crossed
 from hal.study import run as study
+from hal.study.grid import load_grid
 
 CHANGED = "cells have changed meanwhile; draw again for what is of all of them"
 
@@ -20,8 +22,9 @@ def draw(params: Params, run: Run) -> Iterator[str]:
     """Draw everything of the run that `params` describe; yields a line for each file, and `CHANGED` where not all is of the same cells.
 
     Raises:
-        UserError: a table of results/ is damaged.
+        UserError: a table of results/ is damaged, or the root has finished networks of another experiment.
     """
+    _check_own(params, run)
     before = current.basis(params, run)
     for dataset in params.grid.datasets:
         yield str(controls.write(params, dataset))
@@ -36,5 +39,20 @@ def draw(params: Params, run: Run) -> Iterator[str]:
 
 
 def stamp(params: Params, run: Run) -> Path:
-    """Note from what everything was drawn (see `hal.current`); the file's path."""
+    """Note from what everything was drawn (see `hal.current`); the file's path.
+
+    Raises:
+        UserError: the root has finished networks of another experiment.
+    """
+    _check_own(params, run)
     return current.write_stamp(params, run, map(Path, dag.drawn_files(params)))
+
+
+def _check_own(params: Params, run: Run) -> None:
+    """Whose root it is, is known from what was drawn last: nobody else's tables may take that place beside networks that are left of it."""
+    other = current.other_experiment(params, run.overlays)
+    if other and any(result.state == "stale" for result in load_grid(params)):
+        raise UserError(
+            f"{params.root} is the run of {other}, whose finished networks are of other settings; give this experiment a root of "
+            "its own (`root: runs/NAME`)"
+        )

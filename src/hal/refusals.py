@@ -11,7 +11,7 @@ from hal import dag, gpu, snakemake_internals
 from hal.cell_files import read_record
 from hal.current import other_experiment
 from hal.data.sizes import size_of
-from hal.errors import UserError
+from hal.errors import UserError, with_overlays
 from hal.params import Cell, Params
 from hal.standing import standing
 from hal.study.grid import differences
@@ -48,9 +48,19 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
         return
     planned = _to_train(workflow, params)
     found = {cell: standing(params, cell) for cell, asked in planned if not asked}
-    _check_replaced(params, [cell for cell, how in found.items() if how == "stale"], files)
+    stale = [
+        cell for cell, how in found.items() if how == "stale" and params.cell_paths(cell).record.exists()
+    ]
+    replaced = _replaced(params, stale)
+    if stale and (other := other_experiment(params, files)):
+        raise UserError(
+            f"{replaced}, would be replaced: {params.root} is the run of {other}. Give this experiment a root of its own "
+            f"(`root: runs/NAME`); if it is the same, `{_snakemake(params, stale, files, '--force')}` trains them again"
+        )
     kept = [cell for cell, how in found.items() if how in ("finished", "damaged")]
     if not kept:
+        if stale:
+            print(f"{replaced}, trained again", flush=True)
         return
     gone = [file for cell in kept for file in params.cell_paths(cell).files if not file.exists()]
     data = list(
@@ -69,7 +79,9 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
         )
     others = [cell for cell, _ in planned if cell not in kept]
     if others:
-        advice.append(f"`{_snakemake(params, others, files)}` trains what is missing, and nothing else")
+        advice.append(
+            f"`{_snakemake(params, others, files)}` trains what is missing{' or of other settings' if stale else ''}, and nothing else"
+        )
     advice.append(f"`{_snakemake(params, kept, files, '--force')}` trains again what is finished")
     networks = "a finished network" if len(kept) == 1 else f"{len(kept)} finished networks"
     said = f"{networks}, such as {kept[0].name}, would be trained again, which nobody asked for:"
@@ -81,8 +93,9 @@ def say_what_is_refused(workflow: Any, params: Params, files: Sequence[str]) -> 
     try:
         if workflow.dryrun and snakemake_internals.is_planned(workflow):
             check_finished(workflow, params, files)
+            check_gpu(workflow, params)
     except UserError as error:
-        print(f"hal: without -n this is refused: {error}", flush=True)
+        print(f"hal: without -n this is refused: {with_overlays(str(error), files)}", flush=True)
 
 
 def check_gpu(workflow: Any, params: Params) -> None:
@@ -108,21 +121,14 @@ def hal_command(files: Sequence[str], *words: str) -> str:
     return shlex.join(["hal", *(word for file in files for word in ("--overlay", file)), *words])
 
 
-def _check_replaced(params: Params, stale: Sequence[Cell], files: Sequence[str]) -> None:
-    """Say which finished networks of other settings are about to be replaced, and refuse where they are another experiment's."""
-    cells = [cell for cell in stale if params.cell_paths(cell).record.exists()]
-    if not cells:
-        return
-    record = read_record(params.cell_paths(cells[0]).record)
-    changed = "; ".join(differences(record["settings"], cells[0].settings)) or "other data"
-    networks = "a finished network" if len(cells) == 1 else f"{len(cells)} finished networks"
-    said = f"{networks} of other settings, such as {cells[0].name} ({changed})"
-    if other := other_experiment(params, files):
-        raise UserError(
-            f"{said}, would be replaced: {params.root} is the run of {other}. Give this experiment a root of its own "
-            f"(`root: runs/NAME`); if it is the same, `{_snakemake(params, cells, files, '--force')}` trains them again"
-        )
-    print(f"{said}, {'is' if len(cells) == 1 else 'are'} trained again", flush=True)
+def _replaced(params: Params, stale: Sequence[Cell]) -> str:
+    """The finished networks of other settings, for a sentence; empty where there is none."""
+    if not stale:
+        return ""
+    record = read_record(params.cell_paths(stale[0]).record)
+    changed = "; ".join(differences(record["settings"], stale[0].settings)) or "other data"
+    networks = "a finished network" if len(stale) == 1 else f"{len(stale)} finished networks"
+    return f"{networks} of other settings, such as {stale[0].name} ({changed})"
 
 
 def _snakemake(params: Params, cells: Sequence[Cell], files: Sequence[str], *options: str) -> str:

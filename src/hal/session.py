@@ -15,7 +15,7 @@ from typing import Any
 from filelock import BaseFileLock
 
 from hal import dag, locks, nvidia_mps, snakemake_internals
-from hal.data.wanted import is_another
+from hal.data.wanted import fault
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.present import pdf
@@ -116,7 +116,7 @@ def force_if_stale(workflow: Any, params: Params, cell: Cell) -> list[str]:
 
 def force_if_other_data(workflow: Any, params: Params, dataset: str) -> list[str]:
     """Have a data set prepared again, if the one that is here is not what params.yaml means; no file, as in `force_if_stale`."""
-    if is_another(params, dataset):
+    if fault(params, dataset):
         snakemake_internals.force(workflow, str(params.path("data", f"{dataset}.npz")))
     return []
 

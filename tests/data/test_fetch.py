@@ -428,7 +428,7 @@ FETCH = """
 import sys
 from pathlib import Path
 from hal.data import download
-from hal.data.fetch import answering, fetch
+from hal.data.fetch import fetch
 from hal.data.sources import RawFile, Source
 download.TIMEOUT = (2, 30)
 url, folder, sha256, size = sys.argv[1:]

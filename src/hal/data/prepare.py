@@ -148,7 +148,7 @@ def _is_right(path: Path, name: str, entry: Dataset, sources: Mapping[str, Sourc
         return False
     files, text = description.get("files", {}), json.dumps(description)
     if wrong := trouble(name, entry, description, sources):
-        wrong = f"{path}: {wrong}"
+        wrong = f"{path}: {wrong.partition('; ')[0]}"
     elif description != _describe(name, entry, images, description["arrays_sha256"], files):
         wrong = f"{path.with_suffix('.json')} does not describe datasets.{name}"
     elif text != without_secrets(text):

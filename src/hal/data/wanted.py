@@ -13,10 +13,10 @@ from hal.settings import Dataset
 def trouble(
     name: str, entry: Dataset, description: Mapping[str, Any], sources: Mapping[str, Source] = SOURCES
 ) -> str:
-    """Why the data set so described is not the one of `entry`, as a sentence's end; empty where it is."""
+    """Why the data set so described is not the one of `entry`, and what to do; empty where it is."""
     source = None if entry.source == "npz" else sources[entry.source]
     if description.get("source") != entry.source or not _same_files(description, entry, source):
-        return "was made from other files than datasets." + name + " names"
+        return f"was made from other files than datasets.{name} names; `hal data {name}` makes it anew"
     return not_as_pinned(name, entry, source, str(description.get("arrays_sha256")))
 
 
@@ -44,17 +44,16 @@ def check(params: Params, name: str, description: Mapping[str, Any]) -> None:
         UserError: it was made from other files, or has other arrays.
     """
     if wrong := trouble(name, params.datasets[name], description):
-        path = params.path("data", f"{name}.npz")
-        raise UserError(f"{path}: {wrong}; `hal data {name}` makes it anew")
+        raise UserError(f"{params.path('data', f'{name}.npz')}: {wrong}")
 
 
-def is_another(params: Params, name: str) -> bool:
-    """Whether what is prepared here is described as another data set than params.yaml means; not where nothing is said of it."""
+def fault(params: Params, name: str) -> str:
+    """Why what is prepared here is not the data set that params.yaml means; empty where it is, or nothing is said of it."""
     try:
         description = read_json(params.path("data", f"{name}.json"))
     except (OSError, ValueError):
-        return False
-    return bool(trouble(name, params.datasets[name], description))
+        return ""
+    return trouble(name, params.datasets[name], description)
 
 
 def _same_files(description: Mapping[str, Any], entry: Dataset, source: Source | None) -> bool:

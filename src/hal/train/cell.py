@@ -62,7 +62,7 @@ def run(
             _check_writable(folder)  # now, and not when all is trained
         if before and others:
             raise UserError(
-                f"{cell.name}: is finished under other settings (hash {before['hash']}), and {params.root} is the run of {others}; "
+                f"{cell.name}: is finished under other settings or data (hash {before['hash']}), and {params.root} is the run of {others}; "
                 "give this experiment a root of its own (`root: runs/NAME`), or --force replaces the cell"
             )
         if before:
