@@ -61,7 +61,7 @@ def test_what_was_drawn_while_cells_changed_is_not_noted_as_drawn_from_them(
     monkeypatch.setattr("hal.current.basis", lambda params, run: next(seen))
     for writer in ("controls.write", "crossed.write", "write_pdf"):
         monkeypatch.setattr(f"hal.draw.{writer}", lambda *of: "")
-    for writer in ("study.write", "write_tables.write", "figures.draw", "render"):
+    for writer in ("all_tables.write", "write_tables.write", "figures.draw", "render"):
         monkeypatch.setattr(f"hal.draw.{writer}", lambda *of: [])
     monkeypatch.setattr("hal.draw.stamp", lambda params, run: noted.append("drawn"))
     (tmp_path / "overlay.yaml").write_text(f"root: {tmp_path}/run\n")

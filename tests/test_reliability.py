@@ -16,7 +16,7 @@ import pytest
 from hal.errors import UserError
 from hal.params import Params
 from hal.present import grid_status, write_tables
-from hal.study import check_sums, controls, crossed, run
+from hal.study import all_tables, check_sums, controls, crossed
 from hal.study.grid import load_grid
 from hal.train import cell as training
 from tests.made_up import described
@@ -139,7 +139,7 @@ def finished_run(root: Path) -> Params:
 def draw(params: Params) -> None:
     controls.write(params, "tiny")
     crossed.write(params, "tiny")
-    run.write(params)
+    all_tables.write(params)
 
 
 def path_of(params: Params, pattern: str, cell: tuple[str, str, int] = CELL) -> Path:

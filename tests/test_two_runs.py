@@ -14,7 +14,7 @@ from hal.files import sha256_of
 from hal.merge import merge
 from hal.present import comparison
 from hal.revisions import run_folder
-from hal.study import controls, run, two_runs
+from hal.study import all_tables, controls, two_runs
 from hal.study.grid import load_grid
 from tests.made_up import change_curves, change_record, made_up_params, make_up_cell, make_up_grid
 
@@ -102,7 +102,7 @@ def test_a_difference_of_networks_has_welchs_interval(two):
 def test_the_command_says_it_and_writes_it_where_it_is_asked_to(two, tmp_path, capsys):
     for params in two:
         controls.write(params, "mnist")
-        run.write(params)
+        all_tables.write(params)
     words = [*map(str, roots(two)), "--out", str(tmp_path / "out")]
     assert main(["compare", *words]) == 0
     said = capsys.readouterr().out
@@ -158,7 +158,7 @@ def test_a_verdict_that_differs_shows_both_with_their_numbers(two):
         for file in params.path("results").glob("mnist/*/*/cell.json"):
             change_record(params, str(file.parent.relative_to(params.path("results"))), files={})
         controls.write(params, "mnist")
-        run.write(params)
+        all_tables.write(params)
     row = two_runs.claims(*roots(two)).query("indication_differs").iloc[0]
     assert row["a_why"] != row["b_why"]
     tables, document = comparison.build(*roots(two), ("a", "b"))

@@ -354,9 +354,9 @@ def _controls(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _study(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.study import run
+    from hal.study import all_tables
 
-    for path in run.write(params):
+    for path in all_tables.write(params):
         print(path)
 
 

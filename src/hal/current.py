@@ -18,7 +18,7 @@ from hal.files import read_json, sha256_of, write_text
 from hal.params import Params
 
 _SOURCES = ("*.py", "*.yaml", "*.j2", "*.css", "*.js", "*.svg")
-# What `hal.study.run` consists of: a change elsewhere computes no other table.
+# What `hal.study.all_tables` consists of: a change elsewhere computes no other table.
 COMPUTING = (
     "arrays.py",
     "assumptions.py",

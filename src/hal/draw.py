@@ -11,8 +11,7 @@ from hal.params import Params
 from hal.present import figures, write_tables
 from hal.present.pdf import write_pdf
 from hal.present.render import render
-from hal.study import controls, crossed
-from hal.study import run as study
+from hal.study import all_tables, controls, crossed
 from hal.study.grid import load_grid
 
 CHANGED = "cells have changed meanwhile; draw again for what is of all of them"
@@ -29,7 +28,7 @@ def draw(params: Params, run: Run) -> Iterator[str]:
     for dataset in params.grid.datasets:
         yield str(controls.write(params, dataset))
         yield str(crossed.write(params, dataset))
-    yield from map(str, study.write(params))
+    yield from map(str, all_tables.write(params))
     yield from map(str, write_tables.write(params, run))
     for name in figure_names(params):
         yield from map(str, figures.draw(params, run, name))

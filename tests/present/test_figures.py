@@ -16,7 +16,7 @@ from hal.present import captions, figures
 from hal.present.figures import listens, loss, scores, style, svg
 from hal.present.numbers import cut, number, signed
 from hal.present.results import read_results
-from hal.study import controls, run
+from hal.study import all_tables, controls
 from hal.study.grid import curves, load_cells, select
 from tests.made_up import ROOT, described, made_up_params, make_up_grid
 
@@ -125,7 +125,7 @@ def test_a_figure_with_a_row_for_each_case_has_pages_too(tmp_path):
     assert [name for name in figure_names(params) if name.startswith("listens")] == ["listens", "listens_2"]
     make_up_grid(params, images=40)
     controls.write(params, "mine")
-    run.write(params)
+    all_tables.write(params)
     for name, cases in (("listens", range(20)), ("listens_2", range(20, 26))):
         texts = drawn_texts(figures.draw(params, described(params), name)[0])
         assert [text for text in texts if re.match(r"c\d+: ", text)] == [f"c{i}: Mine" for i in cases]
@@ -166,7 +166,7 @@ def long_names(tmp_path):
     """A data set whose every name is long, and everything that figures are drawn from."""
     params = mine(tmp_path, 5, title=LONG, classes=["x", f"{LONG} 1", f"{LONG} 2", "漢字" * 15])
     controls.write(params, "mine")
-    run.write(params)
+    all_tables.write(params)
     return params
 
 
@@ -213,7 +213,7 @@ def test_the_number_of_networks_stands_beside_a_name_where_some_are_missing(tmp_
     params = mine(tmp_path, 2)
     make_up_grid(params, {"mine/c0/seed0": "diverged"}, images=400)
     controls.write(params, "mine")
-    run.write(params)
+    all_tables.write(params)
     for name in ("overview", "listens"):
         texts = drawn_texts(drawn(params, name))
         assert "c0: Mine (n = 1)" in texts
@@ -221,7 +221,7 @@ def test_the_number_of_networks_stands_beside_a_name_where_some_are_missing(tmp_
         assert any(text.endswith("n = 2") for text in texts)
     make_up_grid(params, {f"mine/{case}/seed0": "missing" for case in params.cases("mine")}, images=400)
     controls.write(params, "mine")
-    run.write(params)
+    all_tables.write(params)
     for name in ("overview", "listens", "mine_loss"):
         assert not any(text.endswith("n = 2") for text in drawn_texts(drawn(params, name))), name
 
@@ -291,7 +291,7 @@ def test_no_number_that_is_read_is_shortened():
 def test_errors_close_to_each_other_stand_on_a_linear_axis_and_others_on_one_with_marks(tmp_path):
     params = mine(tmp_path, 2)
     controls.write(params, "mine")
-    run.write(params)
+    all_tables.write(params)
     of_hint, networks = read_results(params, "hint", "networks")
     names = ["best_hint", "hal", "hal_masked", "masked", "worst_hint"]
     for errors, scale in (([2.4, 2.5, 1.1, 1.3, 2.9], "linear"), ([0.3, 0.5, 0.3, 0.3, 17.0], "symlog")):
@@ -342,7 +342,7 @@ def test_a_rows_name_is_cut_before_the_number_of_its_networks():
 
 def test_fewer_than_four_pairs_have_no_rank_correlation_and_the_figure_says_so(tmp_path):
     params = mine(tmp_path, 3)
-    run.write(params)
+    all_tables.write(params)
     svg = drawn(params, "separability")
     texts = drawn_texts(svg)
     assert texts.count("too few points for a rank correlation") == 2
@@ -356,7 +356,7 @@ def test_the_scatter_plot_names_every_pair_and_its_rank_correlation(tmp_path):
     ):
         (tmp_path / str(n)).mkdir()
         params = mine(tmp_path / str(n), n)
-        run.write(params)
+        all_tables.write(params)
         texts = drawn_texts(drawn(params, "separability"))
         assert {f"c{i}" for i in range(n)} <= set(texts)
         assert sum(re.fullmatch(found, text) is not None for text in texts) == 2
@@ -366,7 +366,7 @@ def test_the_scatter_plots_legend_names_no_data_set_without_points(tmp_path):
     params = made_up_params(tmp_path, "grid: {datasets: [mnist, svhn], seeds: [0, 1]}\ntrain: {epochs: 1}")
     absent = {cell.name: "missing" for cell in params.cells() if cell.dataset == "svhn"}
     make_up_grid(params, absent, images=400)
-    run.write(params)
+    all_tables.write(params)
     texts = drawn_texts(drawn(params, "separability"))
     assert "MNIST" in texts
     assert "SVHN" not in texts
@@ -375,7 +375,7 @@ def test_the_scatter_plots_legend_names_no_data_set_without_points(tmp_path):
 def test_the_same_cells_give_the_same_bytes(tmp_path):
     params = mine(tmp_path, 1)
     controls.write(params, "mine")
-    run.write(params)
+    all_tables.write(params)
     for name in figure_names(params):
         first = [path.read_bytes() for path in figures.draw(params, described(params), name)]
         assert [path.read_bytes() for path in figures.draw(params, described(params), name)] == first
@@ -504,8 +504,8 @@ def test_points_and_distributions_tell_their_values(tmp_path):
     params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0, 1]}\ntrain: {epochs: 2}")
     make_up_grid(params, images=200)
     controls.write(params, "mnist")
-    tables = run.study(params, load_cells(params))
-    run.write(params)
+    tables = all_tables.study(params, load_cells(params))
+    all_tables.write(params)
 
     def tips(name):
         root = ElementTree.fromstring(figures.draw(params, described(params), name)[0].read_bytes())

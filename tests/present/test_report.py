@@ -17,7 +17,7 @@ from hal.present.blocks import columns as blocks_columns
 from hal.present.pdf import note_holds, write_pdf
 from hal.present.render import render
 from hal.present.results import read_results
-from hal.study import controls, crossed, run
+from hal.study import all_tables, controls, crossed
 from tests.made_up import ROOT, change_record, described, made_up_params, make_up_grid
 
 pytestmark = pytest.mark.slow
@@ -80,7 +80,7 @@ class Page(HTMLParser):
 
 def build(params, *overlays):
     """Compute the tables and render the report of params; return the page and the LaTeX."""
-    run.write(params)
+    all_tables.write(params)
     html, tex = render(params, describe(params, overlays, PARAMS))
     return Page(html.read_text(encoding="utf-8")), tex.read_text(encoding="utf-8")
 
@@ -92,7 +92,7 @@ def blocks(params, kind, overlays=()):
         for block in some:
             yield from flat(block.blocks) if isinstance(block, Fold) else [block]
 
-    run.write(params)
+    all_tables.write(params)
     found = [
         b
         for b in flat(report.build(params, describe(params, overlays, PARAMS)).blocks)
@@ -119,7 +119,7 @@ def drawn(tmp_path_factory):
     params = made_up_params(tmp_path_factory.mktemp("drawn"), DEMO)
     make_up_grid(params, images=400)
     controls.write(params, "digits")
-    run.write(params)
+    all_tables.write(params)
     for name in figure_names(params):
         figures.draw(params, described(params), name)
     render(params, described(params))
@@ -135,7 +135,7 @@ def paper(tmp_path):
 
 
 def first_lines(params):
-    run.write(params)
+    all_tables.write(params)
     return findings.in_short(params, *read_results(params, "table2", "statistics", "table2b"))
 
 
@@ -384,7 +384,7 @@ def test_the_page_needs_nothing_from_outside(drawn):
 
 
 def test_the_whole_papers_figures_fit_into_a_mail(paper):
-    run.write(paper)
+    all_tables.write(paper)
     for name in figure_names(paper):
         figures.draw(paper, described(paper), name)
     html = render(paper, described(paper))[0].read_text(encoding="utf-8")
@@ -525,7 +525,7 @@ def test_an_empty_grid_and_broken_data_descriptions_still_give_a_report(tmp_path
 
 
 def test_the_same_cells_give_the_same_report(demo):
-    run.write(demo)
+    all_tables.write(demo)
     first = [path.read_bytes() for path in render(demo, described(demo))]
     assert [path.read_bytes() for path in render(demo, described(demo))] == first
 
@@ -622,7 +622,7 @@ def test_the_highest_learning_rate_stands_where_the_warmup_is(tmp_path):
 
 
 def test_a_damaged_figure_is_not_taken_into_the_report(demo):
-    run.write(demo)
+    all_tables.write(demo)
     svg = figures.draw(demo, described(demo), "digits_loss")[0]
     render(demo, described(demo))
     svg.write_text(svg.read_text().replace("epoch", "spoch", 1))

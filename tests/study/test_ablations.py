@@ -12,7 +12,7 @@ from hal.present import ablations as shown
 from hal.present import captions, figures
 from hal.present.figures import colours
 from hal.present.results import read_results
-from hal.study import ablations, controls, hint, run
+from hal.study import ablations, all_tables, controls, hint
 from hal.study.grid import load_cells
 from hal.study.separability import separability
 from hal.titles import network_title
@@ -179,7 +179,7 @@ def test_a_run_with_ablations_has_a_table_and_a_figure_of_them(params):
         images=500,
     )
     controls.write(params, "mnist")
-    run.write(params)
+    all_tables.write(params)
     figures.draw(params, described(params), "ablations")
     svg = params.path("figures", "ablations.svg").read_text(encoding="utf-8")
     assert "MNIST, lonely" in svg  # though the paper's network has no such grouping
@@ -201,7 +201,7 @@ def test_a_caption_gives_in_full_what_its_figure_names_and_no_more(params):
 def test_tables_of_other_settings_or_other_code_are_refused(params, monkeypatch):
     make_up_grid(params, images=500)
     controls.write(params, "mnist")
-    run.write(params)
+    all_tables.write(params)
     assert len(read_results(params, "table2")) == 1
     more = dataclasses.replace(params, grid=dataclasses.replace(params.grid, seeds=(0, 1)))
     with pytest.raises(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from hal.present import findings
-from hal.study import controls, hint, run, separability
+from hal.study import all_tables, controls, hint, separability
 from hal.study.grid import load_cells
 from hal.titles import dataset_title
 from tests.made_up import made_up_params, make_up_grid
@@ -222,7 +222,7 @@ variants: {longer: {title: longer, train: {epochs: 3}}}"""
     make_up_grid(params, images=300)
     for dataset in params.grid.datasets:
         controls.write(params, dataset)
-    table = run.study(params, load_cells(params))["table2b"]
+    table = all_tables.study(params, load_cells(params))["table2b"]
     assert len(table) == 8
     assert "of 4 groupings (Welch" in findings.summary(params, table)
     assert [dataset_title(params, name) for name in params.grid.datasets] == [

@@ -6,7 +6,7 @@ import pytest
 from hal.departures import describe
 from hal.errors import UserError
 from hal.present import latex, markdown, tables, write_tables
-from hal.study import run, table2
+from hal.study import all_tables, table2
 from hal.study.grid import load_cells
 from tests.made_up import ROOT, change_record, described, made_up_params, make_up_cell, make_up_grid
 
@@ -140,7 +140,7 @@ datasets: {mnist: {title: '<b>&_%|$#', cases: {case1: {title: 'a|b \frac{ ~^"`'}
 
 
 def test_all_files_hold_the_same_numbers(params):
-    run.write(params)
+    all_tables.write(params)
     stored = pd.read_csv(params.path("results", "table2.csv")).set_index("case")
     assert stored.loc["case1", "mean"] == pytest.approx(0.6)
     assert stored.loc["case1", "n"] == 3
@@ -150,7 +150,7 @@ def test_all_files_hold_the_same_numbers(params):
 
 
 def test_a_damaged_table_is_refused_by_whatever_would_show_it(params):
-    run.write(params)
+    all_tables.write(params)
     path = params.path("results", "table2.csv")
     content = path.read_text()
     path.write_text(content.replace("0.6", "0.5", 1))
@@ -181,6 +181,6 @@ def test_a_case_whose_name_looks_like_a_number_is_shown_by_its_name(name, tmp_pa
         tmp_path, f"grid: {{datasets: [digits], seeds: [0]}}\ndatasets: {{digits: {{cases: {cases}}}}}"
     )
     make_up_grid(params, images=50)
-    run.write(params)
+    all_tables.write(params)
     write_tables.write(params, described(params))
     assert f"| {name} |" in params.path("results", "table2.md").read_text()

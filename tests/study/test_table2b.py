@@ -6,7 +6,7 @@ import pytest
 
 from hal.outputs import printed_files, study_files
 from hal.present import findings, latex, markdown, tables, write_tables
-from hal.study import controls, run, table2b
+from hal.study import all_tables, controls, table2b
 from hal.study.comparisons import comparisons
 from hal.study.grid import load_cells
 from tests.made_up import change_record, described, made_up_params, make_up_cell, make_up_grid
@@ -110,7 +110,7 @@ def test_one_seed_has_means_and_no_interval(tmp_path):
     params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}\ntrain: {epochs: 2}")
     make_up_grid(params, images=500)
     controls.write(params, "mnist")
-    found = run.study(params, load_cells(params))
+    found = all_tables.study(params, load_cells(params))
     row = found["statistics"].set_index(["against", "case"]).loc[("baseline", "case1")]
     assert not math.isnan(row["difference"])
     assert row[["mean_low", "mean_high", "welch_low", "welch_high", "p", "p_holm", "detectable"]].isna().all()
@@ -159,7 +159,7 @@ def test_the_finding_tells_cases_apart(params):
 def test_a_row_is_the_mean_of_its_cells_controls(params):
     controls.write(params, "mnist")
     stored = controls.read(params, load_cells(params))
-    row = run.study(params, load_cells(params))["table2b"].set_index("case").loc["case4"]
+    row = all_tables.study(params, load_cells(params))["table2b"].set_index("case").loc["case4"]
     mine = stored[(stored["case"] == "case4") & (stored["control"] == "no_oracle")]
     assert row["no_hint"] == pytest.approx(mine["error"].mean())
     assert row["no_hint_sd"] == pytest.approx(mine["error"].std(ddof=1))
@@ -171,7 +171,7 @@ def test_a_row_is_the_mean_of_its_cells_controls(params):
 def test_missing_controls_are_counted_out_and_said(params):
     params.path("checkpoints/mnist/case2/seed1/predictions.npz").unlink()
     controls.write(params, "mnist")
-    run.write(params)
+    all_tables.write(params)
     paths = {path.name: path for path in write_tables.write(params, described(params))}
     table = pd.read_csv(params.path("results", "table2b.csv")).set_index("case")
     assert table["n"].to_dict() == {"case1": 3, "case2": 2, "case3": 3, "case4": 3}
@@ -184,14 +184,14 @@ def test_a_lost_baseline_costs_what_needs_it_and_nothing_else(params):
     for seed in range(3):
         make_up_cell(params, params.cell("mnist", "baseline", seed), "missing")
     controls.write(params, "mnist")
-    row = run.study(params, load_cells(params))["table2b"].set_index("case").loc["case1"]
+    row = all_tables.study(params, load_cells(params))["table2b"].set_index("case").loc["case1"]
     assert np.isnan(row[["baseline", "masked", "difference"]].astype(float)).all()
     assert row["no_hint"] > 0
 
 
 def test_an_empty_grid_is_analysed(tmp_path):
     params = made_up_params(tmp_path)
-    for path in run.write(params) + write_tables.write(params, described(params)):
+    for path in all_tables.write(params) + write_tables.write(params, described(params)):
         assert path.stat().st_size > 0
 
 
@@ -203,14 +203,14 @@ train: {epochs: 2}"""
     params = made_up_params(tmp_path, overlay)
     make_up_grid(params, images=400)
     controls.write(params, "mine")
-    assert len(run.write(params)) == len(study_files(params))
+    assert len(all_tables.write(params)) == len(study_files(params))
     assert len(write_tables.write(params, described(params))) == len(printed_files(params))
 
 
 def test_the_same_cells_give_the_same_files(params):
     controls.write(params, "mnist")
-    first = [path.read_bytes() for path in run.write(params)]
-    assert [path.read_bytes() for path in run.write(params)] == first
+    first = [path.read_bytes() for path in all_tables.write(params)]
+    assert [path.read_bytes() for path in all_tables.write(params)] == first
 
 
 def test_names_cannot_break_markdown_or_latex(tmp_path):
@@ -220,7 +220,7 @@ datasets: {mnist: {title: '<b>&_%|$#', cases: {case1: {title: 'a|b \frac{ ~^"`'}
     params = made_up_params(tmp_path, overlay + "\ntrain: {epochs: 2}")
     make_up_grid(params, images=400)
     controls.write(params, "mnist")
-    found = run.study(params, load_cells(params))
+    found = all_tables.study(params, load_cells(params))
     errors, others = tables.controls(params, found["table2b"], found["statistics"], described(params))
     for block in (errors, others):
         rows = [line for line in markdown.table(block).splitlines() if line.startswith("|")]

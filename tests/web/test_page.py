@@ -12,7 +12,7 @@ from hal.departures import describe
 from hal.outputs import figure_names
 from hal.present import comparison, figures
 from hal.present.render import render
-from hal.study import controls, run
+from hal.study import all_tables, controls
 from tests.made_up import ROOT, made_up_params, make_up_grid
 
 HERE = Path(__file__).parent
@@ -44,7 +44,7 @@ def page(tmp_path_factory):
     make_up_grid(params, states, images=300)
     for dataset in params.grid.datasets:
         controls.write(params, dataset)
-    run.write(params)
+    all_tables.write(params)
     kind = describe(params, [root / "overlay.yaml"], ROOT / "params.yaml")
     for name in figure_names(params):
         figures.draw(params, kind, name)
