@@ -27,9 +27,7 @@ from hal.staying_line import StayingLine
 from hal.study.grid import load_grid
 
 try:
-    OVERLAYS = session.overlays(
-        workflow.overwrite_configfiles, workflow.config_settings.config, sys.argv
-    )
+    OVERLAYS = session.overlays(workflow.overwrite_configfiles, workflow.config_settings.config, sys.argv)
     P = params.load("params.yaml", OVERLAYS)
     RUN = describe(P, OVERLAYS)
     refusals.check_targets(sys.argv[1:], P)
@@ -56,7 +54,9 @@ INTERRUPTION = Interruption()
 LINE = StayingLine(lambda: grid_status.while_training(load_grid(P)))
 
 
-atexit.register(refusals.say_what_is_refused, workflow, P, OVERLAYS)  # Snakemake calls nothing after a dry run
+atexit.register(
+    refusals.say_what_is_refused, workflow, P, OVERLAYS
+)  # Snakemake calls nothing after a dry run
 
 
 onstart:
