@@ -152,8 +152,11 @@ def verified(params: Params, path: Path) -> str:
         check_sums.verify(params)
     except UserError as error:
         named, _ = str(error).split(": not what was written")
-        mine = {str(path)} == set(named.split(", "))
-        return "names it" if mine else f"names {named.count(',') + 1} files that are not of this `cell.json`"
+        more = re.search(r" and (\d+) more$", named)
+        files = named.count(",") + 1 + (int(more[1]) if more else 0)
+        return (
+            "names it" if named == str(path) else f"speaks of {files} files that are not of this `cell.json`"
+        )
     return "nothing (`dvc pull` or training again brings it back)"
 
 

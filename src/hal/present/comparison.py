@@ -85,7 +85,10 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"{folder}: is no folder; name another for the comparison")
     ours = {*(f"{name}.csv" for name in TABLES), PAGE}
     there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-    if others := [name for name in there if name not in ours]:
+    others = [
+        name for name in there if name not in ours and not name.startswith(".")
+    ]  # nobody's, or a killed writer's
+    if others:
         raise UserError(f"{folder}: holds {first_few(others)}; name a folder of its own for the comparison")
 
 
