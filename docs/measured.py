@@ -88,7 +88,8 @@ def settings(params: Params, case: str) -> str:
         flips = select(networks, dataset=dataset, case=case)["flips"]
         entry = params.datasets[dataset]
         title = entry.variant_title or f"{_epochs(params, dataset)} epochs"
-        rows.append([title, *row(dataset, case), f"{(flips < DEAF).sum()} of {len(flips)}"])
+        _, *numbers = row(dataset, case)  # how many have a baseline, too
+        rows.append([title, str(len(flips)), *numbers, f"{(flips < DEAF).sum()} of {len(flips)}"])
     base = params.grid.datasets[0]
     heading = f"{params.datasets[base].title}, {case_title(params, base, case)}"
     return _table([heading, *_ERRORS, "deaf"], rows)
