@@ -18,7 +18,7 @@ sys.path.insert(0, SOURCE)
 
 from hal import current, dag, params, refusals, session
 from hal.departures import describe
-from hal.errors import UserError, with_overlays
+from hal.errors import UserError, hal_command, with_overlays
 from hal.interruption import Interruption
 from hal.outputs import figure_names
 from hal.present import grid_status
@@ -89,7 +89,7 @@ onerror:
         )
     else:
         print(
-            f"Tables, figures and report of the networks there are, training nothing: {refusals.hal_command(OVERLAYS, 'draw')}"
+            f"Tables, figures and report of the networks there are, training nothing: {hal_command(OVERLAYS, 'draw')}"
         )
 
 
@@ -114,6 +114,12 @@ def cell_of(wildcards):
     return P.cell(dataset, case, int(wildcards.seed))
 
 
+@functools.cache
+def found(cell):
+    """What is there of a cell when the jobs are planned: looked at once."""
+    return standing(P, cell)
+
+
 def data_of(wildcards):
     """A finished cell's hash holds what its data are, so when they were written does not matter.
 
@@ -121,7 +127,7 @@ def data_of(wildcards):
     """
     dataset = Path(wildcards.network).parts[0]
     files = multiext(f"{ROOT}data/{dataset}", ".npz", ".json")
-    finished = standing(P, cell_of(wildcards)) == "finished"
+    finished = found(cell_of(wildcards)) == "finished"
     return [ancient(file) for file in files] if finished else files
 
 
@@ -170,7 +176,7 @@ rule cell_scored:
     """Train one network: with an auxiliary block, and so scores, or (cell_unscored) without."""
     input:
         data_of,
-        lambda w: share_gpus() or session.force_if_stale(workflow, P, cell_of(w)),
+        lambda w: share_gpus() or session.force_if_stale(workflow, P, cell_of(w), found(cell_of(w))),
     output:
         directory(f"{ROOT}results/{{network}}/seed{{seed}}"),
         directory(f"{ROOT}checkpoints/{{network}}/seed{{seed}}"),

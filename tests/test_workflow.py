@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from hal.dag import cell_records, figure_inputs, gpus, minutes, prefix
-from hal.errors import UserError
+from hal.errors import UserError, hal_command
 from hal.files import sha256_of
 from hal.params import Params, load
-from hal.refusals import check_targets, hal_command
+from hal.refusals import check_targets
 from hal.session import lock, overlays, say_full_disk, say_limit, share_gpus
 from hal.standing import standing
 from hal.study.grid import load_grid

@@ -6,6 +6,7 @@ import gc
 import io
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -208,6 +209,15 @@ def _data(params: Params, arguments: argparse.Namespace) -> None:
     prepare(params, arguments.dataset)
 
 
+@contextlib.contextmanager
+def _noted(faults: dict[str, None]) -> Iterator[None]:
+    """Note what is wrong with one cell, or with its data set, so that the others are gone through; the same once."""
+    try:
+        yield
+    except UserError as error:
+        faults[str(error)] = None
+
+
 def _train(params: Params, arguments: argparse.Namespace) -> None:
     cells = [params.cell(arguments.dataset, arguments.case, seed) for seed in arguments.seeds]
     from hal.current import other_experiment
@@ -219,14 +229,11 @@ def _train(params: Params, arguments: argparse.Namespace) -> None:
     for cell in cells:
         if cell.seed not in params.grid.seeds or cell.dataset not in params.grid.datasets:
             print(f"{cell.name}: is not in the grid, so it counts in no table", flush=True)
-        try:
+        with _noted(faults):
             record = run(params, cell, arguments.force, arguments.keep_state, others)
-        except UserError as error:  # of one seed; the others are trained
-            faults[str(error)] = None
-            continue
-        if record["status"] == "ok":
-            after = f"{record['epochs']} epoch{'s' * (record['epochs'] != 1)}"
-            print(f"{cell.name}: test error {record['test_error']:.2f} % after {after}")
+            if record["status"] == "ok":
+                after = f"{record['epochs']} epoch{'s' * (record['epochs'] != 1)}"
+                print(f"{cell.name}: test error {record['test_error']:.2f} % after {after}")
         gc.collect()  # a trainer refers to itself: its data and its graph would wait for the next collection
     if faults:
         raise UserError("\n".join(faults))
@@ -242,13 +249,10 @@ def _evaluate(params: Params, arguments: argparse.Namespace) -> None:
         print(f"left out: {line}", flush=True)
     faults: dict[str, None] = {}
     for cell in cells:
-        try:
+        with _noted(faults):
             measured = measure(params, cell)
-        except UserError as error:  # of one cell, or of a data set; the others are measured
-            faults[str(error)] = None
-            continue
-        print("\n".join(lines(params, cell, measured)), flush=True)
-        differ += [cell.name] if measured.differs else []
+            print("\n".join(lines(params, cell, measured)), flush=True)
+            differ += [cell.name] if measured.differs else []
     if differ:
         said = "the stored weights do not give the recorded error; `hal verify` compares the files"
         faults[f"{', '.join(differ)}: {said}"] = None

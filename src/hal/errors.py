@@ -35,10 +35,15 @@ def with_overlays(text: str, overlays: Sequence[str]) -> str:
         if not overlays or "--overlay " in words or "--configfile " in words:
             return command[0]
         if program == "hal":
-            return f"`hal {shlex.join(word for file in overlays for word in ('--overlay', file))}{words}`"
+            return f"`{hal_command(overlays)}{words}`"
         return f"`snakemake{words} --configfile {shlex.join(overlays)}`"
 
     return _COMMAND.sub(complete, text)
+
+
+def hal_command(overlays: Sequence[str], *words: str) -> str:
+    """A command of ours with the overlays in force, ready to be pasted."""
+    return shlex.join(["hal", *(word for file in overlays for word in ("--overlay", file)), *words])
 
 
 def first_few(names: Sequence[str], most: int = 3) -> str:

@@ -11,7 +11,7 @@ from hal import dag, gpu, snakemake_internals
 from hal.cell_files import read_record
 from hal.current import other_experiment
 from hal.data.sizes import size_of
-from hal.errors import UserError, with_overlays
+from hal.errors import UserError, first_few, with_overlays
 from hal.params import Cell, Params
 from hal.standing import standing
 from hal.study.grid import differences
@@ -55,34 +55,32 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
     if stale and (other := other_experiment(params, files)):
         raise UserError(
             f"{replaced}, would be replaced: {params.root} is the run of {other}. Give this experiment a root of its own "
-            f"(`root: runs/NAME`); if it is the same, `{_snakemake(params, stale, files, '--force')}` trains them again"
+            f"(`root: runs/NAME`); if it is the same, `{_snakemake(params, stale, '--force')}` trains them again"
         )
     kept = [cell for cell, how in found.items() if how in ("finished", "damaged")]
     if not kept:
         if stale:
             print(f"{replaced}, trained again", flush=True)
         return
-    gone = [file for cell in kept for file in params.cell_paths(cell).files if not file.exists()]
+    gone = [str(file) for cell in kept for file in params.cell_paths(cell).files if not file.exists()]
     data = list(
         dict.fromkeys(c.dataset for c in kept if not params.path("data", f"{c.dataset}.npz").exists())
     )
     damaged = [cell.name for cell in kept if found[cell] == "damaged"]
-    advice = [f"`{hal_command(files, 'data', dataset)}` makes the data that are not here" for dataset in data]
+    advice = [f"`hal data {dataset}` makes the data that are not here" for dataset in data]
     if gone:
         advice.append(
-            f"{gone[0]}{f' and {len(gone) - 1} more' * (len(gone) > 1)}: not here: `dvc pull` or git may bring them back, and "
-            f"`{hal_command(files, 'evaluate')}` what can be measured on the weights that are; `{hal_command(files, 'draw')}` draws without them"
+            f"{first_few(gone, 1)}: not here: `dvc pull` or git may bring them back, and `hal evaluate` what can be measured on the "
+            "weights that are; `hal draw` draws without them"
         )
     if damaged:
-        advice.append(
-            f"{damaged[0]} is damaged (`{hal_command(files, 'verify')}` says how): `dvc checkout` or git may mend it"
-        )
+        advice.append(f"{damaged[0]} is damaged (`hal verify` says how): `dvc checkout` or git may mend it")
     others = [cell for cell, _ in planned if cell not in kept]
     if others:
         advice.append(
-            f"`{_snakemake(params, others, files)}` trains what is missing{' or of other settings' if stale else ''}, and nothing else"
+            f"`{_snakemake(params, others)}` trains what is missing{' or of other settings' if stale else ''}, and nothing else"
         )
-    advice.append(f"`{_snakemake(params, kept, files, '--force')}` trains again what is finished")
+    advice.append(f"`{_snakemake(params, kept, '--force')}` trains again what is finished")
     networks = "a finished network" if len(kept) == 1 else f"{len(kept)} finished networks"
     said = f"{networks}, such as {kept[0].name}, would be trained again, which nobody asked for:"
     raise UserError("\n- ".join([said, *advice]))
@@ -116,11 +114,6 @@ def check_gpu(workflow: Any, params: Params) -> None:
             gpu.check_without(params.runtime, cell.name, steps)
 
 
-def hal_command(files: Sequence[str], *words: str) -> str:
-    """A command of ours with the same overlays, ready to be pasted."""
-    return shlex.join(["hal", *(word for file in files for word in ("--overlay", file)), *words])
-
-
 def _replaced(params: Params, stale: Sequence[Cell]) -> str:
     """The finished networks of other settings, for a sentence; empty where there is none."""
     if not stale:
@@ -131,14 +124,10 @@ def _replaced(params: Params, stale: Sequence[Cell]) -> str:
     return f"{networks} of other settings, such as {stale[0].name} ({changed})"
 
 
-def _snakemake(params: Params, cells: Sequence[Cell], files: Sequence[str], *options: str) -> str:
-    """The command that trains some cells, ready to be pasted; of many the first three."""
+def _snakemake(params: Params, cells: Sequence[Cell], *options: str) -> str:
+    """The command that trains some cells, to which `with_overlays` adds the overlays; of many the first three."""
     targets = [str(params.path("results", cell.name)) for cell in cells[:3]]
-    more = ["..."] if len(cells) > 3 else []
-    overlays = ["--configfile", *files] if files else []
-    return " ".join(
-        [shlex.join(["snakemake", *options, *targets]), *more, *([shlex.join(overlays)] if overlays else [])]
-    )
+    return shlex.join(["snakemake", *options, *targets]) + " ..." * (len(cells) > 3)
 
 
 def _to_train(workflow: Any, params: Params) -> list[tuple[Cell, bool]]:

@@ -100,16 +100,16 @@ def mend_times(params: Params) -> None:
                 os.utime(file)
 
 
-def force_if_stale(workflow: Any, params: Params, cell: Cell) -> list[str]:
+def force_if_stale(workflow: Any, params: Params, cell: Cell, found: str) -> list[str]:
     """Have a cell trained again, if its files are of other settings or other data.
 
     What Snakemake remembers of settings lies in .snakemake/, which a fresh clone lacks, and which is wrong
-    after `git checkout && dvc checkout`. The cell's own files are right in both.
+    after `git checkout && dvc checkout`. The cell's own files are right in both: `found` is their `standing`.
 
     Returns:
         No file: this is an input function, because Snakemake calls those for just the cells that it plans with.
     """
-    if standing(params, cell) in ("stale", "damaged"):
+    if found in ("stale", "damaged"):
         snakemake_internals.force(workflow, str(params.cell_paths(cell).record))
     return []
 
