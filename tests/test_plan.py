@@ -5,7 +5,8 @@ import json
 import pytest
 
 from hal import plan
-from hal.data.sizes import Size, size_of
+from hal.data.described import Size
+from hal.data.sizes import size_of
 from hal.errors import UserError
 from hal.study.grid import load_grid
 from tests.made_up import change_record, made_up_params, make_up_grid

@@ -58,7 +58,9 @@ def tiny_params(root: Path, **train: object) -> Params:
     save_npz(root / "tiny-source.npz")
     source = sha256_of(root / "tiny-source.npz")
     files = {"tiny-source.npz": {"sha256": source, "from": str(root)}}
-    description = {"source": "npz", "files": files, "arrays_sha256": images.sha256()}
+    description = {"source": "npz", "files": files, "arrays_sha256": images.sha256(), "shape": [8, 8, 1]}
+    for split, labels in (("train", images.train_labels), ("test", images.test_labels)):
+        description[split] = {"images": len(labels), "per_class": np.bincount(labels).tolist()}
     description |= {"mean": [pixels.mean()], "std": [pixels.std()]}
     store.save(images, root / "data" / "tiny.npz", description)
     overlay = root / "overlay.yaml"

@@ -110,9 +110,10 @@ def audit(params: Params, draw: Draw) -> Iterator[Finding]:
     damaged = {result.cell.name: _damage(params, result) for result in draw.cells}
     _forget_complete(apart, [result.cell for result in draw.cells if not damaged[result.cell.name]])
     for dataset in {result.cell.dataset for result in draw.cells}:
-        store.load(params.path("data", f"{dataset}.npz"))  # to say here what is wrong with it
-        for kind in (".npz", ".json"):
-            _link(params.path("data", f"{dataset}{kind}"), apart.path("data", f"{dataset}{kind}"))
+        here, there = params.data_paths(dataset), apart.data_paths(dataset)
+        store.load(here.arrays)  # to say here what is wrong with it
+        _link(here.arrays, there.arrays)
+        _link(here.description, there.description)
     for result in draw.cells:
         if wrong := damaged[result.cell.name]:
             finding = Finding(result.cell.name, False, wrong)

@@ -185,7 +185,7 @@ def _data(crate: ROCrate, params: Params, name: str, records: dict[Cell, dict[st
     )
     says = "the SHA-256 is of the arrays' names, shapes and bytes (docs/files.md), not of the file"
     entities = [_by_sum(crate, f"data/{name}.npz", sha256, description=says) for sha256 in arrays]
-    description = params.path("data", f"{name}.json")
+    description = params.data_paths(name).description
     if description.exists():
         entities.append(_inside(crate, description, params.within(description)))
     return entities

@@ -24,6 +24,7 @@ COMPUTING = (
     "assumptions.py",
     "cell_files.py",
     "current.py",
+    "data/described.py",
     "decimals.py",
     "departures.py",
     "errors.py",
@@ -93,7 +94,7 @@ def outdated(params: Params, run: Run, files: Iterable[Path]) -> set[Path]:
 def basis(params: Params, run: Run) -> dict[str, Any]:
     """What tables, figures and report depend on: settings, what params.yaml says of them, sources, data sets' descriptions, cells."""
     assumed = [dataclasses.asdict(assumption) for assumption in read_assumptions(params, run.path)]
-    descriptions = {name: _sum(params.path("data", f"{name}.json")) for name in params.grid.datasets}
+    descriptions = {name: _sum(params.data_paths(name).description) for name in params.grid.datasets}
     return {
         "settings": settings_sum(params),
         "said": _text_sum([run.departures, run.changes, assumed]),
@@ -111,7 +112,7 @@ def _sources_sum(of: Collection[str] = ()) -> str:
     """Changes with any source file, or with any of those files and folders."""
     here, digest = Path(__file__).parent, hashlib.sha256()
     for path in sorted(path.relative_to(here) for kind in _SOURCES for path in here.rglob(kind)):
-        if not of or path.parts[0] in of:
+        if not of or any(path.is_relative_to(one) for one in of):
             digest.update(f"{path} {sha256_of(here / path)}\n".encode())
     return digest.hexdigest()[:16]
 

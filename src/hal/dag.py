@@ -50,7 +50,7 @@ def all_cell_files(params: Params, dataset: str) -> list[str]:
 
 def descriptions(params: Params) -> list[str]:
     """What the data sets are: every step looks whether the cells are of these, whatever it makes of them."""
-    return [str(params.path(f"data/{dataset}.json")) for dataset in params.grid.datasets]
+    return [str(params.data_paths(dataset).description) for dataset in params.grid.datasets]
 
 
 def control_inputs(params: Params, dataset: str) -> list[str]:

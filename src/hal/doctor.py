@@ -168,7 +168,7 @@ def _unprepared(params: Params) -> list[str]:
     return [
         name
         for name in params.grid.datasets
-        if params.datasets[name].source != "npz" and not params.path("data", f"{name}.npz").exists()
+        if params.datasets[name].source != "npz" and not params.data_paths(name).arrays.exists()
     ]
 
 
@@ -246,7 +246,7 @@ def _slurm() -> Check:
 
 def _data(params: Params, dataset: str) -> Check:
     entry = params.datasets[dataset]
-    if params.path("data", f"{dataset}.npz").exists():
+    if params.data_paths(dataset).arrays.exists():
         try:
             size_of(params, dataset)
         except UserError as error:

@@ -73,7 +73,7 @@ def merge(params: Params, others: Sequence[Path]) -> tuple[list[str], list[str]]
 
 def lacking_data(params: Params) -> list[str]:
     """The data sets that are not prepared here, without which Snakemake would want to train their cells again."""
-    return [d for d in params.grid.datasets if not params.path("data", f"{d}.npz").exists()]
+    return [d for d in params.grid.datasets if not params.data_paths(d).arrays.exists()]
 
 
 def _check_run(params: Params, other: Path) -> None:
@@ -118,7 +118,7 @@ def _check_data(params: Params, results: Sequence[CellResult], chosen: dict[str,
     for dataset in params.grid.datasets:
         sha256, _ = data_identity(params, dataset)
         if sha256 is not None:
-            used[dataset] = sha256, str(params.path("data", f"{dataset}.json"))
+            used[dataset] = sha256, str(params.data_paths(dataset).description)
     here = {result.cell.name: result.record for result in results if result.finished}
     for name, record in (here | chosen).items():
         sha256 = str(record["provenance"].get("data_sha256"))

@@ -96,6 +96,14 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True)
+class DataPaths:
+    """A prepared data set's two files: the arrays (.npz), and the description of what they are (.json)."""
+
+    arrays: Path
+    description: Path
+
+
+@dataclasses.dataclass(frozen=True)
 class CellPaths:
     """A cell's three folders: small results, heavy checkpoints, and the state of an unfinished run; and the files there.
 
@@ -240,6 +248,10 @@ class Params:
     def within(self, path: Path) -> Path:
         """A path below `root` as it is called there, wherever the run lies."""
         return path.relative_to(self.root)
+
+    def data_paths(self, dataset: str) -> "DataPaths":
+        """Where a prepared data set lies."""
+        return DataPaths(self.path("data", f"{dataset}.npz"), self.path("data", f"{dataset}.json"))
 
     def cell_paths(self, cell: Cell) -> "CellPaths":
         """Where the cell's files lie."""

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from hal.data import store
-from hal.data.sizes import Size, size_of
+from hal.data.described import Size
+from hal.data.sizes import size_of
 from hal.departures import departures
 from hal.errors import UserError
 from hal.paper import load_paper

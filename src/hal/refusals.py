@@ -63,9 +63,9 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
             print(f"{replaced}, trained again", flush=True)
         return
     gone = [str(file) for cell in kept for file in params.cell_paths(cell).files if not file.exists()]
-    data = list(
-        dict.fromkeys(c.dataset for c in kept if not params.path("data", f"{c.dataset}.npz").exists())
-    )
+    data = [
+        name for name in dict.fromkeys(c.dataset for c in kept) if not params.data_paths(name).arrays.exists()
+    ]
     damaged = [cell.name for cell in kept if found[cell] == "damaged"]
     advice = [f"`hal data {dataset}` makes the data that are not here" for dataset in data]
     if gone:

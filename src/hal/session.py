@@ -117,7 +117,7 @@ def force_if_stale(workflow: Any, params: Params, cell: Cell, found: str) -> lis
 def force_if_other_data(workflow: Any, params: Params, dataset: str) -> list[str]:
     """Have a data set prepared again, if the one that is here is not what params.yaml means; no file, as in `force_if_stale`."""
     if fault(params, dataset):
-        snakemake_internals.force(workflow, str(params.path("data", f"{dataset}.npz")))
+        snakemake_internals.force(workflow, str(params.data_paths(dataset).arrays))
     return []
 
 

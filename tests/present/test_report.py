@@ -520,7 +520,8 @@ def test_an_empty_grid_and_broken_data_descriptions_still_give_a_report(tmp_path
     params.path("data", "mnist.json").write_text("[]")
     page, tex = build(params)
     assert "only 0 of 75 planned networks" in page.text
-    assert "is not here or cannot be read" in page.text
+    assert "data/mnist.json: cannot be read" in page.text
+    assert "data/svhn.json is not here" in page.text
     assert "only 0 of 75" in tex
 
 

@@ -56,7 +56,7 @@ def test_a_data_description_that_cannot_be_read_costs_no_cell_but_is_said(params
     params.path("data", "mnist.json").write_text("{")
     result = load_grid(params)[0]
     assert result.ok
-    assert "mnist.json cannot be read" in result.reason
+    assert "mnist.json: cannot be read" in result.reason
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"hash": 3}', "\xff"])

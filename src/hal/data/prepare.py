@@ -45,7 +45,7 @@ def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) 
         raise UserError(f"data set {name!r}: params.yaml has {', '.join(params.datasets)}")
     entry = params.datasets[name]
     source = None if entry.source == "npz" else sources[entry.source]
-    path = params.path("data", f"{name}.npz")
+    path = params.data_paths(name).arrays
     if path.exists() and _is_right(path, name, entry, sources):
         gone = source is None and not Path(str(entry.path)).exists()
         say(f"{path}: up to date" + gone * f"; {entry.path}, from which it was made, is not there")

@@ -44,13 +44,13 @@ def check(params: Params, name: str, description: Mapping[str, Any]) -> None:
         UserError: it was made from other files, or has other arrays.
     """
     if wrong := trouble(name, params.datasets[name], description):
-        raise UserError(f"{params.path('data', f'{name}.npz')}: {wrong}")
+        raise UserError(f"{params.data_paths(name).arrays}: {wrong}")
 
 
 def fault(params: Params, name: str) -> str:
     """Why what is prepared here is not the data set that params.yaml means; empty where it is, or nothing is said of it."""
     try:
-        description = read_json(params.path("data", f"{name}.json"))
+        description = read_json(params.data_paths(name).description)
     except (OSError, ValueError):
         return ""
     return trouble(name, params.datasets[name], description)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from hal.data.described import described
 from hal.departures import Run, shown
-from hal.files import read_json
+from hal.errors import UserError
 from hal.params import Params
 from hal.present.blocks import Block, Column, Facts, Fold, Heading, Items, Table, Text, plain
 from hal.settings import BASELINE
@@ -104,21 +105,21 @@ def _progress(params: Params, cells: pd.DataFrame) -> list[str]:
 
 def _dataset(params: Params, dataset: str, cells: pd.DataFrame) -> tuple[str, ...]:
     """What the data set's description says, and the data that its cells that count were trained on."""
-    path = params.path("data", f"{dataset}.json")
     try:
-        description = read_json(path)
-        images = f"{description['train']['images']:,} training, {description['test']['images']:,} test"
-        present = description["arrays_sha256"]
-        origins = sorted({file["from"] for file in description.get("files", {}).values()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        images, present, origins = "", "", []
+        prepared = described(params, dataset)
+    except UserError as error:
+        prepared, images = None, str(error)
+    else:
+        images = f"`{params.data_paths(dataset).description}` is not here"
+    if prepared:
+        images = f"{prepared.size.train:,} training, {prepared.size.test:,} test"
     counted = select(cells, state="ok")["result"]
     used = sorted({str(result.record["provenance"].get("data_sha256")) for result in counted})
     return (
         dataset_title(params, dataset),
-        images or f"`{path}` is not here or cannot be read",
-        ", ".join(origins) or params.datasets[dataset].source,
-        ", ".join(used) or present,
+        images,
+        ", ".join(prepared.origins if prepared else ()) or params.datasets[dataset].source,
+        ", ".join(used) or (prepared.arrays_sha256 if prepared else ""),
     )
 
 

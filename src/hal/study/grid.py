@@ -12,6 +12,7 @@ import pandas as pd
 from pandas.api.typing import DataFrameGroupBy
 
 from hal.cell_files import FINAL, read_curves, read_record, read_scores
+from hal.data.described import described
 from hal.errors import UserError, first_line
 from hal.files import read_json
 from hal.params import Cell, Params
@@ -129,7 +130,7 @@ def _of_one_data_set(params: Params, dataset: str, results: list[CellResult]) ->
     used = {str(r.record["provenance"].get("data_sha256")) for r in finished}
     if len(used) < 2:
         return results
-    path = params.path("data", f"{dataset}.json")
+    path = params.data_paths(dataset).description
     reason = f"(this data set's networks were trained on {len(used)} different data, and no {path} says on which to train)"
     apart = {r.cell.name for r in finished}
     return [
@@ -225,13 +226,11 @@ def _number(value: Any) -> float | None:
 
 def data_identity(params: Params, dataset: str) -> tuple[str | None, str]:
     """The present data set's arrays_sha256, if it is there, and a warning if it is there but cannot be read."""
-    path = params.path("data", f"{dataset}.json")
     try:
-        return str(read_json(path)["arrays_sha256"]), ""
-    except FileNotFoundError:
-        return None, ""
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return None, f"not compared with the data set, because {path} cannot be read ({first_line(error)})"
+        prepared = described(params, dataset)
+    except UserError as error:
+        return None, f"not compared with the data set: {error}"
+    return (prepared.arrays_sha256 if prepared else None), ""
 
 
 def _shown(value: Any) -> str:

@@ -46,7 +46,7 @@ def run(
             missing or damaged; or the finished cell is another experiment's.
     """
     paths = params.cell_paths(cell)
-    images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
+    images, description = store.load(params.data_paths(cell.dataset).arrays)
     wanted.check(params, cell.dataset, description)
     _check_data(cell, images)
     with locked(paths) as waited:

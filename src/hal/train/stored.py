@@ -107,11 +107,11 @@ def measure(params: Params, cell: Cell) -> Retested:
         check_sum(weights, record)
     except UserError as wrong:
         raise UserError(f"{wrong}; bring them back (`dvc pull`, or git), or train the cell again") from None
-    images, description = store.load(params.path("data", f"{cell.dataset}.npz"))
+    images, description = store.load(params.data_paths(cell.dataset).arrays)
     wanted.check(params, cell.dataset, description)
     if record["provenance"].get("data_sha256") != description["arrays_sha256"]:
         raise UserError(
-            f"{cell.name}: was trained on other data than {params.path('data', cell.dataset)}.npz"
+            f"{cell.name}: was trained on other data than {params.data_paths(cell.dataset).arrays}"
         )
     configure(params.runtime, cell.train.precision)
     with claimed_device(params.runtime) as device:

@@ -8,9 +8,10 @@ from typing import NoReturn, Protocol
 import numpy as np
 import pandas as pd
 
+from hal.data.described import described
 from hal.decimals import decimals
 from hal.departures import of_settings
-from hal.files import read_json
+from hal.errors import UserError
 from hal.paper import load_paper
 from hal.params import Params
 from hal.settings import BASELINE
@@ -190,13 +191,13 @@ class Measured(Errors):
 
     def images(self, dataset: str) -> dict[str, int]:
         """From the data set's description."""
-        path = self.params.path("data", f"{dataset}.json")
         try:
-            stored = read_json(path)
-            train, test = (int(stored[split]["images"]) for split in ("train", "test"))
-            per_class = {int(n) for n in stored["train"]["per_class"]}
-        except (OSError, ValueError, KeyError, TypeError):
-            raise NotYet(f"{path} is not here or cannot be read") from None
+            prepared = described(self.params, dataset)
+        except UserError as error:
+            raise NotYet(str(error)) from None
+        if prepared is None:
+            raise NotYet(f"{self.params.data_paths(dataset).description} is not here")
+        train, test, per_class = prepared.size.train, prepared.size.test, set(prepared.train_per_class)
         numbers = {"train": train, "test": test, "all": train + test}
         return numbers | ({"per_class": per_class.pop()} if len(per_class) == 1 else {})
 
