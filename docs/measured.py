@@ -88,8 +88,7 @@ def settings(params: Params, case: str) -> str:
         flips = select(networks, dataset=dataset, case=case)["flips"]
         entry = params.datasets[dataset]
         title = entry.variant_title or f"{_epochs(params, dataset)} epochs"
-        _, *numbers = row(dataset, case)  # how many have a baseline, too
-        rows.append([title, str(len(flips)), *numbers, f"{(flips < DEAF).sum()} of {len(flips)}"])
+        rows.append([title, *row(dataset, case), f"{(flips < DEAF).sum()} of {len(flips)}"])
     base = params.grid.datasets[0]
     heading = f"{params.datasets[base].title}, {case_title(params, base, case)}"
     return _table([heading, *_ERRORS, "deaf"], rows)
@@ -152,8 +151,10 @@ def _row(
     difference = with_interval(signed(row["difference"]), Interval(row["low"], row["high"]), sign=True)
     images = with_interval("", Interval(of_both["low"], of_both["high"]), sign=True)
     lost = len(select(diverged, dataset=dataset, case=case))
+    n, of_baseline = row["n"], row["reference_n"]
+    others = of_baseline not in (0, n)  # of none there are dashes
     return [
-        f"{row['n']}, {lost} diverged" if lost else str(row["n"]),
+        ", ".join([str(n), *[f"{lost} diverged"] * bool(lost), *[f"baseline {of_baseline}"] * others]),
         *(with_deviation(row[name], row[f"{name}_sd"]) for name in ("baseline", "masked", "hal")),
         number(of_hint["hal_masked"]),
         f"{difference}{images}",

@@ -25,7 +25,9 @@ def test_tables_are_of_another_version_if_and_only_if_what_computes_them_is():
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    files = {f"{module.removeprefix('hal.').replace('.', '/')}.py" for module in loaded} - {"data.py"}  # a package
+    files = {f"{module.removeprefix('hal.').replace('.', '/')}.py" for module in loaded} - {
+        "data.py"
+    }  # a package
     assert {"study" if file.startswith("study") else file for file in files} | {"paper.yaml"} == {*COMPUTING}
 
 

@@ -188,10 +188,28 @@ def test_the_first_lines_pick_no_case_by_its_error_but_say_all(tmp_path):
     )
 
 
+def test_cases_that_tie_for_the_lowest_error_are_all_named(tmp_path):
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0, 1]}\ntrain: {epochs: 2}")
+    make_up_grid(params, images=100)
+    for case in params.cases("mnist"):
+        for seed in range(2):
+            error = {"case1": 0.5, "case2": 0.5}.get(case, 0.9)
+            change_record(params, f"mnist/{case}/seed{seed}", test_error=error)
+    (line,) = first_lines(params)
+    assert (
+        "The lowest error is that of case1, case2 (0.50 %), in the paper that of case1 (0.43 %; here 0.50 %)."
+        in line
+    )
+    assert (
+        "nothing can be tested (a test takes two networks of each, whose errors are not all the same)" in line
+    )
+
+
 def test_of_one_seed_the_first_line_tests_nothing(tmp_path):
     params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}\ntrain: {epochs: 2}")
     make_up_grid(params, images=100)
-    assert "; with so few networks nothing can be tested." in first_lines(params)[0]
+    said = "; nothing can be tested (a test takes two networks of each, whose errors are not all the same)."
+    assert said in first_lines(params)[0]
     make_up_grid(params, {f"mnist/{case}/seed0": "missing" for case in params.cases("mnist")}, images=100)
     assert first_lines(params) == ["MNIST: no network of this run can be compared yet."]
 
@@ -294,7 +312,7 @@ def test_every_claim_stands_with_its_test_its_numbers_and_the_papers_own_table(p
 def test_the_controls_are_in_the_report_once_they_are_computed(demo):
     page, _ = build(demo)
     assert "`hal controls digits` computes it" in page.text
-    assert "the controls are not computed yet" in page.text
+    assert "its controls are not computed yet" in page.text
     controls.write(demo, "digits")
     crossed.write(demo, "digits")
     page, tex = build(demo)

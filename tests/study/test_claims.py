@@ -328,6 +328,20 @@ def test_a_diverged_network_leaves_its_claims_inconclusive(mnist):
     assert found["mnist-split"].verdict != "not yet run"
 
 
+def test_nor_do_those_that_are_left_speak_for_a_claim_in_a_run_that_is_not_the_papers(tmp_path):
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist]}\ntrain: {epochs: 3}")
+    make_up_grid(params, images=200)
+    assert judged(params)["mnist-reduces"].indication == "for"
+    for seed in range(3):
+        make_up_cell(params, params.cell("mnist", "case2", seed), "diverged", images=200)
+    found = judged(params)["mnist-reduces"]
+    assert (found.verdict, found.indication) == ("not yet run", "open")
+    assert (
+        "Here: 3 networks diverged (mnist/case2/seed0, …), and the others alone would be a selection."
+        in found.why
+    )
+
+
 @pytest.mark.parametrize(
     "overlay",
     [
@@ -454,6 +468,24 @@ def test_section_5s_claim_needs_a_high_correlation(low, high, verdict):
     outcome = judges.RULES["predicts"].judge(CLAIMS["separability"], Source())
     assert outcome.verdict == verdict
     assert "(over 12 pairs)" in outcome.why
+
+
+@pytest.mark.parametrize(("rho", "verdict"), [(1.0, "reproduced"), (-1.0, "not reproduced")])
+def test_a_perfect_order_has_no_interval_and_is_judged_by_itself(rho, verdict):
+    """Else 12 pairs in perfect order would be open, and with two neighbours swapped they would not."""
+
+    class Source:
+        def correlation(self, datasets):
+            return Quantity("ρ", rho, NO_INTERVAL), "over 12 pairs"
+
+    assert judges.RULES["predicts"].judge(CLAIMS["separability"], Source()).verdict == verdict
+
+
+def test_fewer_than_eight_pairs_have_no_rank_correlation(mnist):
+    """As the figure of the same points says: whichever rank correlation four of them have, chance makes it."""
+    verdict = judged(mnist)["separability"]
+    assert "only 4 pairs" in verdict.why or "not in this run" in verdict.why
+    assert "ρ" not in verdict.why
 
 
 def test_the_table_holds_every_claim(mnist):

@@ -208,9 +208,17 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
     )
     said = told(params, rows.assign(within_p_holm=math.nan), networks)
     assert (
-        "With a single seed it cannot be told whether HAL tells the classes within a superclass apart better"
+        "apart better cannot be told: a test takes two networks of each, whose errors are not all the same."
         in said
     )
+    said = told(params, rows.assign(same_splits=0), networks)
+    assert (
+        "in 2 of 6 networks (case1 2 of 3), and in none of them where all images are told the same one."
+        in said
+    )
+    said = told(params, rows.assign(within=math.nan, within_p_holm=math.nan), networks[:0])
+    assert said.startswith("MNIST: Told another superclass, HAL's networks change")  # they need no baseline
+    assert "apart better cannot be told: there is no finished baseline to compare with." in said
 
 
 def test_a_variants_groupings_are_not_more_groupings(tmp_path):

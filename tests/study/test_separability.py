@@ -132,13 +132,13 @@ def test_pairs_hold_the_mean_over_seeds_and_the_share_of_the_baselines_error(par
 def test_section_5s_claim_is_found_where_it_holds_and_where_the_opposite_does():
     table = pd.DataFrame(
         {
-            "auc": [0.6, 0.7, 0.8, 0.9, 1.0],
-            "overlap": [0.5, 0.4, 0.3, 0.2, 0.1],
-            "percent": [5, 10, 20, 30, 50],
+            "auc": [0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0],
+            "overlap": [0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.1],
+            "percent": [5, 8, 10, 15, 20, 25, 30, 50],
         }
     )
     table["points"] = -table["percent"]
     found = separability.predicts(table).set_index(["separability", "reduction"])
     assert found.loc[("auc", "percent"), "rho"] == found.loc[("split", "percent"), "rho"] == pytest.approx(1)
     assert found.loc[("auc", "points"), "rho"] == pytest.approx(-1)
-    assert separability.predicts(table[:3])["rho"].isna().all()
+    assert separability.predicts(table[:7])["rho"].isna().all()

@@ -114,7 +114,10 @@ def test_one_seed_has_means_and_no_interval(tmp_path):
     row = found["statistics"].set_index(["against", "case"]).loc[("baseline", "case1")]
     assert not math.isnan(row["difference"])
     assert row[["mean_low", "mean_high", "welch_low", "welch_high", "p", "p_holm", "detectable"]].isna().all()
-    assert "nothing can be tested" in findings.masked(params, found["table2b"], found["statistics"])[0]
+    assert (
+        "nothing can be tested (a test takes two networks of each"
+        in findings.masked(params, found["table2b"], found["statistics"])[0]
+    )
     assert "cannot be told yet" in findings.summary(params, found["table2b"])
 
 
@@ -187,6 +190,15 @@ def test_a_lost_baseline_costs_what_needs_it_and_nothing_else(params):
     row = all_tables.study(params, load_cells(params))["table2b"].set_index("case").loc["case1"]
     assert np.isnan(row[["baseline", "masked", "difference"]].astype(float)).all()
     assert row["no_hint"] > 0
+    assert (row["n"], row["reference_n"]) == (3, 0)
+    all_tables.write(params)
+    paths = {path.name: path for path in write_tables.write(params, described(params))}
+    errors, others = paths["table2b.md"].read_text().split("Without the hint, or with a wrong one")
+    assert "| 3, baseline 0 of 3 † |" in errors
+    assert "†" not in others
+    assert "MNIST: there is no finished baseline to compare with." in errors
+    assert "Told another superclass, HAL's networks change" in errors
+    assert "apart better cannot be told: there is no finished baseline to compare with." in errors
 
 
 def test_an_empty_grid_is_analysed(tmp_path):

@@ -14,6 +14,7 @@ from hal.study.resampling import LEVEL, Interval
 from hal.titles import dataset_title
 
 NAMED = 8  # cases that a sentence names
+_UNTESTED = "a test takes two networks of each, whose errors are not all the same"
 
 
 def in_short(
@@ -64,7 +65,7 @@ def _beside_baseline(rows: pd.DataFrame, counted: pd.DataFrame, compared: pd.Dat
     told = (
         f"; a test tells them apart (Welch, Holm) in {_named(apart, tested) if apart else 'none'}"
         if len(tested)
-        else "; with so few networks nothing can be tested"
+        else f"; nothing can be tested ({_UNTESTED})"
     )
     of_mean = "mean test error" if counted["n"].max() > 1 else "test error"
     return f"HAL's {of_mean} minus the baseline's {number(rows['mean'][BASELINE])} % is {below(counted['difference'], ' points, below 0', ' cases')}{of_paper}{told}."
@@ -75,13 +76,21 @@ def _lowest(rows: pd.DataFrame, counted: pd.DataFrame) -> str:
     printed = rows["paper_mean"].dropna()
     if len(counted) < 2 or len(printed) < 2:
         return ""
-    ours, theirs = counted["mean"].idxmin(), printed.idxmin()
-    lowest = f"The lowest error is that of {ours} ({number(counted['mean'][ours])} %"
+    ours, theirs = _least(counted["mean"]), _least(printed)
+    lowest = f"The lowest error is that of {_named(ours, rows)} ({number(counted['mean'].min())} %"
     if ours == theirs:
-        return f"{lowest}), as in the paper ({number(printed[ours])} %)."
-    of_paper = f"; in the paper {number(printed[ours])} %" if ours in printed else ""
-    here = f"; here {number(counted['mean'][theirs])} %" if theirs in counted.index else ""
-    return f"{lowest}{of_paper}), in the paper that of {theirs} ({number(printed[theirs])} %{here})."
+        return f"{lowest}), as in the paper ({number(printed.min())} %)."
+    of_paper = f"; in the paper {number(printed[ours[0]])} %" if len(ours) == 1 and ours[0] in printed else ""
+    known = len(theirs) == 1 and theirs[0] in counted.index
+    here = f"; here {number(counted['mean'][theirs[0]])} %" if known else ""
+    return (
+        f"{lowest}{of_paper}), in the paper that of {_named(theirs, rows)} ({number(printed.min())} %{here})."
+    )
+
+
+def _least(means: pd.Series) -> list[str]:
+    """The case with the lowest mean, or all that print the same number."""
+    return [str(case) for case, mean in means.items() if number(mean) == number(means.min())]
 
 
 def masked(params: Params, table: pd.DataFrame, statistics: pd.DataFrame) -> list[str]:
@@ -116,7 +125,7 @@ def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> lis
     """A few findings for each data set, with its title: whether its networks listen, what splits, and whose part of an error is what."""
     found = []
     for dataset, all_rows in hint.groupby("dataset", sort=False):
-        rows = all_rows[~all_rows["ablation"].astype(bool)].dropna(subset=["flips", "within"])
+        rows = all_rows[~all_rows["ablation"].astype(bool)].dropna(subset="flips")
         if len(rows):
             mine = networks[(networks["dataset"] == dataset) & ~networks["ablation"].astype(bool)]
             parts = (_listening(rows), _behind(mine), _splits(rows), _parts(rows), _untold(rows))
@@ -177,9 +186,14 @@ def _splits(rows: pd.DataFrame) -> str:
         )
     where = _by_case(rows, "own_splits", "scored")
     named = f" ({where})" if where else ""
+    told_the_same = (
+        f"; in {same} they split better when all images are told the same one, so the split is the features' and not the hint's."
+        if same
+        else ", and in none of them where all images are told the same one."
+    )
     return (
         f"Scores split better where each image is told its own superclass (by more than {SPLIT:g} of the AUC) in {own} of {scored} "
-        f"networks{named}; in {same} they split better when all images are told the same one, so the split is the features' and not the hint's."
+        f"networks{named}{told_the_same}"
     )
 
 
@@ -188,7 +202,10 @@ def _parts(rows: pd.DataFrame) -> str:
     unused = f"A mask laid over HAL's own logits still takes off {_extent(rows['unused'])} points: that part of the hint stays unused."
     known = rows.dropna(subset=["within_p_holm"])
     if known.empty:
-        return f"{unused} With a single seed it cannot be told whether HAL tells the classes within a superclass apart better; more seeds would."
+        cannot = (
+            _UNTESTED if rows["within"].notna().any() else "there is no finished baseline to compare with"
+        )
+        return f"{unused} Whether HAL tells the classes within a superclass apart better cannot be told: {cannot}."
     apart = known[known["within_p_holm"] < LEVEL]
     better, worse = (list(apart[side]["case"]) for side in (apart["within"] < 0, apart["within"] > 0))
     parts = []
@@ -247,15 +264,17 @@ def _short(value: float) -> str:
     return significant(value, 2)
 
 
-def _finding(rows: pd.DataFrame, together: pd.DataFrame) -> str:
-    rows = rows[rows["difference"].notna()]
+def _finding(all_rows: pd.DataFrame, together: pd.DataFrame) -> str:
+    rows = all_rows[all_rows["difference"].notna()]
     if rows.empty:
-        return "the controls are not computed yet, or there is no finished network."
+        if all_rows["n"].max() > 0:
+            return "there is no finished baseline to compare with."
+        return "there is no finished network of HAL, or its controls are not computed yet."
     text = f"with the hint, the masked baseline errs in {_extent(rows['masked'])} %, HAL in {_extent(rows['hal'])} %. "
     tested = rows[rows["p_holm"].notna()]
     if tested.empty:
         lower = (rows["difference"] < 0).sum()
-        text += f"By the means alone HAL lies below the mask in {lower} of {len(rows)} groupings; with so few seeds nothing can be tested. "
+        text += f"By the means alone HAL lies below the mask in {lower} of {len(rows)} groupings; nothing can be tested ({_UNTESTED}). "
     else:
         better, worse, open_ = _compared(tested)
         parts = [

@@ -67,7 +67,7 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
     for dataset, of_dataset in table.groupby("dataset", sort=False):
         title = dataset_title(params, str(dataset))
         for r in of_dataset.itertuples():
-            name, n = case_title(params, r.dataset, r.case), _count(r.n, r.planned)
+            name, n = case_title(params, r.dataset, r.case), _count(r.n, r.planned, r.reference_n)
             numbers = (
                 with_deviation(r.baseline, r.baseline_sd),
                 with_deviation(r.masked, r.masked_sd),
@@ -82,7 +82,8 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
                 number(r.wrong_hint_worst),
             )
             shares = (getattr(r, f"{who}_superclass") for who in ("baseline", "hal", "no_hint", "wrong_hint"))
-            of_others.append((title, (name, n, *others, *map(number, shares))))
+            own = _count(r.n, r.planned)
+            of_others.append((title, (name, own, *others, *map(number, shares))))
         for r in together[together["dataset"] == dataset].itertuples():
             difference = with_interval(signed(r.difference), Interval(r.welch_low, r.welch_high), sign=True)
             means = (NONE, number(r.reference_mean), number(r.mean), difference, NONE)
@@ -100,6 +101,7 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
         "weight; worst wrong: an image counts as wrong if any wrong superclass misleads the network. Superclass: how often "
         "the class predicted is of the true superclass, in percent; masked it always is."
     )
+    notes = tuple(missing(params, table.assign(n=table[["n", "reference_n"]].min(axis=1))))
     return [
         Table(
             "controls-errors",
@@ -107,7 +109,7 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
             f"{run.statement} {caption}".strip(),
             columns("Case", "n", "Baseline", "Baseline masked", "HAL", "HAL − baseline masked", "p"),
             grouped(rows),
-            tuple(missing(params, table)),
+            notes,
             wide=True,
             main=True,
         ),
@@ -120,6 +122,7 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
                 *(f"Superclass: {which}" for which in ("baseline", "HAL", "no hint", "wrong")),
             ),
             grouped(of_others),
+            tuple(partial_note(table["n"], table["planned"])),
             wide=True,
         ),
     ]
@@ -308,8 +311,12 @@ def sensitivity(params: Params, all_rows: pd.DataFrame) -> list[Table]:
     return tables
 
 
-def _count(n: int, planned: int) -> Text:
-    return Text(counted(n, planned), "partial" if n < planned else "")
+def _count(n: int, planned: int, of_baseline: int | None = None) -> Text:
+    """How many networks a row is of, and its baseline where that is of others."""
+    if of_baseline in (None, n):
+        return Text(counted(n, planned), "partial" if n < planned else "")
+    text = f"{counted(n, planned)}, baseline {counted(of_baseline, planned)}"
+    return Text(text, "partial" if min(n, of_baseline) < planned else "")
 
 
 def _entry(row: Any) -> str:

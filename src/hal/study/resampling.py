@@ -14,7 +14,7 @@ import scipy  # whose parts come when they are asked for: `stats` takes half a s
 LEVEL = 0.05
 POWER = 0.8
 RESAMPLES = 9_999
-LEAST_PAIRS = 8  # of which a rank correlation has an interval
+LEAST_PAIRS = 8  # of which a rank correlation says anything: chance orders 4 perfectly in 2 of 24 cases
 _SEED = 0  # of the bootstrap: the same cells always give the same interval
 
 
@@ -137,7 +137,7 @@ def detectable(a: Moments, b: Moments) -> float:
     (t(0.975, f) + t(0.8, f)) s sqrt(1/n_a + 1/n_b), with s the pooled standard deviation, f = n_a + n_b - 2; for one
     test alone, no correction. NaN where there is no deviation to go by.
     """
-    if min(a.n, b.n) < 2:
+    if min(a.n, b.n) < 2 or not a.sd + b.sd > 0:
         return math.nan
     freedom = a.n + b.n - 2
     pooled = math.sqrt(((a.n - 1) * a.sd**2 + (b.n - 1) * b.sd**2) / freedom)
@@ -149,15 +149,14 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> tuple[float, Interval]:
     """Spearman's rho of pairs, and its percentile bootstrap 95 % interval over the pairs.
 
     Returns:
-        NaN for fewer than 4 pairs, or where one side does not vary. No interval for fewer than 8 pairs, or where their order
-        is perfect, as that of every resample then is, although chance orders 4 pairs perfectly in 2 of 24 cases. Resamples
-        in which one side does not vary have no rho and are left out.
+        NaN for fewer than `LEAST_PAIRS`, or where one side does not vary. No interval where the order is perfect, as that of
+        every resample then is. Resamples in which one side does not vary have no rho and are left out.
     """
     sides = [np.asarray(side, dtype=float) for side in (x, y)]
-    if len(x) < 4 or any(np.ptp(side) == 0 for side in sides):
+    if len(x) < LEAST_PAIRS or any(np.ptp(side) == 0 for side in sides):
         return math.nan, NO_INTERVAL
     found = float(scipy.stats.spearmanr(x, y).statistic)
-    if len(x) < LEAST_PAIRS or math.isclose(abs(found), 1):
+    if math.isclose(abs(found), 1):
         return found, NO_INTERVAL
     drawn = np.random.default_rng(_SEED).integers(len(x), size=(RESAMPLES, len(x)))
     ranks = [scipy.stats.rankdata(values[drawn], axis=1) for values in sides]

@@ -142,7 +142,7 @@ def predicts(table: pd.DataFrame, borders: pd.DataFrame | None = None) -> pd.Dat
 
     Columns: separability (`auc`, or `split`: 1 - overlap), reduction (`percent` of the baseline's error, or `points`),
     pairs, rho, low, high (bootstrap over the pairs), held (empty, or `borders`). Points rank data sets by their baseline's
-    error as much as cases by what they gain; percent does not. NaN for fewer than 4 pairs.
+    error as much as cases by what they gain; percent does not. NaN for fewer than 8 pairs.
 
     With `borders` (see `hint.borders`), two rows more: what is left of the correlation with `percent` when the share of the
     baseline's errors that cross a border is held fixed, which by itself makes some groupings gain more (the partial rank

@@ -21,7 +21,8 @@ _CONTROLS = {
 def table2b(cells: pd.DataFrame, controls: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
     """One row for every data set and grouping. Errors and accuracies in percent, differences in points.
 
-    Columns: dataset, case, planned, n (the fewest networks behind any number of the row); for each of baseline, masked (the
+    Columns: dataset, case, planned, n and reference_n (the fewest of the case's and of the baseline's networks behind any
+    number of the row); for each of baseline, masked (the
     baseline's logits restricted to the classes of the true superclass), hal, no_hint, wrong_hint and wrong_hint_worst
     (see `controls`) its mean, `_sd` and `_superclass` (mean superclass accuracy); difference (hal minus masked), low and
     high (Welch), p_holm; notes (what is missing). The errors of baseline and hal are those of cell.json.
@@ -31,19 +32,20 @@ def table2b(cells: pd.DataFrame, controls: pd.DataFrame, comparisons: pd.DataFra
     for compared in select(of_cases, against="oracle_mask").itertuples():
         dataset, case = compared.dataset, compared.case
         row = {"dataset": dataset, "case": case, "planned": len(select(cells, dataset=dataset, case=case))}
-        sizes = []
+        sizes: dict[str, list[int]] = {case: [], BASELINE: []}
         for name, (owner, which) in _CONTROLS.items():
             owner = owner or case
             sample = control(controls, dataset, owner, case, which)
-            sizes.append(len(sample))
+            sizes[owner].append(len(sample))
             of_owner = moments(errors(cells, dataset, owner) if which == "as_tested" else sample)
             accuracy = control(controls, dataset, owner, case, which, "superclass_accuracy")
             row |= {name: of_owner.mean, f"{name}_sd": of_owner.sd}
             row |= {f"{name}_superclass": moments(accuracy).mean}
-        row |= {"n": min(sizes), "difference": compared.difference}
+        row |= {"n": min(sizes[case]), "reference_n": min(sizes[BASELINE])}
+        row |= {"difference": compared.difference}
         row |= {"low": compared.welch_low, "high": compared.welch_high, "p_holm": compared.p_holm}
         rows.append(row | {"notes": _missing(controls, dataset, case)})
-    columns = ["dataset", "case", "planned", "n"]
+    columns = ["dataset", "case", "planned", "n", "reference_n"]
     columns += [f"{name}{suffix}" for name in _CONTROLS for suffix in ("", "_sd", "_superclass")]
     return pd.DataFrame(rows, columns=[*columns, "difference", "low", "high", "p_holm", "notes"])
 

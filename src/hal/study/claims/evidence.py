@@ -18,7 +18,7 @@ from hal.settings import BASELINE
 from hal.study import separability
 from hal.study.comparisons import errors
 from hal.study.grid import FINISHED, select
-from hal.study.resampling import Interval, Moments, mean_interval, moments, welch_interval
+from hal.study.resampling import LEAST_PAIRS, Interval, Moments, mean_interval, moments, welch_interval
 from hal.titles import dataset_title
 
 HALF = 0.005  # Table 2 is printed to 0.01, so a number of it is known to this
@@ -182,8 +182,10 @@ class Measured(Errors):
             for dataset, case in zip(table["dataset"], table["case"], strict=True)
         ]
         table = table[printed]
-        if len(table) < 4:
-            raise Untestable(f"only {len(table)} pairs of a data set and a case; a rank correlation needs 4")
+        if len(table) < LEAST_PAIRS:
+            raise Untestable(
+                f"only {len(table)} pairs of a data set and a case; a rank correlation needs {LEAST_PAIRS}"
+            )
         correlations = separability.predicts(table).set_index(["separability", "reduction"])
         rho = correlations.loc[("auc", "percent")]
         remark = f"over {len(table)} pairs; {decimals(correlations.loc[('split', 'percent'), 'rho'])} by the overlap"

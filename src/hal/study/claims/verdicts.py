@@ -77,18 +77,15 @@ def verdict(claim: Claim, measured: Measured) -> Verdict:
         not_yet = not_yet or str(error)
     except Untestable as error:
         lacking = str(error)
-    diverged = select(cells, state="diverged")
     verdict, why, indication = INCONCLUSIVE, _sentence(lacking), ""
-    if not_yet:
-        verdict, why = NOT_RUN, _sentence(not_yet)
-        if outcome:
-            why, indication = f"{why} Here: {outcome.why}", _INDICATION[outcome.verdict]
-    elif outcome and len(diverged):
-        networks = f"{len(diverged)} networks" if len(diverged) > 1 else "1 network"
-        named = diverged["result"].iloc[0].cell.name + (", …" if len(diverged) > 1 else "")
-        why = f"{networks} diverged ({named}), and the others alone would be a selection. {outcome.why}"
-    elif outcome:
+    if outcome:
         verdict, why = outcome.verdict, outcome.why
+        if selected := _selected(select(cells, state="diverged")):
+            verdict, why = INCONCLUSIVE, f"{selected} {why}"
+    if not_yet:
+        here = f" Here: {why}" if outcome else ""
+        indication = _INDICATION[verdict] if outcome else ""
+        verdict, why = NOT_RUN, _sentence(not_yet) + here
     there = [_is_papers(measured.params, name) for name in claim.datasets or load_paper().datasets]
     in_run = "all" if all(there) else "some" if any(there) else "none"
     return Verdict(claim, in_run, rule(claim), verdict, why, indication, *_of_table(claim))
@@ -153,6 +150,15 @@ def _cells(claim: Claim, cells: pd.DataFrame) -> pd.DataFrame:
         mine = select(cells, dataset=dataset)
         parts.append(mine[mine["case"].isin(cases)])
     return pd.concat(parts)
+
+
+def _selected(diverged: pd.DataFrame) -> str:
+    """Why the networks that are left say nothing of a claim; empty where none of its networks diverged."""
+    if diverged.empty:
+        return ""
+    networks = f"{len(diverged)} networks" if len(diverged) > 1 else "1 network"
+    named = diverged["result"].iloc[0].cell.name + (", …" if len(diverged) > 1 else "")
+    return f"{networks} diverged ({named}), and the others alone would be a selection."
 
 
 def _of_table(claim: Claim) -> tuple[str, str]:
