@@ -8,9 +8,19 @@ def dataset_title(params: Params, dataset: str) -> str:
     """The data set's title, or its name where it has none or params do not define it; with its epochs beside variants of others."""
     if dataset not in params.datasets:
         return dataset
-    title, epochs = params.datasets[dataset].title or dataset, _epochs(params, dataset)
+    return f"{family_title(params, dataset)}{beside_variants(params, dataset)}"
+
+
+def family_title(params: Params, dataset: str) -> str:
+    """The data set's title, or its name where it has none: what it has in common with its variants."""
+    return params.datasets[dataset].title or dataset
+
+
+def beside_variants(params: Params, dataset: str) -> str:
+    """Such as `, 20 epochs`, of a data set whose variants have others; else nothing."""
     variants = [name for name in params.grid.datasets if params.datasets[name].variant_of == dataset]
-    return title if {_epochs(params, name) for name in variants} <= {epochs} else f"{title}, {epochs} epochs"
+    epochs = _epochs(params, dataset)
+    return "" if {_epochs(params, name) for name in variants} <= {epochs} else f", {epochs} epochs"
 
 
 def _epochs(params: Params, dataset: str) -> int:

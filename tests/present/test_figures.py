@@ -13,7 +13,7 @@ from hal.errors import UserError
 from hal.outputs import Drawing, figure_names
 from hal.params import load
 from hal.present import captions, figures
-from hal.present.figures import listens, loss, scores, style, svg
+from hal.present.figures import listens, loss, networks, scores, sensitivity, style, svg
 from hal.present.numbers import cut, number, signed
 from hal.present.results import read_results
 from hal.study import all_tables, controls
@@ -292,12 +292,12 @@ def test_errors_close_to_each_other_stand_on_a_linear_axis_and_others_on_one_wit
     params = mine(tmp_path, 2)
     controls.write(params, "mine")
     all_tables.write(params)
-    of_hint, networks = read_results(params, "hint", "networks")
+    of_hint, of_networks = read_results(params, "hint", "networks")
     names = ["best_hint", "hal", "hal_masked", "masked", "worst_hint"]
     for errors, scale in (([2.4, 2.5, 1.1, 1.3, 2.9], "linear"), ([0.3, 0.5, 0.3, 0.3, 17.0], "symlog")):
         with style.applied(params):
             table = of_hint.assign(**dict(zip(names, errors, strict=True)))
-            figure = listens.draw(params, "", Drawing("listens"), table, networks, 2)
+            figure = listens.draw(params, "", Drawing("listens"), table, of_networks, 2)
             right = figure.axes[1]
             assert right.get_xscale() == scale
             low, high = right.get_xlim()
@@ -490,6 +490,38 @@ def test_variants_are_drawn_together_and_have_no_figures_of_their_own(tmp_path):
     }
     svg = drawn(params, "digits_sensitivity")
     assert svg.stat().st_size > 5000
+    for dataset in params.grid.datasets:
+        controls.write(params, dataset)
+    all_tables.write(params)
+    texts = drawn_texts(drawn(params, "listens"))
+    assert not any(text.startswith("digits") and "case" in text for text in texts)
+    assert any("slow" in text for text in texts)  # the variants' whole titles stand above their rows
+
+
+def test_an_error_of_none_has_its_place_on_a_logarithmic_axis(tmp_path):
+    overlay = (
+        "grid: {datasets: [digits], seeds: [0, 1]}\nvariants: {slow: {title: slow, train: {max_lr: 0.1}}}"
+    )
+    params = made_up_params(tmp_path, overlay)
+    make_up_grid(params, images=200)
+    cells = load_cells(params)
+    for errors, scale in ((cells["test_error"] + 1, "log"), (cells["test_error"] * 0, "symlog")):
+        with style.applied(params):
+            drawing = Drawing("sensitivity", "digits", ("case1",))
+            figure = sensitivity.draw(params, "", drawing, cells.assign(test_error=errors), 2)
+            (ax,) = figure.axes
+            assert ax.get_xscale() == scale
+            low, high = ax.get_xlim()
+            drawn_at = [
+                x for line in ax.lines for x in np.atleast_1d(line.get_xdata()) if line.get_marker() == "."
+            ]
+            assert drawn_at
+            assert all(low <= x <= high for x in drawn_at)
+
+
+def test_the_cases_of_a_legend_are_told_apart():
+    looks = [(how["marker"], how["color"]) for how in map(networks._look, range(networks._NAMED))]
+    assert len(set(looks)) == networks._NAMED
 
 
 def test_nobodys_own_matplotlibrc_has_a_part_in_a_figure(tmp_path):

@@ -47,7 +47,7 @@ def write(params, dataset: str, case: str, errors: list[float | None]) -> None:
         (folder / "cell.json").write_bytes(record_bytes(record))
 
 
-def test_changes_are_from_the_same_case_unvaried_and_gains_from_the_variants_own_baseline(params):
+def test_every_variant_and_case_has_its_errors_and_says_how_many_count(params):
     write(params, "digits", "baseline", [4.0, 6.0])
     write(params, "digits", "case1", [3.0, 3.0])
     write(params, "digits-slow", "baseline", [8.0, 8.0])
@@ -57,17 +57,28 @@ def test_changes_are_from_the_same_case_unvaried_and_gains_from_the_variants_own
     unvaried, slow = table.loc["as set"], table.loc["a tenth of the rate"]
     assert unvaried.loc["baseline", "mean"] == 5.0
     assert unvaried.loc["baseline", "sd"] == pytest.approx(2**0.5)
-    assert unvaried.loc["case1", "gain"] == 2.0
-    assert unvaried.loc["case1", "change"] == 0.0
-    assert slow.loc["baseline", "change"] == 3.0
-    assert slow.loc["case1", "change"] == -1.0
-    assert slow.loc["case1", "gain"] == 6.0
+    assert unvaried.loc["case1", "mean"] == 3.0
+    assert slow.loc["case1", "mean"] == 2.0
     assert (slow.loc["case1", "n"], slow.loc["case1", "diverged"]) == (1, 1)
 
     (shown,) = tables.sensitivity(params, table.reset_index())
     rows = {row[0]: row[1:] for _, rows in shown.groups for row in rows}
     assert rows["as set"][:3] == ("5.00 ± 1.41 (2)", "3.00 ± 0.00 (2)", "– (0), 2 missing")
     assert rows["a tenth of the rate"][:2] == ("8.00 ± 0.00 (2)", "2.00 (1), 1 diverged")
+
+
+def test_what_is_as_set_says_its_epochs_beside_variants_of_others_and_the_heading_names_none(tmp_path):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(
+        OVERLAY.format(root=tmp_path) + "  short: {title: 3 epochs, train: {epochs: 3}}\n", encoding="utf-8"
+    )
+    params = load(ROOT / "params.yaml", [overlay])
+    for dataset in params.grid.datasets:
+        write(params, dataset, "baseline", [4.0, 6.0])
+    (shown,) = tables.sensitivity(params, sensitivity.sensitivity(params, load_cells(params)))
+    ((heading, rows),) = shown.groups
+    assert heading == "Digits (8×8)"
+    assert [row[0] for row in rows] == ["as set, 250 epochs", "a tenth of the rate", "3 epochs"]
 
 
 def test_a_run_without_variants_has_no_such_table():

@@ -11,7 +11,7 @@ from hal.params import Params
 from hal.present.numbers import number, widths
 from hal.settings import BASELINE
 from hal.study.grid import select
-from hal.titles import case_title, dataset_title, network_title, superclass_names
+from hal.titles import case_title, dataset_title, family_title, network_title, superclass_names
 
 # The computed tables that a figure is drawn from, where it is not drawn from its data set's cells alone.
 DATA = {
@@ -121,7 +121,7 @@ def _of_dataset(params: Params, kind: str, dataset: str) -> str:
     title = dataset_title(params, dataset)
     if kind == "sensitivity":
         return (
-            f"One setting varied at a time on {title}: the test error of every seed (dots) and their mean (bar), the "
+            f"Settings varied on {family_title(params, dataset)}: the test error of every seed (dots) and their mean (bar), the "
             "baseline in black in every panel, the case in blue. × is a seed that diverged, ? one that is not there."
         )
     if kind == "loss":

@@ -26,7 +26,7 @@ from hal.study.comparisons import POOLED, pooled
 from hal.study.grid import of_seeds
 from hal.study.resampling import RESAMPLES, Interval, moments
 from hal.study.sensitivity import variant_title
-from hal.titles import case_title, dataset_title, superclass_names
+from hal.titles import case_title, dataset_title, family_title, superclass_names
 
 
 def errors(params: Params, table: pd.DataFrame, run: Run) -> Table:
@@ -297,13 +297,13 @@ def sensitivity(params: Params, all_rows: pd.DataFrame) -> list[Table]:
         table = all_rows[all_rows["dataset"] == dataset]
         rows = [
             (
-                dataset_title(params, dataset),
+                family_title(params, dataset),
                 (variant, *(_entry(row) for row in table[table["variant"] == variant].itertuples())),
             )
             for variant in (variant_title(params, member) for member in members)
         ]
         caption = (
-            "Test error in percent after the last epoch when one setting is varied and all else is as set: mean ± sample "
+            "Test error in percent after the last epoch with what each row names and all else as set: mean ± sample "
             "standard deviation (n seeds that count), and how many diverged."
         )
         headings = columns("Variant", *params.cases(dataset))

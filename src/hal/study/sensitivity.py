@@ -1,33 +1,30 @@
-"""What the paper leaves open, one assumption at a time: what each is worth to the baseline and to every case."""
+"""What the paper leaves open: the errors of the baseline and of every case under each variant of the settings."""
 
 import pandas as pd
 
 from hal.outputs import families
 from hal.params import Params
-from hal.settings import BASELINE
 from hal.study.grid import by_case, select
+from hal.titles import beside_variants
 
 UNVARIED = "as set"
 
 
 def variant_title(params: Params, dataset: str) -> str:
-    """What is different about a variant."""
-    return params.datasets[dataset].variant_title or UNVARIED
+    """What is different about a variant; of the data set itself its epochs, where variants have others."""
+    return params.datasets[dataset].variant_title or f"{UNVARIED}{beside_variants(params, dataset)}"
 
 
 def sensitivity(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
-    """One row for every variant and case of `load_cells`; errors in percent, differences in percentage points.
+    """One row for every variant and case of `load_cells`, and for the data set as set.
 
     Columns: dataset (the one varied), variant, case; planned cells, n (that count), diverged; mean and sd (sample) of
-    the final test errors; change (mean minus that of the same case unvaried); gain (baseline's mean minus this one's,
-    within the variant).
+    the final test errors in percent.
     """
     rows = []
     for base, members in families(params).items():
-        means: dict[tuple[str, str], float] = {}
         for (dataset, case), mine in by_case(pd.concat(select(cells, dataset=name) for name in members)):
             errors = mine["test_error"].dropna()
-            means[dataset, case] = errors.mean()
             rows.append(
                 {
                     "dataset": base,
@@ -38,8 +35,6 @@ def sensitivity(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
                     "diverged": (mine["state"] == "diverged").sum(),
                     "mean": errors.mean(),
                     "sd": errors.std(ddof=1),
-                    "change": errors.mean() - means[base, case],
-                    "gain": means[dataset, BASELINE] - errors.mean(),
                 }
             )
     return pd.DataFrame(rows)

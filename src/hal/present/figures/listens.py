@@ -39,13 +39,13 @@ def draw(
     """
     shown = table[ROWS * (drawing.page - 1) : ROWS * drawing.page].dropna(subset=["flips"])
     names = [_name(params, row) for row in shown.itertuples()]
-    height = max(1.2, 0.26 * len(shown) + 0.5)
+    rows, headings = _places(list(shown["dataset"]), len(params.grid.datasets) > 1)
+    height = max(1.2, 0.26 * (len(shown) + len(headings)) + 0.5)
     figure, (left, right) = style.panels(2, height, share=False, columns=columns)
     if shown.empty:
         style.say(left, "no finished network that is told a superclass, with its controls")
         right.set_axis_off()
     else:
-        rows = np.arange(len(shown))
         for y, row in zip(rows, shown.itertuples(), strict=True):
             seeds = select(networks, dataset=row.dataset, case=row.case)
             dots = {
@@ -80,8 +80,13 @@ def draw(
                 markersize=size,
                 clip_on=False,
             )
-        _frame(left, "predictions that flip (%)", names)
-        _frame(right, "test error (%)", names if columns == 1 else [""] * len(names))
+        _frame(left, "predictions that flip (%)", rows, names)
+        _frame(right, "test error (%)", rows, names if columns == 1 else [""] * len(names))
+        for ax in (left, right)[: 3 - columns]:
+            for y, dataset in headings.items():
+                title = cut(dataset_title(params, dataset), 54)
+                how: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 7.5}
+                ax.text(0.01, y, title, fontweight="bold", **how)
         errors = shown[[name for name, *_ in _ERRORS]]
         if errors.max(axis=None) > 10 * max(
             errors.min(axis=None), 0.1
@@ -96,17 +101,25 @@ def draw(
     return figure
 
 
+def _places(datasets: list[str], headed: bool) -> tuple[np.ndarray, dict[int, str]]:
+    """Where the rows stand from above, and where their data sets' titles: a line before the first of each."""
+    rows: list[int] = []
+    headings: dict[int, str] = {}
+    for before, dataset in zip(["", *datasets], datasets, strict=False):
+        if headed and dataset != before:
+            headings[len(rows) + len(headings)] = dataset
+        rows.append(len(rows) + len(headings))
+    return np.array(rows), headings
+
+
 def _name(params: Params, row: Any) -> str:
-    several = f"{cut(dataset_title(params, row.dataset), 20)} " if len(params.grid.datasets) > 1 else ""
-    fewer = style.fewer(row.n, params)
-    return style.row_name(
-        f"{several}{case_title(params, row.dataset, row.case)}", f"{' *' * row.ablation}{fewer}"
-    )
+    end = f"{' *' * row.ablation}{style.fewer(row.n, params)}"
+    return style.row_name(case_title(params, row.dataset, row.case), end)
 
 
-def _frame(ax: Axes, label: str, names: list[str]) -> None:
-    ax.set_yticks(range(len(names)), names, linespacing=1.05)
-    ax.set_ylim(len(names) - 0.5, -0.5)
+def _frame(ax: Axes, label: str, rows: np.ndarray, names: list[str]) -> None:
+    ax.set_yticks(rows, names, linespacing=1.05)
+    ax.set_ylim(rows[-1] + 0.5, -0.5)
     ax.set_xlim(left=0)
     ax.set_xlabel(label)
     ax.tick_params(axis="y", length=0)

@@ -22,7 +22,7 @@ from hal.study.grid import curves
 from hal.titles import case_title, dataset_title
 
 _LOSSES: dict[str, tuple[Any, str]] = {"train_loss": ((0, (1, 1)), "training"), "test_loss": ("-", "test")}
-_COLOURS = {"baseline": colours.BASELINE, "with superclass": colours.HAL}
+_COLOURS = {"baseline": colours.BASELINE, "the case": colours.HAL}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +88,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
         ax.tick_params(labelbottom=True)
         _draw_case(ax, baseline, _COLOURS["baseline"])
         if name != BASELINE:
-            _draw_case(ax, case, _COLOURS["with superclass"])
+            _draw_case(ax, case, _COLOURS["the case"])
         ax.patch.set_gid(_values({BASELINE: baseline, case_title(params, dataset, name): case}))
         fewer = [
             f"{who}{some.count}"

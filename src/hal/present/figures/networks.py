@@ -39,9 +39,7 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
                 f"{case}, seed {r.seed}: {number(r.flips)} % flip, error {number(r.error)} %, {signed(r.behind)} points from the mask"
                 for r in mine.itertuples()
             ]
-            style.points(
-                ax, mine["flips"], mine["behind"], style.marker(i), tips, "_", **_look(i), clip_on=False
-            )
+            style.points(ax, mine["flips"], mine["behind"], tips=tips, label="_", **_look(i), clip_on=False)
         ax.axhline(0, color=colours.MASKED, linewidth=1.2, zorder=1.5)
         ax.set_title(style.panel_title(dataset_title(params, dataset)))
         ax.set_xlim(left=0)
@@ -51,9 +49,11 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
         ax.spines[["top", "right"]].set_visible(False)
     if len(datasets) > _PANELS:
         remarks.append(f"{_PANELS} of {len(datasets)} data sets; networks.csv has all")
-    if len(cases) <= _NAMED:
+    if len(cases) > _NAMED:
+        remarks.append(f"{len(cases)} cases are too many to be told apart; networks.csv has all")
+    else:
         handles = [
-            Line2D([], [], linestyle="", marker=style.marker(i), label=cut(case, 24), **_look(i))
+            Line2D([], [], linestyle="", label=cut(case, 24), **_look(i))
             for i, case in enumerate(cases)
             if (shown["case"] == case).any()
         ]
@@ -65,6 +65,8 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
 
 def _look(i: int) -> dict[str, Any]:
     return {
+        # as many kinds of points as colours: the second round begins with another kind
+        "marker": style.marker(i + i // len(_OF_CASES)),
         "color": _OF_CASES[i % len(_OF_CASES)],
         "markersize": 4.5,
         "markeredgewidth": 0,

@@ -14,7 +14,7 @@ from hal.present.numbers import number
 from hal.settings import BASELINE
 from hal.study.grid import select
 from hal.study.sensitivity import variant_title
-from hal.titles import case_title, dataset_title
+from hal.titles import case_title, family_title
 
 
 def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, columns: int) -> Figure:
@@ -33,8 +33,12 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     figure, axes = style.panels(len(cases), 0.45 + 0.26 * len(members), share=True, columns=columns)
     rows = np.arange(len(members))[::-1]
     errors = cells["test_error"].dropna()
+    scale: dict[str, Any] = {"value": "log"}
+    lowest = min(errors, default=1)
+    if lowest == 0:  # has no logarithm
+        scale = {"value": "symlog", "linthresh": 0.1}
     # The right quarter of the axis is left to the seeds that have no error.
-    limits = (0.8 * max(min(errors, default=1), 0.01), 2.5 * max(max(errors, default=100), 0.1))
+    limits = (0.8 * lowest, 2.5 * max(max(errors, default=100), 0.1))
     for ax, case in zip(axes, cases, strict=True):
         ax.set_title(style.panel_title(case_title(params, dataset, case)))
         for row, member in zip(rows, members, strict=True):
@@ -51,6 +55,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
                         alpha=0.5,
                         markersize=4,
                         markeredgewidth=0,
+                        clip_on=False,
                     )
                     tip = f"{name}: {number(float(np.mean(errors)))} % (n = {len(errors)})"
                     ax.plot(np.mean(errors), y, "|", color=colour, markersize=7, markeredgewidth=1.4, gid=tip)
@@ -65,8 +70,11 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
         ax.set_yticks(
             rows, [style.short(variant_title(params, member), 26) for member in members], linespacing=1.05
         )
-        ax.set(xscale="log", xlim=limits, ylim=(-0.6, len(rows) - 0.4))
-        ax.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]))
+        ax.set_xscale(**scale)
+        ax.set(xlim=limits, ylim=(-0.6, len(rows) - 0.4))
+        ax.xaxis.set_major_locator(
+            FixedLocator([0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100])
+        )
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_locator(NullLocator())
         ax.tick_params(labelbottom=True)
@@ -77,9 +85,9 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
         ax.set_xlabel("test error (percent)")
     remarks = [
         remark,
-        "Black: the baseline; blue: with superclass. A dot is a seed, a bar the mean of those that count; "
+        "Black: the baseline; blue: the case. A dot is a seed, a bar the mean of those that count; "
         "× diverged, ? not there.",
     ]
-    title = f"{dataset_title(params, dataset)}: one setting varied at a time"
+    title = f"{family_title(params, dataset)}: settings varied"
     style.head(figure, title + drawing.of_pages, remarks)
     return figure

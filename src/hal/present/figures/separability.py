@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from hal.params import Params
 from hal.present.figures import colours, style
@@ -73,7 +73,9 @@ def _draw_points(
         )
     ax.axhline(0, color=colours.FAINT, linewidth=0.6, zorder=0)
     ax.margins(x=0.2, y=0.12)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_locator(
+        FixedLocator([tick for tick in MaxNLocator(5).tick_values(*ax.get_xlim()) if tick <= 1])
+    )
     ax.set_xlabel(label)
     bounds = Interval(rho["low"], rho["high"])
     found = f"Spearman's ρ {with_interval(number(rho['rho']), bounds)}, {len(table)} points"
