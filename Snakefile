@@ -64,11 +64,12 @@ onstart:
         HELD.append(session.lock(P))
         refusals.check_finished(workflow, P, OVERLAYS)
         refusals.check_gpu(workflow, P)
+        session.forget_states(workflow, P)
     except UserError as error:
         sys.exit(f"hal: {with_overlays(str(error), OVERLAYS)}")
     session.say_limit(workflow, P)
     if workflow.local_exec:
-        session.start_mps(P)
+        session.start_mps(workflow, P)
     LINE.start()
 
 
@@ -189,7 +190,7 @@ rule cell_scored:
         network=dag.networks(P, scored=True),
     threads: P.runtime.cpu_threads
     resources:
-        gpu=dag.gpus(P),
+        gpu=lambda w: session.gpus(workflow, P),
         mem_mb=lambda w, attempt: 6000 * attempt,
         runtime=lambda w, attempt: dag.minutes(P, w.network) * attempt,
     params:

@@ -42,7 +42,16 @@ def make_checkout(folder: Path) -> Path:
 
 def snakemake(project: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run it there; a dry run reports on stdout, a real one on stderr, and both are in `stdout`."""
-    command = [sys.executable, "-m", "snakemake", *arguments]
+    return _run(project, "snakemake", *arguments)
+
+
+def hal(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run a command of ours there; both streams are in `stdout`."""
+    return _run(project, "hal", *arguments)
+
+
+def _run(project: Path, *words: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", *words]
     return subprocess.run(
         command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )

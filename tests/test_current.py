@@ -1,11 +1,13 @@
 """What tables, figures and report were drawn from, and when they no longer are."""
 
+import dataclasses
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
-from hal.current import other_experiment, outdated, settings_sum, study_basis, write_stamp
+from hal.current import basis, drawing, other_experiment, outdated, settings_sum, study_basis, write_stamp
 from hal.departures import describe
 from hal.params import load
 from tests.made_up import ROOT
@@ -56,6 +58,41 @@ def test_whatever_shows_makes_it_outdated(stamped, file, before, after):
     assert before in text
     (folder / file).write_text(text.replace(before, after, 1))
     assert not stands()
+
+
+def test_a_file_that_was_not_here_to_be_drawn_from_is_missed_when_it_is_back(stamped):
+    """A report of two networks, drawn while the losses of one were away, says so of itself."""
+    folder, _ = stamped
+    params = load(folder / "params.yaml", [folder / "overlay.yaml"])
+    run = describe(params, ["overlay.yaml"], Path("params.yaml"))
+    paths = params.cell_paths(params.cells()[0])
+    paths.results.mkdir(parents=True)
+    paths.record.write_text("{}")
+    paths.curves.write_text("epoch\n")
+    whole = basis(params, run)
+    paths.curves.unlink()
+    assert basis(params, run) != whole
+    paths.curves.write_text("epoch\n")
+    assert basis(params, run) == whole
+
+
+def test_tables_are_computed_by_one_process_at_a_time(tmp_path, capsys):
+    params = dataclasses.replace(load(ROOT / "params.yaml"), root=str(tmp_path))
+    computed = []
+
+    def study() -> None:
+        with drawing(params):
+            computed.append("study")
+
+    with drawing(params):
+        beside = threading.Thread(target=study)
+        beside.start()
+        beside.join(1)
+        assert not computed
+        computed.append("draw")
+    beside.join()
+    assert computed == ["draw", "study"]
+    assert "another process computes tables there; waiting for it" in capsys.readouterr().out
 
 
 def test_a_data_set_that_the_grid_has_not_changes_nothing(stamped):

@@ -118,6 +118,15 @@ def test_the_settings_that_the_paper_states():
             "datasets: {svhn-a: {source: svhn, layers: 10, classes: [a, b], cases: {}}}\nvariants: {a: {title: a}}",
             r"variants\.a: there is a data set svhn-a already",
         ),
+        (
+            "grid: {datasets: [digits, digits-slow]}\nvariants: {slow: {title: slow}}",
+            r"grid\.datasets: 'digits-slow' is not defined under datasets",
+        ),
+        (
+            "grid: {datasets: [digits, digits-slow]}\nvariants: {slow-late: {title: x}, late: {title: y}}\n"
+            "datasets: {digits-slow: {source: digits, layers: 10, classes: [a, b], cases: {}}}",
+            r"variants\.late: there is a data set digits-slow-late already",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_place(tmp_path, text, message):

@@ -16,15 +16,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hal.dag import cell_records, figure_inputs, gpus, minutes, prefix
+from hal.dag import cell_records, figure_inputs, minutes, prefix
 from hal.errors import UserError, hal_command
 from hal.files import sha256_of
 from hal.params import Params, load
 from hal.refusals import check_targets
-from hal.session import lock, overlays, say_full_disk, say_limit, share_gpus
+from hal.session import gpus, lock, mend_times, overlays, say_full_disk, say_limit, share_gpus
 from hal.standing import standing
 from hal.study.grid import load_grid
-from tests.checkout import TINY, make_checkout, snakemake
+from tests.checkout import TINY, hal, make_checkout, snakemake
 from tests.made_up import DATA_SHA256, made_up_params, make_up_grid
 from tests.tiny import ROOT
 from tests.train.test_cell import files_of
@@ -247,7 +247,7 @@ def test_a_second_snakemake_on_one_root_says_so_in_a_line(project):
     done = snakemake(project, "runs/tiny/data/tiny.npz", "--configfile", "configs/tiny.yaml")
     held.release()
     assert done.returncode == 1
-    assert "another snakemake is at work in runs/tiny" in done.stdout.splitlines()[-1]
+    assert "another snakemake, or a merge, is at work in runs/tiny" in done.stdout.splitlines()[-1]
 
 
 def test_jobs_run_the_source_beside_the_snakefile_whatever_is_installed(project):
@@ -260,9 +260,13 @@ def test_jobs_run_the_source_beside_the_snakefile_whatever_is_installed(project)
     assert "of this checkout" in (project / "runs/tiny/logs/data/tiny.log").read_text()
 
 
-def test_only_cells_with_a_gpu_count_towards_the_gpu_resource():
-    assert gpus(load(ROOT / "params.yaml")) == 1
-    assert gpus(load(ROOT / "params.yaml", [ROOT / "configs/demo.yaml"])) == 0
+def test_only_cells_with_a_gpu_count_towards_the_gpu_resource(monkeypatch):
+    """With none here they are limited by the cores alone, as `hal plan` says; what a cluster's nodes have is not known here."""
+    here, there = SimpleNamespace(local_exec=True), SimpleNamespace(local_exec=False)
+    auto, cpu = load(ROOT / "params.yaml"), load(ROOT / "params.yaml", [ROOT / "configs/demo.yaml"])
+    for absent, expected in (True, (0, 1, 0, 0)), (False, (1, 1, 0, 0)):
+        monkeypatch.setattr("hal.gpu.absent", lambda absent=absent: absent)
+        assert (gpus(here, auto), gpus(there, auto), gpus(here, cpu), gpus(there, cpu)) == expected
 
 
 def test_a_gpu_takes_several_cells_and_gpus_are_still_counted_as_devices(project):
@@ -291,15 +295,70 @@ def test_on_a_cluster_a_gpu_is_a_cell(local, limit):
 def test_what_no_longer_counts_because_the_data_are_others_is_trained_again(data, expected, tmp_path):
     params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}")
     make_up_grid(params, images=50)
-    params.path("data", "mnist.json").write_text(json.dumps({"arrays_sha256": data}))
+    path = params.path("data", "mnist.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"arrays_sha256": data}))
     assert {standing(params, cell) for cell in params.cells()} == {expected}
     assert {result.finished for result in load_grid(params)} == {expected == "finished"}
+
+
+def test_weights_without_a_record_are_no_finished_network(tmp_path):
+    """Cut off, they would else be one that is damaged, and the whole run refused for it."""
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}")
+    cell = params.cell("mnist", "case1", 0)
+    paths = params.cell_paths(cell)
+    paths.weights.parent.mkdir(parents=True)
+    paths.weights.write_bytes(b"cut off")
+    assert standing(params, cell) == "none"
+
+
+def test_every_file_that_times_decide_about_is_mended(tmp_path):
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}")
+    make_up_grid(params, images=50)
+    files = [params.path("data/mnist.json"), params.cell_paths(params.cell("mnist", "case1", 0)).curves]
+    files += [
+        params.path("results/table2.csv"),
+        params.path("results/controls/mnist.csv"),
+        params.path("report/report.html"),
+    ]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        os.utime(file, (time.time() + 86_400,) * 2)
+    mend_times(params)
+    assert [file.name for file in files if file.stat().st_mtime > time.time()] == []
+
+
+def test_cells_are_not_brought_in_while_a_snakemake_that_planned_to_train_them_is_at_work(finished):
+    """It deletes a cell's files before it begins with it, whoever put them there meanwhile."""
+    project, tiny = finished, ["--overlay", "configs/tiny.yaml"]
+    held = lock(below(project))
+    done = hal(project, *tiny, "merge", "runs/other")
+    assert done.returncode == 1
+    assert "another snakemake, or a merge, is at work in" in done.stdout
+    done = hal(project, *tiny, "train", "tiny", "pairs", "7")
+    assert done.returncode == 0, done.stdout
+    assert list(project.glob("runs/tiny/.resume/tiny.pairs.seed7.*/state.safetensors"))
+    held.release()
+    # asked for again, it is trained, and not found to be complete; and its state goes
+    cell = "runs/tiny/results/tiny/pairs/seed7"
+    done = snakemake(project, cell, "--force", "--configfile", "configs/tiny.yaml")
+    assert done.returncode == 0, done.stdout
+    assert json.loads((project / cell / "cell.json").read_text())["time"]["resumed"] == 0
+    assert not list(project.glob("runs/tiny/.resume/tiny.pairs.seed7.*/state.safetensors"))
+
+
+def test_a_description_of_the_data_that_is_damaged_is_made_again_before_a_network_is_deleted(finished):
+    project, cell = finished, "runs/tiny/results/tiny/pairs/seed0"
+    (project / "runs/tiny/data/tiny.json").write_text('{"a":')
+    done = snakemake(project, cell, "--force", "--configfile", "configs/tiny.yaml")
+    assert done.returncode == 0, done.stdout
+    assert (project / cell / "cell.json").exists()
 
 
 def test_one_snakemake_at_a_time_below_a_root(tmp_path):
     params = dataclasses.replace(load(ROOT / "params.yaml", [ROOT / "configs/demo.yaml"]), root=str(tmp_path))
     held = lock(params)
-    with pytest.raises(UserError, match="another snakemake is at work"):
+    with pytest.raises(UserError, match="another snakemake, or a merge, is at work"):
         lock(params)
     held.release()
     lock(params).release()
@@ -368,12 +427,13 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
     assert without_memory() == {}
     kept = root.with_name("kept")
     root.rename(kept)
-    hal = [sys.executable, "-m", "hal", "--overlay", "configs/tiny.yaml"]
-    subprocess.run([*hal, "draw"], cwd=project, capture_output=True, check=True)  # of no cell at all
-    verified = subprocess.run([*hal, "verify"], cwd=project, capture_output=True, text=True, check=True)
+    overlaid = ("--overlay", "configs/tiny.yaml")
+    assert hal(project, *overlaid, "draw").returncode == 0  # of no cell at all
+    verified = hal(project, *overlaid, "verify")
     assert re.search(r"\n[1-9]\d* tables, figures and pages are what was drawn", verified.stdout)
     (root / "report/drawn.json").unlink()
-    verified = subprocess.run([*hal, "verify"], cwd=project, capture_output=True, text=True, check=True)
+    verified = hal(project, *overlaid, "verify")
+    assert verified.returncode == 0
     assert "of tables, figures and pages nothing is noted yet" in verified.stdout
     assert cells_trained(planned(project, *tiny)) == 4
 
@@ -427,7 +487,6 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
 def test_a_finished_network_whose_checkpoint_is_not_here_is_not_replaced_unasked(finished):
     """A clone has results and no checkpoints; Snakemake would delete the results before it trains."""
     project, tiny, root = finished, ("--configfile", "configs/tiny.yaml"), finished / "runs/tiny"
-    hal = [sys.executable, "-m", "hal", "--overlay", "configs/tiny.yaml"]
     lost = [root / f"checkpoints/tiny/{cell}/predictions.npz" for cell in ("pairs/seed0", "baseline/seed1")]
     for path in lost:
         path.unlink()
@@ -458,7 +517,7 @@ def test_a_finished_network_whose_checkpoint_is_not_here_is_not_replaced_unasked
     assert {path: path.read_bytes() for path in records} == records
     said = refused()
     assert "trains what is missing" not in said
-    subprocess.run([*hal, "evaluate"], cwd=project, capture_output=True, check=True)
+    assert hal(project, "--overlay", "configs/tiny.yaml", "evaluate").returncode == 0
     assert all(path.exists() for path in lost)
     for path in lost:
         path.unlink()
@@ -630,10 +689,9 @@ def test_an_overlay_that_forgot_its_root_replaces_no_finished_network_of_another
     dry = snakemake(project, "-n", "--configfile", "configs/mine.yaml")
     assert dry.returncode == 0
     assert "hal: without -n this is refused: 4 finished networks of other settings" in dry.stdout
-    hal = [sys.executable, "-m", "hal", "--overlay", "configs/mine.yaml", "draw"]
-    drawn = subprocess.run(hal, cwd=project, capture_output=True, text=True, check=False)
+    drawn = hal(project, "--overlay", "configs/mine.yaml", "draw")
     assert drawn.returncode == 1
-    assert "runs/tiny is the run of tiny.yaml" in drawn.stderr
+    assert "runs/tiny is the run of tiny.yaml" in drawn.stdout
     assert {path: path.read_bytes() for path in root.rglob("cell.json")} == records
     edit(project, "epochs: 2", "epochs: 3")  # the experiment itself may change
     done = snakemake(project, "runs/tiny/results/tiny/pairs/seed0", *TINY)
@@ -653,8 +711,7 @@ def test_data_of_ones_own_that_changed_are_prepared_anew_before_anything_is_trai
     np.savez(source, **other)
     edit(project, before, sha256_of(source))
     if first:
-        hal = [sys.executable, "-m", "hal", "--overlay", "configs/tiny.yaml", "data", "tiny"]
-        subprocess.run(hal, cwd=project, capture_output=True, check=True)
+        assert hal(project, "--overlay", "configs/tiny.yaml", "data", "tiny").returncode == 0
     jobs = planned(project, *TINY)
     assert (jobs.get("data", 0), cells_trained(jobs)) == (0 if first else 1, 4)
     done = snakemake(project, "train_tiny", *TINY)

@@ -171,6 +171,12 @@ def test_what_dvc_writes_is_read(tmp_path):
     assert read_yaml(path) == {"eps": 1e-05, "names": ["yes", "no", "1:30", "010", "1e5", "2001-01-01"]}
 
 
+def test_a_key_that_a_merge_replaces_does_not_appear_twice(tmp_path):
+    path = tmp_path / "overlay.yaml"
+    path.write_text("a: &a {x: 1}\nouter: {b: &b {<<: *a, x: 2}}\nc: {<<: *b}\n")
+    assert read_yaml(path) == {"a": {"x": 1}, "outer": {"b": {"x": 2}}, "c": {"x": 2}}
+
+
 @pytest.mark.parametrize("text", ["a: 1\na: 2\n", "x: &x {a: 1}\ny: {<<: *x, <<: *x}\n"])
 def test_a_repeated_key_is_refused(tmp_path, text):
     path = tmp_path / "overlay.yaml"

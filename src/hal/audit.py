@@ -196,11 +196,17 @@ def _differing(stored: dict[str, Any], again: dict[str, Any]) -> list[str]:
 def _other_machine(stored: dict[str, Any], again: dict[str, Any]) -> str:
     """Why the same bytes are not to be expected; empty where they are."""
     differences = [
-        f"{key} {again.get(key)} in place of {stored.get(key)}"
+        f"{key} {again.get(key)} in place of {made_with.get(key)}"
+        for made_with in (
+            stored,
+            *stored.get("before", []),
+        )  # that before, and by what, its training was interrupted
         for key in SAME
-        if again.get(key) != stored.get(key)
+        if again.get(key) != made_with.get(key)
     ]
-    return ", ".join(differences) or ("" if again.get("deterministic") else "runtime.deterministic is false")
+    return ", ".join(dict.fromkeys(differences)) or (
+        "" if again.get("deterministic") else "runtime.deterministic is false"
+    )
 
 
 def _where_expected(

@@ -220,17 +220,19 @@ def _noted(faults: dict[str, None]) -> Iterator[None]:
 
 def _train(params: Params, arguments: argparse.Namespace) -> None:
     cells = [params.cell(arguments.dataset, arguments.case, seed) for seed in arguments.seeds]
+    from hal import locks
     from hal.current import other_experiment
     from hal.train.cell import run
 
     others = "" if arguments.force else other_experiment(params, arguments.overlays)
-
+    # A Snakemake that has planned this cell will delete its files and train it again: from this state that takes no time.
+    keep_state = arguments.keep_state or locks.is_held(params.lock)
     faults: dict[str, None] = {}
     for cell in cells:
         if cell.seed not in params.grid.seeds or cell.dataset not in params.grid.datasets:
             print(f"{cell.name}: is not in the grid, so it counts in no table", flush=True)
         with _noted(faults):
-            record = run(params, cell, arguments.force, arguments.keep_state, others)
+            record = run(params, cell, arguments.force, keep_state, others)
             if record["status"] == "ok":
                 after = f"{record['epochs']} epoch{'s' * (record['epochs'] != 1)}"
                 print(f"{cell.name}: test error {record['test_error']:.2f} % after {after}")
@@ -335,9 +337,14 @@ def _compare(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _merge(params: Params, arguments: argparse.Namespace) -> None:
+    from hal import session
     from hal.merge import lacking_data, merge
 
-    taken, refused = merge(params, arguments.others)
+    held = session.lock(params)
+    try:
+        taken, refused = merge(params, arguments.others)
+    finally:
+        held.release()
     lines = [*taken, *(f"not taken: {line}" for line in refused)]
     count = "1 cell was" if len(taken) == 1 else f"{len(taken)} cells were"
     lines.append(f"{count} brought together with those here; `hal status` shows the grid")
@@ -350,18 +357,22 @@ def _merge(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _controls(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.current import drawing
     from hal.study import controls, crossed
 
-    for dataset in arguments.datasets or params.grid.datasets:
-        print(controls.write(params, dataset))
-        print(crossed.write(params, dataset))
+    with drawing(params):
+        for dataset in arguments.datasets or params.grid.datasets:
+            print(controls.write(params, dataset))
+            print(crossed.write(params, dataset))
 
 
 def _study(params: Params, arguments: argparse.Namespace) -> None:
+    from hal.current import drawing
     from hal.study import all_tables
 
-    for path in all_tables.write(params):
-        print(path)
+    with drawing(params):
+        for path in all_tables.write(params):
+            print(path)
 
 
 def _tables(params: Params, arguments: argparse.Namespace) -> None:
@@ -408,17 +419,19 @@ def _run_of(params: Params, arguments: argparse.Namespace) -> "Run":
 
 def _draw(params: Params, arguments: argparse.Namespace) -> None:
     from hal import draw
+    from hal.current import drawing
     from hal.study.check_sums import verify
 
     try:
         verify(params)
     except UserError as error:  # such a cell counts nowhere, and tables and report say so where it is missed
         print(f"hal: {with_overlays(str(error), arguments.overlays)}", file=sys.stderr)
-    for line in draw.draw(params, _run_of(params, arguments)):
-        if line == draw.CHANGED:
-            print(f"hal: {line}", file=sys.stderr)
-        else:
-            print(line)
+    with drawing(params):
+        for line in draw.draw(params, _run_of(params, arguments)):
+            if line == draw.CHANGED:
+                print(f"hal: {line}", file=sys.stderr)
+            else:
+                print(line)
 
 
 def _stamp(params: Params, arguments: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ So what was drawn is noted in report/drawn.json, from the bytes of the files the
 cells, and the SHA-256 of every file drawn.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,10 +13,11 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hal import locks
 from hal.assumptions import read_assumptions
 from hal.departures import Run
 from hal.files import read_json, sha256_of, write_text
-from hal.params import Params
+from hal.params import CellPaths, Params
 
 _SOURCES = ("*.py", "*.yaml", "*.j2", "*.css", "*.js", "*.svg")
 # What `hal.study.all_tables` consists of: a change elsewhere computes no other table.
@@ -29,6 +31,7 @@ COMPUTING = (
     "departures.py",
     "errors.py",
     "files.py",
+    "locks.py",
     "outputs.py",
     "paper.py",
     "paper.yaml",
@@ -40,6 +43,16 @@ COMPUTING = (
     "titles.py",
     "yaml12.py",
 )
+
+
+def drawing(params: Params) -> contextlib.AbstractContextManager[bool]:
+    """Hold the computed tables of a run: `hal draw` beside a Snakemake would else put those of fewer networks over its own."""
+    path = params.path(".resume", "drawing.lock")
+
+    def say() -> None:
+        print(f"{path}: another process computes tables there; waiting for it", flush=True)
+
+    return locks.held(path, say)
 
 
 def stamp_path(params: Params) -> Path:
@@ -100,8 +113,16 @@ def basis(params: Params, run: Run) -> dict[str, Any]:
         "said": _text_sum([run.departures, run.changes, assumed]),
         "sources": _sources_sum(),
         "data": descriptions,
-        "cells": {cell.name: _sum(params.cell_paths(cell).record) for cell in params.cells()},
+        "cells": {cell.name: _cell(params.cell_paths(cell)) for cell in params.cells()},
     }
+
+
+def _cell(paths: CellPaths) -> str | None:
+    """What is here of a cell: the sum of its record, and which small file is not here to be drawn from."""
+    record = _sum(paths.record)
+    small = [paths.curves, *([paths.scores] if paths.scored else [])]
+    lacking = [file.name for file in small if not file.exists()]
+    return f"{record} without {', '.join(lacking)}" if record and lacking else record
 
 
 def _text_sum(content: Any) -> str:

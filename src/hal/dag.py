@@ -141,11 +141,6 @@ def figure_caption(params: Params, figure: str) -> str:
     return re.sub(r"([\\*`|_<>])", r"\\\1", captions.caption(params, figure_names(params)[figure]))
 
 
-def gpus(params: Params) -> int:
-    """How many GPUs a cell takes of Snakemake's `gpu` resource."""
-    return 0 if params.runtime.device == "cpu" else 1
-
-
 def minutes(params: Params, network: str) -> int:
     """The time that a cluster is asked for to train a network `<data set>/<case>`.
 

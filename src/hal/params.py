@@ -249,17 +249,23 @@ class Params:
         """A path below `root` as it is called there, wherever the run lies."""
         return path.relative_to(self.root)
 
+    @property
+    def lock(self) -> Path:
+        """What a Snakemake holds while it is at work: it deletes the files of a cell that it planned to train, whoever put them there since."""
+        return self.path(".lock")
+
     def data_paths(self, dataset: str) -> "DataPaths":
         """Where a prepared data set lies."""
         return DataPaths(self.path("data", f"{dataset}.npz"), self.path("data", f"{dataset}.json"))
 
     def cell_paths(self, cell: Cell) -> "CellPaths":
         """Where the cell's files lie."""
+        flat = cell.name.replace("/", ".")  # which no name holds
         return CellPaths(
             results=self.path("results", cell.name),
             checkpoints=self.path("checkpoints", cell.name),
-            resume=self.path(".resume", f"{cell.name.replace('/', '-')}-{cell.hash}"),
-            lock=self.path(".resume", f"{cell.name.replace('/', '-')}.lock"),
+            resume=self.path(".resume", f"{flat}.{cell.hash}"),
+            lock=self.path(".resume", f"{flat}.lock"),
             scored=cell.scored,
         )
 
@@ -381,10 +387,12 @@ def _with_variants(params: Params, where: str) -> Params:
     """
     added: dict[str, Dataset] = {}
     for name in params.grid.datasets:
+        if name not in params.datasets:
+            raise UserError(
+                f"{where}: grid.datasets: {name!r} is not defined under datasets ({', '.join(params.datasets)})"
+            )
         for variant, change in params.variants.items():
-            if name not in params.datasets:
-                continue  # said by _check
-            if f"{name}-{variant}" in params.datasets:
+            if f"{name}-{variant}" in params.datasets | added:
                 raise UserError(
                     f"{where}: variants.{variant}: there is a data set {name}-{variant} already; rename one"
                 )
@@ -404,11 +412,6 @@ def _with_variants(params: Params, where: str) -> Params:
 
 def _check(params: Params, where: str) -> None:
     """What no single section can show: names that must exist, and each data set's settings as a whole."""
-    for name in params.grid.datasets:
-        if name not in params.datasets:
-            raise UserError(
-                f"{where}: grid.datasets: {name!r} is not defined under datasets ({', '.join(params.datasets)})"
-            )
     _check_titles(params, where)
     for name, dataset in params.datasets.items():
         dataset.check(f"{where}: datasets.{name}")

@@ -14,12 +14,12 @@ from typing import Any
 
 from filelock import BaseFileLock
 
-from hal import dag, locks, nvidia_mps, snakemake_internals
+from hal import dag, gpu, locks, nvidia_mps, snakemake_internals
 from hal.data.wanted import fault
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.present import pdf
-from hal.standing import standing
+from hal.standing import standing, to_train
 
 
 def overlays(configfiles: Sequence[Path], config: Mapping[str, Any], words: Sequence[str]) -> list[str]:
@@ -69,12 +69,12 @@ def lock(params: Params) -> BaseFileLock:
     Snakemake's own lock outlives a killed process and then has to be removed by hand, so the profiles switch it off.
 
     Raises:
-        UserError: another Snakemake is at work there, or nothing can be written there.
+        UserError: another Snakemake is at work there, or a `hal merge`; or nothing can be written there.
     """
-    held = locks.acquire(params.path(".lock"))
+    held = locks.acquire(params.lock)
     if held is None:
         raise UserError(
-            f"{params.path('.lock')}: another snakemake is at work in {params.root}; wait for it or stop it"
+            f"{params.lock}: another snakemake, or a merge, is at work in {params.root}; wait for it or stop it"
         )
     return held
 
@@ -86,15 +86,11 @@ def mend_times(params: Params) -> None:
     whatever is made from them for older than them, and throw it away.
     """
     now = time.time()
-    data = [
-        str(params.path(f"data/{dataset}{kind}"))
-        for dataset in params.grid.datasets
-        for kind in (".npz", ".json")
-    ]
-    for file in [
-        *data,
-        *(file for dataset in params.grid.datasets for file in dag.all_cell_files(params, dataset)),
-    ]:
+    files: list[Path | str] = [*dag.drawn_files(params)]
+    for dataset in params.grid.datasets:
+        data = params.data_paths(dataset)
+        files += [data.arrays, data.description, *dag.all_cell_files(params, dataset)]
+    for file in files:
         with contextlib.suppress(OSError):  # not there, or not ours to change
             if os.stat(file).st_mtime > now:
                 os.utime(file)
@@ -135,16 +131,25 @@ def pdf_outdated(params: Params) -> list[str]:
 
 
 def forget_states(workflow: Any, params: Params) -> None:
-    """Delete what `hal train --keep-state` left of cells of the grid that are finished under the settings in force.
+    """Delete what `hal train --keep-state` left of cells that are finished under the settings in force, of the grid or planned.
 
-    Not of a cell that finished unseen, while Snakemake was being stopped: it will start that cell again, having deleted
+    At a run's end, and at the next one's beginning, as a run that was killed has no end: a cell that is to be trained again
+    would else go on after its last epoch. Not of a cell that finished unseen, while Snakemake was being stopped: it will start that cell again, having deleted
     its files, and the state then saves the training.
     """
-    records = {str(params.cell_paths(cell).record): cell for cell in params.cells()}
+    cells = [*params.cells(), *(cell for cell, _ in to_train(workflow, params))]
+    records = {str(params.cell_paths(cell).record): cell for cell in cells}
     unseen = snakemake_internals.marked_incomplete(workflow, records)
     for record, cell in records.items():
         if record not in unseen and standing(params, cell) == "finished":
             shutil.rmtree(params.cell_paths(cell).resume, ignore_errors=True)
+
+
+def gpus(workflow: Any, params: Params) -> int:
+    """How many GPUs a cell takes of Snakemake's `gpu` resource: none where it will be trained on this machine's CPU."""
+    device = params.runtime.device
+    on_cpu = device == "cpu" or (device == "auto" and workflow.local_exec and gpu.absent())
+    return 0 if on_cpu else 1
 
 
 def share_gpus(workflow: Any, params: Params) -> None:
@@ -160,7 +165,7 @@ def share_gpus(workflow: Any, params: Params) -> None:
 def say_limit(workflow: Any, params: Params) -> None:
     """Say that a cluster trains one network at a time, where the limit of the default profile holds there."""
     one = snakemake_internals.limit_of(workflow, "gpu") == 1
-    if one and dag.gpus(params) and not workflow.local_exec:
+    if one and gpus(workflow, params) and not workflow.local_exec:
         print(
             "One network at a time: profiles/default allows one GPU, and holds beside a profile that --profile or SNAKEMAKE_PROFILE "
             "names. `--resources gpu=N` allows N; --workflow-profile takes the place of profiles/default"
@@ -173,10 +178,10 @@ def say_full_disk(params: Params) -> None:
         print(f"{params.path()}: No space left on device; make room and run the same command again")
 
 
-def start_mps(params: Params) -> None:
+def start_mps(workflow: Any, params: Params) -> None:
     """Have the cells that share a GPU compute there side by side, if this machine can."""
     shared = params.runtime.cells_per_gpu
-    if dag.gpus(params) and shared > 1 and shutil.which("nvidia-smi"):
+    if gpus(workflow, params) and shared > 1 and shutil.which("nvidia-smi"):
         reason = nvidia_mps.start(_mps_folder(params))
         how = "side by side" if reason is None else f"in turns, without MPS: {reason}"
         print(f"Up to {shared} cells at once on each GPU, {how}")

@@ -3,7 +3,8 @@
 PyYAML reads version 1.1, in which `010` is eight and `yes` is true; ruamel.yaml reads 1.2, but a GPU machine that holds
 little more than torch and PyYAML has to read params.yaml too. So this is PyYAML with the scalars of YAML 1.2's core
 schema. A plain scalar that some version takes for another number, or for a date, is refused: no reader of the file,
-man or program, should have to know the versions apart.
+man or program, should have to know the versions apart. `yes` and `1:30` are the text that YAML 1.2 says they are, as DVC
+takes their quotes away when it writes.
 """
 
 import re
@@ -50,8 +51,9 @@ class Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, problem, event.start_mark)
         return super().compose_scalar_node(anchor)
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """Refuse a repeated key, where YAML would silently keep the last."""
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Refuse a repeated key, where YAML would silently keep the last; as it is written, before `<<` brings in others."""
+        node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
@@ -60,7 +62,7 @@ class Loader(yaml.SafeLoader):
                         None, None, f"key {key.value!r} appears twice", key.start_mark
                     )
                 seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        return node
 
 
 for _tag, (_pattern, _first) in _CORE.items():

@@ -145,9 +145,15 @@ def test_a_run_killed_in_any_epoch_ends_with_the_bytes_of_an_undisturbed_one(tmp
             assert (
                 json.loads((killed.cell_paths(cell).resume / "progress.json").read_text())["epoch"] == fatal
             )
-    record = run(killed, cell)
+    elsewhere = dataclasses.replace(
+        killed, runtime=dataclasses.replace(killed.runtime, cells_per_gpu=9, deterministic=False)
+    )
+    record = run(elsewhere, cell)
     assert record["time"]["resumed"] == 2
+    (before,) = record["provenance"]["before"]  # of two processes alike
+    assert (before["deterministic"], record["provenance"]["deterministic"]) == (True, False)
     assert files_of(killed, cell) == files_of(undisturbed, cell)
+    assert "before" not in run(undisturbed, cell)["provenance"]
 
 
 @pytest.mark.slow

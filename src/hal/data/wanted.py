@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from hal.data.described import described
 from hal.data.sources import SOURCES, Source
 from hal.errors import UserError
 from hal.files import read_json
@@ -48,11 +49,13 @@ def check(params: Params, name: str, description: Mapping[str, Any]) -> None:
 
 
 def fault(params: Params, name: str) -> str:
-    """Why what is prepared here is not the data set that params.yaml means; empty where it is, or nothing is said of it."""
+    """Why what is prepared here is not the data set that params.yaml means; empty where it is, or nothing is prepared."""
     try:
+        if described(params, name) is None:
+            return ""
         description = read_json(params.data_paths(name).description)
-    except (OSError, ValueError):
-        return ""
+    except UserError as damaged:
+        return str(damaged)
     return trouble(name, params.datasets[name], description)
 
 

@@ -152,7 +152,8 @@ def _machine(made: dict[str, Any]) -> str:
     parts += ["deterministic" if made.get("deterministic") else "not deterministic"]
     parts += [made.get("cpu_threads") and f"CPU threads: {made['cpu_threads']}"]
     parts += [made.get("cells_per_gpu") and f"cells at once on a GPU: {made['cells_per_gpu']}"]
-    return ", ".join(str(part) for part in parts if part)
+    now = ", ".join(str(part) for part in parts if part)
+    return "; before an interruption: ".join([now, *map(_machine, made.get("before", []))])
 
 
 def _letter(i: int) -> str:

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hal.cell_files import FINAL, check_sum, curves_bytes, is_of, npz_bytes, read_record, record_bytes
-from hal.data import store, wanted
+from hal.data import decode, store, wanted
 from hal.errors import UserError
 from hal.files import replace_together
 from hal.params import Cell, CellPaths, Params
@@ -48,7 +48,8 @@ def run(
     paths = params.cell_paths(cell)
     images, description = store.load(params.data_paths(cell.dataset).arrays)
     wanted.check(params, cell.dataset, description)
-    _check_data(cell, images)
+    decode.check(images, cell.classes, f"data set {cell.dataset}", params.datasets[cell.dataset].channels)
+    check_batch_size(cell, len(images.train_labels))
     with locked(paths) as waited:
         before = _finished(paths, force)
         current = before and is_of(before, cell, description["arrays_sha256"])
@@ -96,7 +97,12 @@ def _run(
     keep_state: bool,
 ) -> dict[str, Any]:
     paths, settings = params.cell_paths(cell), cell.train
-    made_with = provenance.describe(device)  # before the hours in which the source may change
+    # Before the hours in which the source may change.
+    made_with = provenance.describe(device) | {
+        "cpu_threads": params.runtime.cpu_threads,
+        "cells_per_gpu": params.runtime.cells_per_gpu if device.type == "cuda" else None,
+        "deterministic": params.runtime.deterministic,
+    }
     provenance.forget_peak_memory(device)
     print(f"{cell.name}: on {provenance.device_name(device)}, {settings.precision}", flush=True)
     if settings.highest_lr < settings.max_lr:
@@ -110,7 +116,7 @@ def _run(
     net = build_network(cell, data.channels).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(net, data, settings)
 
-    progress = train(cell, trainer, paths.resume)
+    progress = train(cell, trainer, paths.resume, made_with)
     if keep_state:
         save_state(paths.resume, cell.hash, net, trainer.momentum_buffers, progress, settings.epochs)
     began = time.monotonic()
@@ -120,7 +126,7 @@ def _run(
         paths.curves: curves_bytes(progress.curves),
     }
     progress.wall_s += time.monotonic() - began
-    record = _record(cell, net, data, progress, params, description, made_with)
+    record = _record(cell, net, data, progress, description, made_with)
     record["files"] = {path.name: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
     contents[paths.record] = record_bytes(record)
     replace_together(contents)
@@ -172,22 +178,16 @@ def _finished(paths: CellPaths, force: bool) -> dict[str, Any] | None:
 
 def _fault(paths: CellPaths, record: dict[str, Any]) -> str:
     """Which file of a finished cell is missing or damaged, and what brings it back: there may be another copy. Empty where all are whole."""
-    try:
-        for file in paths.files:
+    for file in paths.files:
+        try:
             check_sum(file, record)
-    except UserError as error:
-        measured = ", or `hal evaluate` from the weights," if record["status"] == "ok" else ""
-        return f"{error}; `dvc pull` or git{measured} may bring it back; --force trains the cell again"
+        except UserError as error:
+            measured = record["status"] == "ok" and file not in (paths.weights, paths.curves)
+            from_weights = ", or `hal evaluate` from the weights," if measured else ""
+            return (
+                f"{error}; `dvc pull` or git{from_weights} may bring it back; --force trains the cell again"
+            )
     return ""
-
-
-def _check_data(cell: Cell, images: store.Images) -> None:
-    labels = np.concatenate([images.train_labels, images.test_labels])
-    if labels.max() >= cell.classes:
-        raise UserError(
-            f"data set {cell.dataset}: label {labels.max()}, but params.yaml names {cell.classes} classes"
-        )
-    check_batch_size(cell, len(images.train_labels))
 
 
 def check_batch_size(cell: Cell, images: int) -> None:
@@ -239,11 +239,11 @@ def _record(
     net: HAL,
     data: DeviceData,
     progress: Progress,
-    params: Params,
     description: dict[str, Any],
-    made_with: dict[str, str | None],
+    made_with: dict[str, Any],
 ) -> dict[str, Any]:
     """The content of cell.json."""
+    before = [others for others in progress.made_with if others != made_with]
     diverged, last = progress.diverged_at_step is not None, progress.curves[-1]
     steps = cell.train.steps(len(data.train_labels))
     return {
@@ -266,10 +266,6 @@ def _record(
         },
         "peak_memory_bytes": provenance.peak_memory(data.device),
         "provenance": made_with
-        | {
-            "cpu_threads": params.runtime.cpu_threads,
-            "cells_per_gpu": params.runtime.cells_per_gpu if data.device.type == "cuda" else None,
-            "deterministic": params.runtime.deterministic,
-            "data_sha256": description["arrays_sha256"],
-        },
+        | {"data_sha256": description["arrays_sha256"]}
+        | ({"before": before} if before else {}),
     }

@@ -30,8 +30,11 @@ SAVE_EVERY_S = 5.0
 GATHERED = 32
 
 
-def train(cell: Cell, trainer: "Trainer", resume: Path) -> Progress:
-    """Train from the saved state, or from the start, to the last epoch or to the first loss that is not finite."""
+def train(cell: Cell, trainer: "Trainer", resume: Path, made_with: dict[str, Any] | None = None) -> Progress:
+    """Train from the saved state, or from the start, to the last epoch or to the first loss that is not finite.
+
+    `made_with` is what this process trains with, which the state keeps beside what others before it trained with.
+    """
     settings, net, data = cell.train, trainer.net, trainer.data
     n_images = len(data.train_labels)
     rates = learning_rates(settings, settings.steps(n_images))
@@ -39,6 +42,8 @@ def train(cell: Cell, trainer: "Trainer", resume: Path) -> Progress:
     evaluation = Evaluation(net, data, trainer.autocast)
     progress = load_state(resume, cell.hash, net, trainer.momentum_buffers, settings.epochs)
     progress.started = progress.started or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    if made_with and made_with not in progress.made_with:
+        progress.made_with.append(made_with)
     saved_at = time.monotonic()
 
     def draw(epoch: int) -> EpochDraw:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -22,7 +23,7 @@ from hal.train.model import HAL
 
 @dataclasses.dataclass
 class Progress:
-    """What is known of a cell after `epoch` epochs, beside the tensors."""
+    """What is known of a cell after `epoch` epochs, beside the tensors; `made_with` has one entry for all processes that agree in it."""
 
     epoch: int = 0
     curves: list[dict[str, float]] = dataclasses.field(default_factory=list)
@@ -31,6 +32,7 @@ class Progress:
     wall_s: float = 0.0
     train_s: float = 0.0
     resumed: int = 0
+    made_with: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
 def locked(paths: CellPaths) -> contextlib.AbstractContextManager[bool]:
