@@ -73,17 +73,19 @@ onstart:
     LINE.start()
 
 
-onsuccess:
+def end():
     LINE.stop()
     session.stop_mps(P)
     session.forget_states(workflow, P)
+
+
+onsuccess:
+    end()
 
 
 onerror:
-    LINE.stop()
+    end()
     session.say_full_disk(P)
-    session.stop_mps(P)
-    session.forget_states(workflow, P)
     if INTERRUPTION.happened:
         print(
             f"Interrupted. Finished networks are kept, and those under way go on from their last saved epoch with: {session.same_command()}"

@@ -63,7 +63,7 @@ def _errors(params: Params, dataset: str) -> pd.DataFrame:
     controls = pd.read_csv(params.path("results", "controls", f"{dataset}.csv"))
     read = controls[controls["control"].isin(["as_tested", "oracle_mask"])].dropna(subset=["count"])
     return read.assign(
-        epochs=params.cell(dataset, BASELINE, 0).train.epochs,
+        epochs=params.epochs(dataset),
         error=100 * read["count"] / read["images"],
         hal=read["case"] != BASELINE,
     )
@@ -71,7 +71,7 @@ def _errors(params: Params, dataset: str) -> pd.DataFrame:
 
 def _diverged(params: Params, dataset: str) -> pd.DataFrame:
     lost = select(load_cells(params), dataset=dataset, state="diverged")
-    return lost.assign(epochs=params.cell(dataset, BASELINE, 0).train.epochs)[["case", "epochs"]]
+    return lost.assign(epochs=params.epochs(dataset))[["case", "epochs"]]
 
 
 def _panel(ax: Axes, errors: pd.DataFrame, title: str) -> None:

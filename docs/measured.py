@@ -61,7 +61,7 @@ def errors(params: Params, dataset: str) -> str:
         difference = with_interval(signed(r.difference), interval, sign=True)
         means = (NONE, number(r.reference_mean), number(r.mean), NONE, difference)
         rows.append(["all cases", str(r.n), *means, *[NONE] * 2])
-    heading = f"{params.datasets[dataset].title}, {_epochs(params, dataset)} epochs"
+    heading = f"{params.datasets[dataset].title}, {params.epochs(dataset)} epochs"
     return _table([heading, *_ERRORS, "paper: HAL"], rows)
 
 
@@ -87,7 +87,7 @@ def settings(params: Params, case: str) -> str:
     for dataset in params.grid.datasets:
         flips = select(networks, dataset=dataset, case=case)["flips"]
         entry = params.datasets[dataset]
-        title = entry.variant_title or f"{_epochs(params, dataset)} epochs"
+        title = entry.variant_title or f"{params.epochs(dataset)} epochs"
         rows.append([title, *row(dataset, case), f"{(flips < DEAF).sum()} of {len(flips)}"])
     base = params.grid.datasets[0]
     heading = f"{params.datasets[base].title}, {case_title(params, base, case)}"
@@ -98,7 +98,7 @@ def budgets(runs: list[tuple[Params, str]]) -> str:
     """The cases of MNIST, each with its numbers of epochs below each other."""
     rows_of = [(params, dataset, _rows(params)) for params, dataset in runs]
     rows = [
-        [case_title(params, "mnist", case), str(_epochs(params, dataset)), *row(dataset, case)]
+        [case_title(params, "mnist", case), str(params.epochs(dataset)), *row(dataset, case)]
         for case in _cases(runs[0][0])
         for params, dataset, row in rows_of
     ]
@@ -119,7 +119,7 @@ def budget_runs(*runs: Params) -> list[tuple[Params, str]]:
         for dataset in params.grid.datasets
         if params.datasets[dataset].source == "mnist"
     ]
-    return sorted(of_mnist, key=lambda run: _epochs(*run))
+    return sorted(of_mnist, key=lambda run: run[0].epochs(run[1]))
 
 
 def runs() -> list[Params]:
@@ -168,10 +168,6 @@ def _paper(row: pd.Series) -> str:
 
 def _cases(params: Params) -> list[str]:
     return params.cases("mnist")[1:]
-
-
-def _epochs(params: Params, dataset: str) -> int:
-    return params.cell(dataset, "baseline", 0).train.epochs
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:

@@ -142,7 +142,7 @@ def compared(stored: CellResult, again: CellResult, results: Sequence[CellResult
         return Finding(
             name,
             False,
-            f"other {', '.join(differing)} on the same kind of machine; {errors}{part}; see {again.folder}",
+            f"other {', '.join(differing)} on the same kind of machine; {errors}{part}; see {again.paths.results}",
         )
     agrees, why = _where_expected(stored, again, results, cells)
     return Finding(name, agrees, f"another kind of machine ({others}); {errors}, {why}")

@@ -249,6 +249,10 @@ class Params:
         """A path below `root` as it is called there, wherever the run lies."""
         return path.relative_to(self.root)
 
+    def epochs(self, dataset: str) -> int:
+        """For how many the data set's networks are trained."""
+        return int(self.datasets[dataset].train.get("epochs", self.train.epochs))
+
     @property
     def lock(self) -> Path:
         """What a Snakemake holds while it is at work: it deletes the files of a cell that it planned to train, whoever put them there since."""

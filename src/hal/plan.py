@@ -22,7 +22,7 @@ from hal.params import Cell, Params
 from hal.study.claims.power import power
 from hal.study.grid import CellResult
 from hal.train import cell as training
-from hal.train.batches import DeviceData, draw_epoch
+from hal.train.batches import draw_epoch
 from hal.train.device import claimed_device, configure, cpu_cores
 from hal.train.evaluate import Evaluation
 from hal.train.loop import Trainer
@@ -57,8 +57,7 @@ def measured(params: Params, cell: Cell, size: Size) -> float:
     )
     configure(params.runtime, cell.train.precision)
     with claimed_device(params.runtime) as device:
-        data = DeviceData(images, *store.statistics(images.train_images), cell, device)
-        net = training.build_network(cell, data.channels).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        data, net = training.on_device(cell, images, device)
         trainer = Trainer(net, data, cell.train)
         evaluation = Evaluation(net, data, trainer.autocast)
         draw = draw_epoch(cell.seed, 0, n_train, batch, cell.augment, max(data.superclasses, 1))

@@ -19,12 +19,8 @@ def family_title(params: Params, dataset: str) -> str:
 def beside_variants(params: Params, dataset: str) -> str:
     """Such as `, 20 epochs`, of a data set whose variants have others; else nothing."""
     variants = [name for name in params.grid.datasets if params.datasets[name].variant_of == dataset]
-    epochs = _epochs(params, dataset)
-    return "" if {_epochs(params, name) for name in variants} <= {epochs} else f", {epochs} epochs"
-
-
-def _epochs(params: Params, dataset: str) -> int:
-    return params.datasets[dataset].train.get("epochs", params.train.epochs)
+    epochs = params.epochs(dataset)
+    return "" if {params.epochs(name) for name in variants} <= {epochs} else f", {epochs} epochs"
 
 
 def case_title(params: Params, dataset: str, case: str) -> str:

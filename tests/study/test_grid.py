@@ -132,14 +132,14 @@ def test_curves_and_scores_come_back_as_they_were_written(params):
 @pytest.mark.parametrize("content", [b"", b"epoch\n1\n", b"\xff\xfe\x00", b"epoch,lr,train_loss\n1,2,3\n"])
 def test_broken_curves_are_named_and_the_cell_still_counts(params, content):
     result = look(params, "mnist/case3/seed0")
-    (result.folder / "curves.csv").write_bytes(content)
+    (result.paths.curves).write_bytes(content)
     with pytest.raises(UserError, match=r"case3/seed0/curves\.csv: broken"):
         curves(result)
     assert look(params, "mnist/case3/seed0").ok
 
 
 def test_curves_with_an_epoch_too_few_are_refused(params):
-    path = look(params, "mnist/case3/seed0").folder / "curves.csv"
+    path = look(params, "mnist/case3/seed0").paths.curves
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(UserError, match="holds 3 rows where epochs 1 to 4"):
         curves(look(params, "mnist/case3/seed0"))
@@ -148,7 +148,7 @@ def test_curves_with_an_epoch_too_few_are_refused(params):
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"no zip", lambda b: b""])
 def test_broken_scores_are_named(params, damage):
     result = look(params, "mnist/case3/seed0")
-    path = result.folder / "scores.npz"
+    path = result.paths.scores
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UserError, match=r"case3/seed0/scores\.npz: broken"):
         scores(result)
@@ -156,7 +156,7 @@ def test_broken_scores_are_named(params, damage):
 
 def test_scores_of_another_grouping_are_refused(params):
     result = look(params, "mnist/case3/seed0")
-    (params.path("results", "mnist/case1/seed0/scores.npz")).rename(result.folder / "scores.npz")
+    (params.path("results", "mnist/case1/seed0/scores.npz")).rename(result.paths.scores)
     with pytest.raises(UserError, match="superclasses are not those of case3"):
         scores(result)
 
@@ -164,7 +164,7 @@ def test_scores_of_another_grouping_are_refused(params):
 def test_missing_curves_and_scores_are_named(params):
     result = look(params, "mnist/case3/seed0")
     for name, read in (("curves.csv", curves), ("scores.npz", scores)):
-        (result.folder / name).unlink()
+        (result.paths.results / name).unlink()
         with pytest.raises(UserError, match=f"{name}: no such file"):
             read(result)
 

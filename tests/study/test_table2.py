@@ -163,14 +163,12 @@ def test_a_damaged_table_is_refused_by_whatever_would_show_it(params):
 
 def test_of_cells_that_all_count_there_is_nothing_to_say_and_of_others_once(params):
     table = table2.table2(params, load_cells(params))
-    assert tables.missing(params, table) == []
+    assert "†" not in tables.errors(params, table, described(params)).legend
     for case in ("case2", "case3"):
         make_up_cell(params, params.cell("mnist", case, 1), "missing")
-    said = tables.missing(params, table2.table2(params, load_cells(params)))
-    assert said == [
-        "† fewer than planned: the others diverged, are missing or do not count.",
-        "MNIST case2, case3: seed 1 missing.",
-    ]
+    shown = tables.errors(params, table2.table2(params, load_cells(params)), described(params))
+    assert shown.legend.endswith(" † fewer than planned: the others diverged, are missing or do not count.")
+    assert shown.notes == ("MNIST case2, case3: seed 1 missing.",)
 
 
 @pytest.mark.parametrize("name", ["01", "1e3", "true"])

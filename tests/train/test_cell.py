@@ -442,7 +442,7 @@ def test_cell_json_has_the_sums_of_the_other_files(tmp_path):
     assert record["files"] == sums
     (result,) = [r for r in load_grid(params) if r.cell == cell]
     assert len(scores(result)) == 70
-    for path, read in ((result.folder / "scores.npz", scores), (result.folder / "curves.csv", curves)):
+    for path, read in ((result.paths.scores, scores), (result.paths.curves, curves)):
         path.write_bytes(path.read_bytes() + b" ")
         with pytest.raises(UserError, match="not the file that"):
             read(result)

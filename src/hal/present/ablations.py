@@ -55,7 +55,7 @@ def table(params: Params, ablations: pd.DataFrame) -> Table:
         *("Network", "n", "Error (%)", "Own masked (%)", "Flips (%)", "− paper's", "p", "− baseline", "p"),
         "− masked baseline",
     )
-    notes = tuple(tables.missing(params, ablations))
+    notes = tuple(tables.said(params, ablations, "notes"))
     return Table("ablations-table", "Ablations", caption, headings, grouped(rows), notes, wide=True)
 
 

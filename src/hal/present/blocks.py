@@ -26,6 +26,7 @@ class Text(str):
 
 
 MANY_ROWS = 10
+PARTIAL = "†"  # behind a number of networks that is lower than planned
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +75,13 @@ class Table:
     def size(self) -> int:
         """How many rows it has."""
         return sum(len(rows) for _, rows in self.groups)
+
+    @property
+    def legend(self) -> str:
+        """The caption, and what `PARTIAL` means where an entry has it."""
+        marked = any(PARTIAL in text for _, rows in self.groups for row in rows for text in row)
+        mark = f" {PARTIAL} fewer than planned: the others diverged, are missing or do not count." * marked
+        return f"{self.caption}{mark}"
 
     @property
     def folded(self) -> bool:

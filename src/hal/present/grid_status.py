@@ -86,7 +86,7 @@ def _runs(result: CellResult) -> bool:
         return False
     an_epoch = None if progress.wall_s is None else progress.wall_s / progress.epoch
     lately = an_epoch is None or time.time() - progress.saved < 3 * an_epoch + _PAUSE_S
-    return lately and locks.is_held(result.lock)
+    return lately and locks.is_held(result.paths.lock)
 
 
 def _said(result: CellResult) -> str:

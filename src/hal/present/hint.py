@@ -1,6 +1,7 @@
 """Does the network listen? The tables of `study.hint`."""
 
 import math
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +12,6 @@ from hal.present.numbers import (
     counted,
     difference,
     number,
-    partial_note,
     probability,
     with_range,
 )
@@ -63,52 +63,55 @@ def derivation() -> Fold:
 
 def tables(params: Params, hint: pd.DataFrame) -> list[Table]:
     """The two tables; none where no case is told anything."""
-    if hint.empty:
-        return []
-    listens, split = [], []
+    return [] if hint.empty else [_listens(params, hint), _gain(params, hint)]
+
+
+def _listens(params: Params, hint: pd.DataFrame) -> Table:
+    """What the hint changes."""
+    rows = []
     for r in hint.itertuples():
-        title = dataset_title(params, r.dataset)
-        name = f"{case_title(params, r.dataset, r.case)}{' *' * r.ablation}"
-        n = counted(r.n, r.planned)
         auc = f"{number(r.own_hint_auc)} / {number(r.same_hint_auc)}"
-        changes = (
+        numbers = (
+            counted(r.n, r.planned),
             with_range(r.flips, r.flips_least, r.flips_most),
             NONE if math.isnan(r.flips) else str(r.deaf),
             with_range(r.blind, r.blind_least, r.blind_most),
             number(r.best_hint),
             number(r.hal),
             number(r.worst_hint),
+            number(r.score_change),
+            NONE if math.isnan(r.own_hint_auc) else auc,
         )
-        scores = (number(r.score_change), NONE if math.isnan(r.own_hint_auc) else auc)
-        listens.append((title, (name, n, *changes, *scores)))
-        parts = (
+        rows.append((dataset_title(params, r.dataset), (_name(params, r), *numbers)))
+    headings = columns(
+        *("Case", "n", "Flips (%)", "Deaf", "Blind (%)", "Best hint (%)", "HAL (%)", "Worst hint (%)"),
+        *("Score change", "AUC own / same"),
+    )
+    return Table("listens-table", "What the hint changes", LISTENS, headings, grouped(rows), wide=True)
+
+
+def _gain(params: Params, hint: pd.DataFrame) -> Table:
+    """Where a case's error comes from."""
+    rows = []
+    for r in hint.itertuples():
+        numbers = (
             number(r.masked),
             number(r.hal_masked),
             number(r.hal),
             difference(r, "unused"),
             difference(r, "within"),
             probability(r.within_p_holm),
+            number(r.no_oracle),
+            number(r.no_oracle_mixture),
+            number(r.no_oracle_baseline),
         )
-        nobody = (number(r.no_oracle), number(r.no_oracle_mixture), number(r.no_oracle_baseline))
-        split.append((title, (name, *parts, *nobody)))
-    listening = columns(
-        "Case",
-        "n",
-        "Flips (%)",
-        "Deaf",
-        "Blind (%)",
-        "Best hint (%)",
-        "HAL (%)",
-        "Worst hint (%)",
-        "Score change",
-        "AUC own / same",
+        rows.append((dataset_title(params, r.dataset), (_name(params, r), *numbers)))
+    headings = columns(
+        *("Case", "Baseline masked", "HAL masked", "HAL", "Unused hint", "Within", "p"),
+        *("No hint: pair", "No hint: mixture", "No hint: baseline's"),
     )
-    notes = tuple(partial_note(hint["n"], hint["planned"]))
-    parts = ("Baseline masked", "HAL masked", "HAL", "Unused hint", "Within", "p")
-    of_split = columns("Case", *parts, "No hint: pair", "No hint: mixture", "No hint: baseline's")
-    return [
-        Table(
-            "listens-table", "What the hint changes", LISTENS, listening, grouped(listens), notes, wide=True
-        ),
-        Table("gain-split", "What a gain is made of", SPLIT, of_split, grouped(split), wide=True),
-    ]
+    return Table("gain-split", "What a gain is made of", SPLIT, headings, grouped(rows), wide=True)
+
+
+def _name(params: Params, row: Any) -> str:
+    return f"{case_title(params, row.dataset, row.case)}{' *' * row.ablation}"

@@ -186,7 +186,7 @@ def tabular(table: Table) -> str:
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{prose(table.caption)}}}",
+        rf"\caption{{{prose(table.legend)}}}",
         rf"\label{{tab:{table.id}}}",
     ]
     lines += [

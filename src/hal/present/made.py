@@ -11,7 +11,6 @@ from hal.departures import Run, shown
 from hal.errors import UserError
 from hal.params import Params
 from hal.present.blocks import Block, Column, Facts, Fold, Heading, Items, Table, Text, plain
-from hal.settings import BASELINE
 from hal.study.grid import CellResult, select
 from hal.titles import dataset_title
 
@@ -125,7 +124,7 @@ def _dataset(params: Params, dataset: str, cells: pd.DataFrame) -> tuple[str, ..
 
 def _epochs(params: Params) -> str:
     """One number, or each data set's where a variant has another."""
-    of = {d: params.cell(d, BASELINE, params.grid.seeds[0]).train.epochs for d in params.grid.datasets}
+    of = {dataset: params.epochs(dataset) for dataset in params.grid.datasets}
     if len(set(of.values())) == 1:
         return str(next(iter(of.values())))
     return "; ".join(

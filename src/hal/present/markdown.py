@@ -14,7 +14,7 @@ def table(block: Table) -> str:
     for heading, rows in block.groups:
         lines += [_line([heading, *row] if is_grouped else row) for row in rows]
     title = f"**{block.title}.** " if block.title else ""
-    lines += ["", title + _escaped(block.caption)]
+    lines += ["", title + _escaped(block.legend)]
     if block.notes:
         lines += ["", *(f"- {_escaped(note)}" for note in block.notes)]
     return "\n".join(lines) + "\n"

@@ -2,25 +2,18 @@
 
 import math
 import unicodedata
-from collections.abc import Iterable
 from typing import Any
 
 from hal.decimals import decimals
+from hal.present.blocks import PARTIAL
 from hal.study.resampling import Interval
 
-PARTIAL = "†"
 NONE = "–"
 
 
 def counted(n: int, planned: int) -> str:
     """How many cells a number is of, marked where that is fewer than planned."""
     return str(n) if n == planned else f"{n} of {planned} {PARTIAL}"
-
-
-def partial_note(ns: Iterable[int], planned: Iterable[int]) -> list[str]:
-    """What the mark of `counted` means, to stand below a table that has one."""
-    fewer = any(n < all_ for n, all_ in zip(ns, planned, strict=True))
-    return [f"{PARTIAL} fewer than planned: the others diverged, are missing or do not count."] * fewer
 
 
 def number(value: float, digits: int = 2) -> str:

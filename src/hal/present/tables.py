@@ -14,7 +14,6 @@ from hal.present.numbers import (
     counted,
     interval,
     number,
-    partial_note,
     probability,
     signed,
     with_deviation,
@@ -54,20 +53,18 @@ def errors(params: Params, table: pd.DataFrame, run: Run) -> Table:
     headings = columns(
         "Case", "n", "This run (%)", "Paper (%)", "Expected", "Ours − paper", "Change", "Paper's change"
     )
-    notes = tuple(missing(params, table))
+    notes = tuple(said(params, table, "notes"))
     text = f"{run.statement} {caption}".strip()
     return Table("errors-table", "Table 2", text, headings, grouped(rows), notes, main=True)
 
 
-def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run: Run) -> list[Table]:
-    """Table 2b, case by case and pooled; and what is left without the hint, or with a wrong one."""
+def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run: Run) -> Table:
+    """Table 2b, case by case and pooled."""
     rows: list[tuple[str, tuple[str, ...]]] = []
-    of_others: list[tuple[str, tuple[str, ...]]] = []
     together = pooled(statistics, "oracle_mask")
     for dataset, of_dataset in table.groupby("dataset", sort=False):
         title = dataset_title(params, str(dataset))
         for r in of_dataset.itertuples():
-            name, n = case_title(params, r.dataset, r.case), _count(r.n, r.planned, r.reference_n)
             numbers = (
                 with_deviation(r.baseline, r.baseline_sd),
                 with_deviation(r.masked, r.masked_sd),
@@ -75,15 +72,8 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
                 with_interval(signed(r.difference), Interval(r.low, r.high), sign=True),
                 probability(r.p_holm),
             )
-            rows.append((title, (name, n, *numbers)))
-            others = (
-                with_deviation(r.no_hint, r.no_hint_sd),
-                with_deviation(r.wrong_hint, r.wrong_hint_sd),
-                number(r.wrong_hint_worst),
-            )
-            shares = (getattr(r, f"{who}_superclass") for who in ("baseline", "hal", "no_hint", "wrong_hint"))
-            own = _count(r.n, r.planned)
-            of_others.append((title, (name, own, *others, *map(number, shares))))
+            count = _count(r.n, r.planned, r.reference_n)
+            rows.append((title, (case_title(params, r.dataset, r.case), count, *numbers)))
         for r in together[together["dataset"] == dataset].itertuples():
             difference = with_interval(signed(r.difference), Interval(r.welch_low, r.welch_high), sign=True)
             means = (NONE, number(r.reference_mean), number(r.mean), difference, NONE)
@@ -95,42 +85,39 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
         "hint. p: Welch's test, corrected by Holm for the run's comparisons with the mask. All cases: the mean of their "
         "differences, each with the same weight, and Welch's interval of it; each plain network's masks are averaged first."
     )
-    without = (
+    text = f"{run.statement} {caption}".strip()
+    headings = columns("Case", "n", "Baseline", "Baseline masked", "HAL", "HAL − baseline masked", "p")
+    notes = tuple(said(params, table, "notes"))
+    return Table("controls-errors", "Table 2b", text, headings, grouped(rows), notes, wide=True, main=True)
+
+
+def without_hint(params: Params, table: pd.DataFrame) -> Table:
+    """What is left of HAL without the hint, or with a wrong one."""
+    rows = []
+    for r in table.itertuples():
+        numbers = (
+            with_deviation(r.no_hint, r.no_hint_sd),
+            with_deviation(r.wrong_hint, r.wrong_hint_sd),
+            number(r.wrong_hint_worst),
+            *map(
+                number,
+                (r.baseline_superclass, r.hal_superclass, r.no_hint_superclass, r.wrong_hint_superclass),
+            ),
+        )
+        name = case_title(params, r.dataset, r.case)
+        rows.append((dataset_title(params, r.dataset), (name, _count(r.n, r.planned), *numbers)))
+    caption = (
         "HAL's test error in percent, mean ± sample standard deviation over n seeds. No hint: every superclass is tried and the most "
         "probable pair of a superclass and a class in it is taken. Wrong: a wrong superclass is fed in, every wrong one with the same "
         "weight; worst wrong: an image counts as wrong if any wrong superclass misleads the network. Superclass: how often "
         "the class predicted is of the true superclass, in percent; masked it always is."
     )
-    notes = tuple(missing(params, table.assign(n=table[["n", "reference_n"]].min(axis=1))))
-    return [
-        Table(
-            "controls-errors",
-            "Table 2b",
-            f"{run.statement} {caption}".strip(),
-            columns("Case", "n", "Baseline", "Baseline masked", "HAL", "HAL − baseline masked", "p"),
-            grouped(rows),
-            notes,
-            wide=True,
-            main=True,
-        ),
-        Table(
-            "controls-others",
-            "Without the hint, or with a wrong one",
-            without,
-            columns(
-                *("Case", "n", "No hint", "Wrong", "Worst wrong"),
-                *(f"Superclass: {which}" for which in ("baseline", "HAL", "no hint", "wrong")),
-            ),
-            grouped(of_others),
-            tuple(partial_note(table["n"], table["planned"])),
-            wide=True,
-        ),
-    ]
-
-
-def missing(params: Params, table: pd.DataFrame) -> list[str]:
-    """What there is to say of rows, naming every cell that does not count; rows of which the same is said together."""
-    return [*partial_note(table["n"], table["planned"]), *said(params, table, "notes")]
+    headings = columns(
+        *("Case", "n", "No hint", "Wrong", "Worst wrong"),
+        *(f"Superclass: {which}" for which in ("baseline", "HAL", "no hint", "wrong")),
+    )
+    title = "Without the hint, or with a wrong one"
+    return Table("controls-others", title, caption, headings, grouped(rows), wide=True)
 
 
 def said(params: Params, table: pd.DataFrame, column: str) -> list[str]:
@@ -150,7 +137,7 @@ def statistics(params: Params, comparisons: pd.DataFrame) -> Table:
     table = comparisons[comparisons["against"] != "oracle_mask"]
     planned = int(table["comparisons"].max())
     rows = []
-    for r in table.itertuples():
+    for r in table[(table["case"] != POOLED) | table["mean"].notna()].itertuples():
         name = r.case if r.case == POOLED else case_title(params, r.dataset, r.case)
         difference = with_interval(signed(r.difference), Interval(r.welch_low, r.welch_high), sign=True)
         cells = (
@@ -323,7 +310,7 @@ def _entry(row: Any) -> str:
     """Such as `2.61 ± 0.85 (4), 1 diverged`."""
     text = NONE if row.n == 0 else with_deviation(row.mean, row.sd)
     others = row.planned - row.n - row.diverged
-    remarks = [f"{row.diverged} diverged"] * bool(row.diverged) + [f"{others} missing"] * bool(others)
+    remarks = [f"{row.diverged} diverged"] * bool(row.diverged) + [f"{others} not counted"] * bool(others)
     return ", ".join([f"{text} ({row.n})", *remarks])
 
 

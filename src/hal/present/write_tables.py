@@ -19,7 +19,11 @@ def write(params: Params, run: Run) -> list[Path]:
     names = ("table2", "table2b", "statistics", "hint", "networks", "verdicts", "crossed")
     table2, table2b, statistics, of_hint, networks, judged, crossed = read_results(params, *names)
     errors = tables.errors(params, table2, run)
-    controls = [*tables.controls(params, table2b, statistics, run), *hint.tables(params, of_hint)]
+    controls = [
+        tables.controls(params, table2b, statistics, run),
+        tables.without_hint(params, table2b),
+        *hint.tables(params, of_hint),
+    ]
     masked = findings.masked(params, table2b, statistics)
     listening = [
         f"{title}: {item}" for title, items in findings.listening(params, of_hint, networks) for item in items

@@ -86,5 +86,5 @@ def _losses(result: CellResult) -> tuple[pd.DataFrame | None, str]:
     except UserError as error:
         return None, str(error)
     if not (np.isfinite(table[list(LOSSES)]) & (table[list(LOSSES)] > 0)).all(axis=None):
-        return None, f"{result.folder / 'curves.csv'}: a loss is not positive and finite"
+        return None, f"{result.paths.curves}: a loss is not positive and finite"
     return table, ""

@@ -15,7 +15,7 @@ from hal.cell_files import FINAL, read_curves, read_record, read_scores
 from hal.data.described import described
 from hal.errors import UserError, first_line
 from hal.files import read_json
-from hal.params import Cell, Params
+from hal.params import Cell, CellPaths, Params
 
 State = Literal["ok", "diverged", "missing", "unfinished", "stale", "broken"]
 FINISHED = ("ok", "diverged")  # trained to the end under the settings in force
@@ -48,7 +48,6 @@ class CellResult:
         state: `ok`, or why no number of this cell may enter a mean.
         reason: what a reader should know of the state, as a phrase; for an `ok` cell mostly empty.
         record: cell.json where it could be read (also of a diverged or stale cell), else empty.
-        lock: which a process holds that trains the cell.
         progress: of an `unfinished` cell, where it can be read.
     """
 
@@ -56,8 +55,7 @@ class CellResult:
     state: State
     reason: str
     record: dict[str, Any]
-    folder: Path
-    lock: Path
+    paths: CellPaths
     progress: Progress | None = None
 
     @property
@@ -156,12 +154,12 @@ def of_seeds(said: Iterable[tuple[int, str]]) -> str:
 
 def curves(result: CellResult) -> pd.DataFrame:
     """A cell's curves.csv; see `cell_files.read_curves`."""
-    return read_curves(result.folder / "curves.csv", result.record)
+    return read_curves(result.paths.curves, result.record)
 
 
 def scores(result: CellResult) -> pd.DataFrame:
     """A cell's scores.npz; see `cell_files.read_scores`."""
-    return read_scores(result.folder / "scores.npz", result.cell, result.record)
+    return read_scores(result.paths.scores, result.cell, result.record)
 
 
 def differences(recorded: Any, expected: Any, path: str = "") -> list[str]:
@@ -180,13 +178,13 @@ def _look(params: Params, cell: Cell, data_sha256: str | None, data_warning: str
     paths = params.cell_paths(cell)
 
     def result(state: State, reason: str = "", record: dict | None = None) -> CellResult:
-        return CellResult(cell, state, reason, record or {}, paths.results, paths.lock)
+        return CellResult(cell, state, reason, record or {}, paths)
 
     def unfinished(reason: str = "", record: dict | None = None) -> CellResult:
         progress = _progress(paths.resume)
         epochs = f"after epoch {progress.epoch} of {progress.epochs}" if progress else ""
         reason = f"{epochs} {reason}".strip()
-        return CellResult(cell, "unfinished", reason, record or {}, paths.results, paths.lock, progress)
+        return CellResult(cell, "unfinished", reason, record or {}, paths, progress)
 
     try:
         record = read_record(paths.record)

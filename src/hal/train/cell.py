@@ -111,9 +111,7 @@ def _run(
             f"the learning rate gets no higher than {settings.highest_lr:g} of {settings.max_lr:g}",
             flush=True,
         )
-    mean, std = store.statistics(images.train_images)
-    data = DeviceData(images, mean, std, cell, device)
-    net = build_network(cell, data.channels).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    data, net = on_device(cell, images, device)
     trainer = Trainer(net, data, settings)
 
     progress = train(cell, trainer, paths.resume, made_with)
@@ -131,6 +129,13 @@ def _run(
     contents[paths.record] = record_bytes(record)
     replace_together(contents)
     return record
+
+
+def on_device(cell: Cell, images: store.Images, device: torch.device) -> tuple[DeviceData, HAL]:
+    """The cell's data and its network with its initial weights, both on the device."""
+    data = DeviceData(images, *store.statistics(images.train_images), cell, device)
+    net = build_network(cell, data.channels).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return data, net
 
 
 def build_network(cell: Cell, channels: int) -> HAL:

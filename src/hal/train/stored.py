@@ -18,8 +18,7 @@ from hal.files import write_bytes
 from hal.params import Cell, Params
 from hal.settings import BASELINE
 from hal.train import provenance
-from hal.train.batches import DeviceData
-from hal.train.cell import build_network, measured_files
+from hal.train.cell import measured_files, on_device
 from hal.train.device import claimed_device, configure
 from hal.train.evaluate import Evaluation
 from hal.train.loop import autocast
@@ -71,10 +70,8 @@ def chosen(
         raise UserError(f"data set {dataset!r}: the grid has {', '.join(params.grid.datasets)}")
     if dataset:
         params.cell(dataset, case or BASELINE, params.grid.seeds[0])  # says so, if there is none
-    wanted = [
-        cell for cell in params.cells() if dataset in (None, cell.dataset) and case in (None, cell.case)
-    ]
-    with_weights = [cell for cell in wanted if params.cell_paths(cell).weights.exists()]
+    named = [cell for cell in params.cells() if dataset in (None, cell.dataset) and case in (None, cell.case)]
+    with_weights = [cell for cell in named if params.cell_paths(cell).weights.exists()]
     if not with_weights:
         raise UserError(
             "no cell among those named has its weights here; `hal status` shows which are finished"
@@ -115,10 +112,8 @@ def measure(params: Params, cell: Cell) -> Retested:
         )
     configure(params.runtime, cell.train.precision)
     with claimed_device(params.runtime) as device:
-        data = DeviceData(images, *store.statistics(images.train_images), cell, device)
-        net = build_network(cell, data.channels)
+        data, net = on_device(cell, images, device)
         net.load_state_dict(load(weights.read_bytes()))
-        net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         arithmetic = autocast(cell.train, device)
         error, _ = Evaluation(net, data, arithmetic).error_and_loss()
         contents = measured_files(cell, net, data, arithmetic, paths)

@@ -38,67 +38,69 @@ def draw(
         columns: 1 sets one panel below the other.
     """
     shown = table[ROWS * (drawing.page - 1) : ROWS * drawing.page].dropna(subset=["flips"])
-    names = [_name(params, row) for row in shown.itertuples()]
-    rows, headings = _places(list(shown["dataset"]), len(params.grid.datasets) > 1)
+    several = len(params.grid.datasets) > 1
+    rows, headings = _places(list(shown["dataset"]), several)
     height = max(1.2, 0.26 * (len(shown) + len(headings)) + 0.5)
     figure, (left, right) = style.panels(2, height, share=False, columns=columns)
     if shown.empty:
         style.say(left, "no finished network that is told a superclass, with its controls")
         right.set_axis_off()
     else:
-        for y, row in zip(rows, shown.itertuples(), strict=True):
-            seeds = select(networks, dataset=row.dataset, case=row.case)
-            dots = {
-                "color": colours.HAL,
-                "alpha": 0.35,
-                "markersize": 3,
-                "markeredgewidth": 0,
-                "clip_on": False,
-            }
-            tips = [f"seed {r.seed}: {number(r.flips)} % flip" for r in seeds.itertuples()]
-            style.points(left, seeds["flips"], np.full(len(seeds), y + 0.2), "o", tips, "_", **dots)
-        plain = [name.replace("\n", " ") for name in names]
-        tips = [
-            f"{name}: {number(row.flips)} % flip in the mean, {number(row.flips_least)} to {number(row.flips_most)}"
-            for name, row in zip(plain, shown.itertuples(), strict=True)
+        names = [_name(params, row) for row in shown.itertuples()]
+        whose = [
+            f"{f'{dataset_title(params, row.dataset)}, ' * several}{name}".replace("\n", " ")
+            for row, name in zip(shown.itertuples(), names, strict=True)
         ]
-        style.points(
-            left, shown["flips"], rows, "o", tips, "_", color=colours.HAL, markersize=4.5, clip_on=False
-        )
-        for name, marker, face, edge, label in _ERRORS:
-            size = 9 if marker == "|" else 4.5
-            tips = [f"{who}, {label}: {number(x)} %" for who, x in zip(plain, shown[name], strict=True)]
-            style.points(
-                right,
-                shown[name],
-                rows,
-                marker,
-                tips,
-                label,
-                color=edge,
-                markerfacecolor=face,
-                markersize=size,
-                clip_on=False,
-            )
-        _frame(left, "predictions that flip (%)", rows, names)
-        _frame(right, "test error (%)", rows, names if columns == 1 else [""] * len(names))
+        _draw_flips(left, rows, shown, networks, whose)
+        _draw_errors(right, rows, shown, whose)
+        _frame(left, rows, names)
+        _frame(right, rows, names if columns == 1 else [""] * len(names))
         for ax in (left, right)[: 3 - columns]:
             for y, dataset in headings.items():
                 title = cut(dataset_title(params, dataset), 54)
                 how: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 7.5}
                 ax.text(0.01, y, title, fontweight="bold", **how)
-        errors = shown[[name for name, *_ in _ERRORS]]
-        if errors.max(axis=None) > 10 * max(
-            errors.min(axis=None), 0.1
-        ):  # a linear axis would crowd them at its end
-            right.set_xscale("symlog", linthresh=1)
-            right.set_xlabel("test error (%; logarithmic above 1)")
-            right.xaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
-        right.xaxis.set_major_formatter("{x:g}")
         figure.legend(loc="outside lower center", ncols=3 if columns > 1 else 1)
     title = " ".join(filter(None, ["Does the network listen?", style.of_all(shown["n"], params)]))
     style.head(figure, title + drawing.of_pages, [remark])
     return figure
+
+
+def _draw_flips(
+    ax: Axes, rows: np.ndarray, shown: pd.DataFrame, networks: pd.DataFrame, whose: list[str]
+) -> None:
+    """A large point for each mean, and below it a small one for each network."""
+    dots: dict[str, Any] = {"color": colours.HAL, "alpha": 0.35, "markersize": 3, "markeredgewidth": 0}
+    for y, row in zip(rows, shown.itertuples(), strict=True):
+        seeds = select(networks, dataset=row.dataset, case=row.case)
+        tips = [f"seed {r.seed}: {number(r.flips)} % flip" for r in seeds.itertuples()]
+        ys = np.full(len(seeds), y + 0.2)
+        style.points(ax, seeds["flips"], ys, "o", tips, "_", **dots, clip_on=False)
+    tips = [
+        f"{who}: {number(row.flips)} % flip in the mean, {number(row.flips_least)} to {number(row.flips_most)}"
+        for who, row in zip(whose, shown.itertuples(), strict=True)
+    ]
+    style.points(ax, shown["flips"], rows, "o", tips, "_", color=colours.HAL, markersize=4.5, clip_on=False)
+    ax.set_xlabel("predictions that flip (%)")
+
+
+def _draw_errors(ax: Axes, rows: np.ndarray, shown: pd.DataFrame, whose: list[str]) -> None:
+    """The mean errors under each of `_ERRORS`; on a logarithmic axis where a linear one would crowd them at its end."""
+    for name, marker, face, edge, label in _ERRORS:
+        how: dict[str, Any] = {
+            "color": edge,
+            "markerfacecolor": face,
+            "markersize": 9 if marker == "|" else 4.5,
+        }
+        tips = [f"{who}, {label}: {number(x)} %" for who, x in zip(whose, shown[name], strict=True)]
+        style.points(ax, shown[name], rows, marker, tips, label, **how, clip_on=False)
+    errors = shown[[name for name, *_ in _ERRORS]]
+    ax.set_xlabel("test error (%)")
+    if errors.max(axis=None) > 10 * max(errors.min(axis=None), 0.1):
+        ax.set_xscale("symlog", linthresh=1)
+        ax.set_xlabel("test error (%; logarithmic above 1)")
+        ax.xaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
+    ax.xaxis.set_major_formatter("{x:g}")
 
 
 def _places(datasets: list[str], headed: bool) -> tuple[np.ndarray, dict[int, str]]:
@@ -117,11 +119,10 @@ def _name(params: Params, row: Any) -> str:
     return style.row_name(case_title(params, row.dataset, row.case), end)
 
 
-def _frame(ax: Axes, label: str, rows: np.ndarray, names: list[str]) -> None:
+def _frame(ax: Axes, rows: np.ndarray, names: list[str]) -> None:
     ax.set_yticks(rows, names, linespacing=1.05)
     ax.set_ylim(rows[-1] + 0.5, -0.5)
     ax.set_xlim(left=0)
-    ax.set_xlabel(label)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
     ax.spines[["top", "right", "left"]].set_visible(False)

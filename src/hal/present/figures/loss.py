@@ -74,11 +74,10 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     names = drawing.cases or (BASELINE,)
     figure, axes = style.panels(len(names), height=1.75, share=True, columns=columns)
     limits, above = _limits([some for case in cases.values() for some in (case.losses, *case.diverged)])
-    epochs = params.cell(dataset, BASELINE, params.grid.seeds[0]).train.epochs
     for ax, name in zip(axes, names, strict=True):
         case = cases[name]
         ax.set_title(style.panel_title(case_title(params, dataset, name)))
-        ax.set(yscale="log", ylim=limits, xlim=(0.5, epochs + 0.5))
+        ax.set(yscale="log", ylim=limits, xlim=(0.5, params.epochs(dataset) + 0.5))
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         ax.yaxis.set_major_locator(LogLocator(subs=(1,) if limits[1] > 50 * limits[0] else (1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
@@ -43,30 +44,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
         ax.set_title(style.panel_title(case_title(params, dataset, case)))
         for row, member in zip(rows, members, strict=True):
             for name, colour, offset in ((BASELINE, colours.BASELINE, 0.17), (case, colours.HAL, -0.17)):
-                mine = select(cells, dataset=member, case=name)
-                errors = mine["test_error"].dropna()
-                y = row + offset
-                if len(errors):
-                    ax.plot(
-                        errors,
-                        [y] * len(errors),
-                        ".",
-                        color=colour,
-                        alpha=0.5,
-                        markersize=4,
-                        markeredgewidth=0,
-                        clip_on=False,
-                    )
-                    tip = f"{name}: {number(float(np.mean(errors)))} % (n = {len(errors)})"
-                    ax.plot(np.mean(errors), y, "|", color=colour, markersize=7, markeredgewidth=1.4, gid=tip)
-                for k, state in enumerate(mine[mine["state"] != "ok"]["state"]):
-                    sign = "×" if state == "diverged" else "?"
-                    where: dict[str, Any] = {
-                        "transform": ax.get_yaxis_transform(),
-                        "ha": "right",
-                        "va": "center",
-                    }
-                    ax.text(1 - 0.045 * k, y, sign, color=colours.WARNING, fontsize=6.5, **where)
+                _draw_seeds(ax, row + offset, select(cells, dataset=member, case=name), name, colour)
         ax.set_yticks(
             rows, [style.short(variant_title(params, member), 26) for member in members], linespacing=1.05
         )
@@ -91,3 +69,17 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     title = f"{family_title(params, dataset)}: settings varied"
     style.head(figure, title + drawing.of_pages, remarks)
     return figure
+
+
+def _draw_seeds(ax: Axes, y: float, cells: pd.DataFrame, name: str, colour: str) -> None:
+    """A dot for each error, a bar at their mean; at the right end a sign for each network without one."""
+    errors = cells["test_error"].dropna()
+    if len(errors):
+        dots: dict[str, Any] = {"alpha": 0.5, "markersize": 4, "markeredgewidth": 0, "clip_on": False}
+        ax.plot(errors, [y] * len(errors), ".", color=colour, **dots)
+        tip = f"{name}: {number(errors.mean())} % (n = {len(errors)})"
+        ax.plot(errors.mean(), y, "|", color=colour, markersize=7, markeredgewidth=1.4, gid=tip)
+    at: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
+    for k, state in enumerate(cells[cells["state"] != "ok"]["state"]):
+        sign = "×" if state == "diverged" else "?"
+        ax.text(1 - 0.045 * k, y, sign, color=colours.WARNING, fontsize=6.5, **at)

@@ -159,7 +159,7 @@ class Measured(Errors):
         """Of the cells that count."""
         rows = self._curves(dataset, case, loss)
         self._whole(dataset, case, rows, "log_loss")  # whole curves
-        never = self.params.settings_of("train", dataset).epochs + 1
+        never = self.params.epochs(dataset) + 1
         sample = moments(rows.dropna(subset=["log_loss"])["epoch"].fillna(never))
         return dataclasses.replace(sample, sd=max(sample.sd, _EPOCH_SD) if sample.n > 1 else sample.sd)
 
