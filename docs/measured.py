@@ -152,7 +152,7 @@ def _row(
     images = with_interval("", Interval(of_both["low"], of_both["high"]), sign=True)
     lost = len(select(diverged, dataset=dataset, case=case))
     n, of_baseline = row["n"], row["reference_n"]
-    others = of_baseline not in (0, n)  # of none there are dashes
+    others = bool(min(n, of_baseline) > 0 and of_baseline != n)  # of none there are dashes
     return [
         ", ".join([str(n), *[f"{lost} diverged"] * bool(lost), *[f"baseline {of_baseline}"] * others]),
         *(with_deviation(row[name], row[f"{name}_sd"]) for name in ("baseline", "masked", "hal")),

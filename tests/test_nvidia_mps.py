@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -140,11 +141,12 @@ def test_it_is_started_only_where_cells_share_a_gpu(control, tmp_path, monkeypat
     started = []
     monkeypatch.setattr(nvidia_mps, "start", started.append)
     monkeypatch.setenv("PATH", str(control.parent))  # without a real nvidia-smi
+    monkeypatch.setattr("hal.gpu.absent", lambda: False)
 
     def begin(runtime: str) -> None:
         overlay = tmp_path / "overlay.yaml"
         overlay.write_text(f"root: {tmp_path}/run\nruntime: {runtime}\n", encoding="utf-8")
-        session.start_mps(load(ROOT / "params.yaml", [overlay]))
+        session.start_mps(SimpleNamespace(local_exec=True), load(ROOT / "params.yaml", [overlay]))
 
     begin("{cells_per_gpu: 3}")  # no GPU on this machine: no nvidia-smi
     (control.parent / "nvidia-smi").touch(mode=0o755)

@@ -264,7 +264,7 @@ def test_a_reason_that_holds_no_more_is_not_kept(params):
     controls.write(params, "mnist")
     rows = controls.read(params, load_cells(params)).query("case == 'case1' and seed == 0")
     (reason,) = rows[rows["control"] == "no_oracle_baseline"]["missing"]
-    assert reason == "the predictions of baseline seed 0 are not here"
+    assert reason == "the predictions of the baseline of that seed are not here"
 
 
 def test_what_needs_a_baseline_stays_where_its_predictions_are_gone(params):

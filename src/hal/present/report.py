@@ -103,7 +103,7 @@ def build(params: Params, run: Run) -> Document:
     ]
     if families(params):
         of_variants = tables.sensitivity(params, *read_results(params, "sensitivity"))
-        blocks += [Heading("sensitivity", "What single settings are worth"), *of_variants]
+        blocks += [Heading("sensitivity", "Other settings"), *of_variants]
     blocks += [Heading("figures", "The paper's figures"), *figures.values()]
     blocks += assumed.blocks(params, run.path)
     blocks += made.blocks(params, run, cells)

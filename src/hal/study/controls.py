@@ -193,7 +193,7 @@ def _filled(
     if row["control"] in measured:
         return row | measured[row["control"]]._asdict()
     unless = dict.fromkeys(measures.SCORED, "scores are not finite")
-    unless["no_oracle_baseline"] = f"the predictions of baseline seed {result.cell.seed} are not here"
+    unless["no_oracle_baseline"] = "the predictions of the baseline of that seed are not here"
     reason = unless[row["control"]]
     old = TABLE.kept(row, kept, reason)
     return old if pd.notna(old["count"]) else row | {"missing": reason}

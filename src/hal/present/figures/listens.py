@@ -57,9 +57,11 @@ def draw(
         _frame(right, rows, names if columns == 1 else [""] * len(names))
         for ax in (left, right)[: 3 - columns]:
             for y, dataset in headings.items():
-                title = cut(dataset_title(params, dataset), 54)
-                how: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 7.5}
-                ax.text(0.01, y, title, fontweight="bold", **how)
+                title = cut(dataset_title(params, dataset), 64 if columns > 1 else 36)
+                how: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 7}
+                # The line is its own in both panels: nothing makes room for it, and nothing hides it.
+                ax.text(0.01, y, title, fontweight="bold", **how).set_in_layout(False)
+        right.patch.set_visible(False)
         figure.legend(loc="outside lower center", ncols=3 if columns > 1 else 1)
     title = " ".join(filter(None, ["Does the network listen?", style.of_all(shown["n"], params)]))
     style.head(figure, title + drawing.of_pages, [remark])

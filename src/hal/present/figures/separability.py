@@ -44,7 +44,7 @@ def draw(params: Params, remark: str, table: pd.DataFrame, correlation: pd.DataF
         figure.legend(handles, labels, loc="outside lower center", ncols=3 if columns > 1 else 1)
         for ax, x in ((left, table["auc"]), (right, 1 - table["overlap"])):
             remarks += style.name_points(figure, ax, x, table["percent"], table["case"])
-    title = f"Separability and error reduction of {len(table)} cases"
+    title = f"Separability and error reduction of {len(table)} case{'s' * (len(table) != 1)}"
     style.head(figure, title, list(dict.fromkeys(remarks)))
     return figure
 
