@@ -139,7 +139,7 @@ rule all:
     input:
         [dag.all_cell_files(P, dataset) for dataset in P.grid.datasets],
         dag.drawn_files(P),
-        f"{ROOT}report/drawn.json",
+        str(current.stamp_path(P)),
     localrule: True
     message:
         f"finished: open {ROOT}report/report.html"
@@ -219,8 +219,7 @@ rule controls:
         ancient(dag.descriptions(P)),
         drawn("controls"),
     output:
-        multiext(f"{ROOT}results/controls/{{dataset}}", ".csv", ".sha256"),
-        multiext(f"{ROOT}results/crossed/{{dataset}}", ".csv", ".sha256"),
+        dag.control_files(P, "{dataset}"),
     log:
         f"{ROOT}logs/controls/{{dataset}}.log",
     benchmark:
@@ -356,7 +355,7 @@ rule drawn:
         dag.drawn_files(P),
         dag.cell_records(P),
     output:
-        f"{ROOT}report/drawn.json",
+        str(current.stamp_path(P)),
     log:
         f"{ROOT}logs/drawn.log",
     benchmark:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from hal.params import Params, load
 from hal.present import ablations, markdown
-from hal.present.numbers import NONE, number, signed, with_deviation, with_interval
+from hal.present.numbers import NONE, difference, number, with_deviation, with_interval
 from hal.present.results import read_results
 from hal.study.comparisons import pooled
 from hal.study.grid import load_cells, select
@@ -55,11 +55,9 @@ def errors(params: Params, dataset: str) -> str:
         [case_title(params, dataset, case), *row(dataset, case), _paper(theirs.loc[case])]
         for case in params.cases(dataset)[1:]
     ]
-    together = select(pooled(statistics, "oracle_mask"), dataset=dataset).dropna(subset="welch_low")
+    together = select(pooled(statistics, "oracle_mask"), dataset=dataset).dropna(subset="difference_low")
     for r in together.itertuples():
-        interval = Interval(r.welch_low, r.welch_high)
-        difference = with_interval(signed(r.difference), interval, sign=True)
-        means = (NONE, number(r.reference_mean), number(r.mean), NONE, difference)
+        means = (NONE, number(r.reference_mean), number(r.mean), NONE, difference(r, "difference"))
         rows.append(["all cases", str(r.n), *means, *[NONE] * 2])
     heading = f"{params.datasets[dataset].title}, {params.epochs(dataset)} epochs"
     return _table([heading, *_ERRORS, "paper: HAL"], rows)
@@ -148,7 +146,6 @@ def _row(
     of_both = (
         crossed.set_index(["dataset", "case", "quantity"]).reindex([(dataset, case, "hal - masked")]).iloc[0]
     )
-    difference = with_interval(signed(row["difference"]), Interval(row["low"], row["high"]), sign=True)
     images = with_interval("", Interval(of_both["low"], of_both["high"]), sign=True)
     lost = len(select(diverged, dataset=dataset, case=case))
     n, of_baseline = row["n"], row["reference_n"]
@@ -157,7 +154,7 @@ def _row(
         ", ".join([str(n), *[f"{lost} diverged"] * bool(lost), *[f"baseline {of_baseline}"] * others]),
         *(with_deviation(row[name], row[f"{name}_sd"]) for name in ("baseline", "masked", "hal")),
         number(of_hint["hal_masked"]),
-        f"{difference}{images}",
+        f"{difference(row, 'difference')}{images}",
         NONE if math.isnan(of_hint["flips"]) else f"{number(of_hint['flips'], 1)} %",
     ]
 

@@ -94,7 +94,7 @@ def test_a_difference_of_networks_has_welchs_interval(two):
     networks = two_runs.networks(two_runs.cells(*roots(two))).set_index("case")
     row = networks.loc["case1"]
     assert row["difference"] == pytest.approx(3)
-    assert (row["low"], row["high"]) == pytest.approx((3 - 2.267, 3 + 2.267), abs=1e-3)
+    assert (row["difference_low"], row["difference_high"]) == pytest.approx((3 - 2.267, 3 + 2.267), abs=1e-3)
     assert row["p"] == pytest.approx(0.02131, abs=1e-5)
     assert row["p_holm"] == pytest.approx(5 * 0.02131, abs=1e-4)
 

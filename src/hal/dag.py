@@ -92,6 +92,15 @@ def report_inputs(params: Params) -> list[str]:
     return [*cell_records(params), *drawn_by(params, "study"), *pages]
 
 
+def control_files(params: Params, dataset: str) -> list[str]:
+    """The tables of a data set's controls, with their sums."""
+    return [
+        str(params.path("results", folder, f"{dataset}{kind}"))
+        for folder in ("controls", "crossed")
+        for kind in (".csv", ".sha256")
+    ]
+
+
 def drawn_files(params: Params) -> list[str]:
     """Every table, figure and page that is drawn from the cells, in the order of the rules that draw them."""
     return [file for files in _drawn(params).values() for file in files]
@@ -107,16 +116,7 @@ def _drawn(params: Params) -> dict[str, list[str]]:
         return [str(file) for file in files]
 
     return {
-        **{
-            f"controls/{dataset}": paths(
-                [
-                    params.path("results", folder, f"{dataset}{kind}")
-                    for folder in ("controls", "crossed")
-                    for kind in (".csv", ".sha256")
-                ]
-            )
-            for dataset in params.grid.datasets
-        },
+        **{f"controls/{dataset}": control_files(params, dataset) for dataset in params.grid.datasets},
         "study": paths(study_files(params)),
         "tables": paths(printed_files(params)),
         **{f"figure/{name}": paths(figure_files(params, name)) for name in figure_names(params)},

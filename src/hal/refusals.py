@@ -59,12 +59,27 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
         if stale:
             print(f"{replaced}, trained again", flush=True)
         return
+    others = [cell for cell, _ in planned if cell not in kept]
+    networks = "a finished network" if len(kept) == 1 else f"{len(kept)} finished networks"
+    said = f"{networks}, such as {kept[0].name}, would be trained again, which nobody asked for:"
+    advice = _what_brings_back(params, kept, [cell.name for cell in kept if found[cell] == "damaged"])
+    if others:
+        advice.append(
+            f"`{_snakemake(params, others)}` trains what is missing{' or of other settings' if stale else ''}, and nothing else"
+        )
+    advice.append(f"`{_snakemake(params, kept, '--force')}` trains again what is finished")
+    raise UserError("\n- ".join([said, *advice]))
+
+
+def _what_brings_back(params: Params, kept: Sequence[Cell], damaged: Sequence[str]) -> list[str]:
+    """What of finished cells and their data is not here or damaged, and which command helps; a line each."""
     gone = [str(file) for cell in kept for file in params.cell_paths(cell).files if not file.exists()]
-    data = [
-        name for name in dict.fromkeys(c.dataset for c in kept) if not params.data_paths(name).arrays.exists()
+    datasets = dict.fromkeys(cell.dataset for cell in kept)
+    advice = [
+        f"`hal data {dataset}` makes the data that are not here"
+        for dataset in datasets
+        if not params.data_paths(dataset).arrays.exists()
     ]
-    damaged = [cell.name for cell in kept if found[cell] == "damaged"]
-    advice = [f"`hal data {dataset}` makes the data that are not here" for dataset in data]
     if gone:
         advice.append(
             f"{first_few(gone, 1)}: not here: `dvc pull` or git may bring them back, and `hal evaluate` what can be measured on the "
@@ -72,15 +87,7 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
         )
     if damaged:
         advice.append(f"{damaged[0]} is damaged (`hal verify` says how): `dvc checkout` or git may mend it")
-    others = [cell for cell, _ in planned if cell not in kept]
-    if others:
-        advice.append(
-            f"`{_snakemake(params, others)}` trains what is missing{' or of other settings' if stale else ''}, and nothing else"
-        )
-    advice.append(f"`{_snakemake(params, kept, '--force')}` trains again what is finished")
-    networks = "a finished network" if len(kept) == 1 else f"{len(kept)} finished networks"
-    said = f"{networks}, such as {kept[0].name}, would be trained again, which nobody asked for:"
-    raise UserError("\n- ".join([said, *advice]))
+    return advice
 
 
 def say_what_is_refused(workflow: Any, params: Params, files: Sequence[str]) -> None:

@@ -65,7 +65,7 @@ def test_the_area_between_logarithmic_curves_is_that_worked_by_hand(params):
     for loss in convergence.LOSSES:
         found = summary(params, loss).loc["case1"]
         assert found["area"] == pytest.approx(baseline - case1)
-        assert found["low"] < found["area"] < found["high"]
+        assert found["area_low"] < found["area"] < found["area_high"]
 
 
 def test_half_the_loss_all_along_is_an_area_of_ln_2(params):
@@ -85,7 +85,7 @@ def test_curves_that_cannot_be_used_cost_their_own_cell_and_are_named(params):
     assert "no such file" in found.loc["case2", "notes"]
     assert "diverged" in found.loc["case3", "notes"]
     assert found.loc["baseline", "notes"] == ""
-    assert math.isnan(found.loc["case1", "low"])  # one seed: no interval
+    assert math.isnan(found.loc["case1", "area_low"])  # one seed: no interval
 
 
 def test_without_a_baseline_nothing_can_be_compared_but_nothing_breaks(params):

@@ -47,7 +47,7 @@ def test_differences_and_their_family_of_tests(params):
     assert row["p"] == pytest.approx(0.00360, abs=1e-5)
     assert row["comparisons"] == 4
     # t(0.975, 4) = 2.776 times sqrt(2 x 0.04 / 3) = 0.1633: 0.453; of the mean 4.303 (2 degrees) times 0.2 / sqrt(3): 0.497
-    assert (row["welch_low"], row["welch_high"]) == pytest.approx((-1.453, -0.547), abs=1e-3)
+    assert (row["difference_low"], row["difference_high"]) == pytest.approx((-1.453, -0.547), abs=1e-3)
     assert (row["mean_low"], row["mean_high"]) == pytest.approx((1.2 - 0.497, 1.2 + 0.497), abs=1e-3)
     assert table.loc[("oracle_mask", "case1"), "difference"] == pytest.approx(1.2 - 1.6)
     assert math.isnan(table.loc[("", "baseline"), "p"])
@@ -78,7 +78,7 @@ def test_the_pooled_row_weighs_every_case_the_same(params):
     assert row["mean"] == pytest.approx((1.0 + 1.2 + 1.4 + 2.05) / 4)
     assert row["difference"] == pytest.approx(row["mean"] - 2.2)
     assert row["mean_low"] < row["mean"] < row["mean_high"]
-    assert row["welch_low"] < row["difference"] < row["welch_high"]
+    assert row["difference_low"] < row["difference"] < row["difference_high"]
 
 
 def test_all_groupings_together_against_the_mask_count_each_plain_network_once(params):
@@ -94,7 +94,7 @@ def test_all_groupings_together_against_the_mask_count_each_plain_network_once(p
     assert row["difference"] == pytest.approx(1.4 - 1.1)
     # parts (0.25 x 0.1)^2 / 3 four times and 0.1^2 / 3, together 0.0041667; freedom 0.0041667^2 / (4 (0.00020833)^2 / 2 +
     # 0.0033333^2 / 2) = 3.0769; t(0.975) = 3.141
-    assert row["welch_high"] - row["difference"] == pytest.approx(3.141 * math.sqrt(0.0041667), abs=1e-3)
+    assert row["difference_high"] - row["difference"] == pytest.approx(3.141 * math.sqrt(0.0041667), abs=1e-3)
     cells = load_cells(params)
     statistics = comparisons(params, cells, table)
     found = table2b.table2b(cells, table, statistics)
@@ -113,7 +113,11 @@ def test_one_seed_has_means_and_no_interval(tmp_path):
     found = all_tables.study(params, load_cells(params))
     row = found["statistics"].set_index(["against", "case"]).loc[("baseline", "case1")]
     assert not math.isnan(row["difference"])
-    assert row[["mean_low", "mean_high", "welch_low", "welch_high", "p", "p_holm", "detectable"]].isna().all()
+    assert (
+        row[["mean_low", "mean_high", "difference_low", "difference_high", "p", "p_holm", "detectable"]]
+        .isna()
+        .all()
+    )
     assert (
         "nothing can be tested (a test takes two networks of each"
         in findings.masked(params, found["table2b"], found["statistics"])[0]

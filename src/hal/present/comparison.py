@@ -144,7 +144,11 @@ def _networks(networks: pd.DataFrame) -> Table:
     for r in networks.itertuples():
         cells = (
             *(str(r.a_n), with_deviation(r.a_mean, r.a_sd), str(r.b_n), with_deviation(r.b_mean, r.b_sd)),
-            *(signed(r.difference), interval(Interval(r.low, r.high), sign=True), probability(r.p_holm)),
+            *(
+                signed(r.difference),
+                interval(Interval(r.difference_low, r.difference_high), sign=True),
+                probability(r.p_holm),
+            ),
         )
         rows.append((r.dataset, (r.case, *cells)))
     headings = columns("Case", "n of A", "A (%)", "n of B", "B (%)", "B − A", "Welch 95 %", "p (Holm)")

@@ -6,11 +6,11 @@ import pandas as pd
 
 from hal.decimals import significant
 from hal.params import Params
-from hal.present.numbers import number, signed, with_interval
+from hal.present.numbers import difference, number, signed
 from hal.settings import BASELINE
 from hal.study.comparisons import pooled
 from hal.study.hint import DEAF, SPLIT
-from hal.study.resampling import LEVEL, Interval
+from hal.study.resampling import LEVEL
 from hal.titles import dataset_title
 
 NAMED = 8  # cases that a sentence names
@@ -306,10 +306,9 @@ def _finding(all_rows: pd.DataFrame, together: pd.DataFrame) -> str:
 
 def _together(rows: pd.DataFrame) -> str:
     """All groupings of a data set together against the mask, where there is an interval: one row, or none."""
-    for r in rows.dropna(subset=["welch_low"]).itertuples():
-        interval = Interval(r.welch_low, r.welch_high)
-        points = with_interval(signed(r.difference), interval, sign=True)
-        side = "above" if interval.low > 0 else "below" if interval.high < 0 else ""
+    for r in rows.dropna(subset=["difference_low"]).itertuples():
+        points = difference(r, "difference")
+        side = "above" if r.difference_low > 0 else "below" if r.difference_high < 0 else ""
         where = f"lies {side} the mask's" if side else "is not distinguishable from the mask's"
         return f"All cases taken together, which is one more comparison, uncorrected, HAL's mean error {where}: {points} points (Welch). "
     return ""

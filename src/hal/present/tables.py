@@ -12,6 +12,7 @@ from hal.present.blocks import Column, Table, Text, columns, grouped
 from hal.present.numbers import (
     NONE,
     counted,
+    difference,
     interval,
     number,
     probability,
@@ -69,14 +70,13 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
                 with_deviation(r.baseline, r.baseline_sd),
                 with_deviation(r.masked, r.masked_sd),
                 with_deviation(r.hal, r.hal_sd),
-                with_interval(signed(r.difference), Interval(r.low, r.high), sign=True),
+                difference(r, "difference"),
                 probability(r.p_holm),
             )
             count = _count(r.n, r.planned, r.reference_n)
             rows.append((title, (case_title(params, r.dataset, r.case), count, *numbers)))
         for r in together[together["dataset"] == dataset].itertuples():
-            difference = with_interval(signed(r.difference), Interval(r.welch_low, r.welch_high), sign=True)
-            means = (NONE, number(r.reference_mean), number(r.mean), difference, NONE)
+            means = (NONE, number(r.reference_mean), number(r.mean), difference(r, "difference"), NONE)
             rows.append((title, ("All cases", str(r.n), *means)))
     caption = (
         "Test error in percent, mean ± sample standard deviation over n seeds. Baseline masked: the baseline's "
@@ -139,11 +139,10 @@ def statistics(params: Params, comparisons: pd.DataFrame) -> Table:
     rows = []
     for r in table[(table["case"] != POOLED) | table["mean"].notna()].itertuples():
         name = r.case if r.case == POOLED else case_title(params, r.dataset, r.case)
-        difference = with_interval(signed(r.difference), Interval(r.welch_low, r.welch_high), sign=True)
         cells = (
             str(r.n),
             with_interval(number(r.mean), Interval(r.mean_low, r.mean_high)),
-            NONE if r.case == BASELINE else difference,
+            NONE if r.case == BASELINE else difference(r, "difference"),
             probability(r.p_holm),
             number(r.detectable),
         )
@@ -260,8 +259,7 @@ def convergence(params: Params, convergence: pd.DataFrame) -> Table:
             cells: list[str] = []
             for loss in ("test_loss", "train_loss"):
                 r = table.loc[(dataset, case, loss)]
-                area = with_interval(signed(r["area"]), Interval(r["low"], r["high"]), sign=True)
-                cells += [_epochs(r), NONE if case == BASELINE else area]
+                cells += [_epochs(r), NONE if case == BASELINE else difference(r, "area")]
             rows.append((title, (case_title(params, dataset, case), *cells)))
     caption = (
         "Epochs: after how many the loss first is at or below the baseline's final one, the mean of its seeds after the "

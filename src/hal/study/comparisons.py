@@ -59,7 +59,7 @@ def comparisons(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> 
 
     Columns: dataset, case, against (empty for the baseline's own row; else `baseline`, or `oracle_mask`: the baseline's
     logits restricted to the case's superclasses); n, mean, sd, mean_low, mean_high (Student); reference_n,
-    reference_mean; difference (mean minus reference), welch_low, welch_high, p (Welch), p_holm
+    reference_mean; difference (mean minus reference) with difference_low and difference_high, p (both Welch), p_holm
     (Holm over the `comparisons` of the grid against the same reference), detectable (see `resampling.detectable`).
     The case `all cases` pools a data set's cases, each with the same weight; it has no p.
     """
@@ -114,8 +114,8 @@ def _row(
         "reference_n": theirs.n,
         "reference_mean": theirs.mean,
         "difference": mean - theirs.mean,
-        "welch_low": welch.low,
-        "welch_high": welch.high,
+        "difference_low": welch.low,
+        "difference_high": welch.high,
         "p": welch_p(one, theirs) if one else math.nan,
         "detectable": detectable(one, theirs) if one else math.nan,
         "comparisons": 0,

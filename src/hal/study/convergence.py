@@ -16,8 +16,9 @@ import pandas as pd
 
 from hal.errors import UserError
 from hal.settings import BASELINE
+from hal.study.comparisons import NOTHING, difference
 from hal.study.grid import CellResult, curves, of_seeds, select
-from hal.study.resampling import moments, welch_interval
+from hal.study.resampling import moments
 
 LOSSES = ("train_loss", "test_loss")
 
@@ -68,11 +69,8 @@ def convergence(cells: pd.DataFrame) -> pd.DataFrame:
                 "epochs": moments(reached).mean,
             }
             row |= {"epochs_least": counted["epoch"].min(), "epochs_most": counted["epoch"].max()}
-            row |= {"area": math.nan, "low": math.nan, "high": math.nan}
-            if case != BASELINE:
-                welch = welch_interval(moments(baseline), moments(values))
-                row |= {"area": moments(baseline).mean - moments(values).mean}
-                row |= {"low": welch.low, "high": welch.high}
+            own = NOTHING if case == BASELINE else values  # no area lies between a curve and itself
+            row |= difference("area", moments(baseline), moments(own))
             rows.append(row | {"notes": of_seeds(zip(mine["seed"], mine["note"], strict=True))})
     return pd.DataFrame(rows).astype({"reached": "Int64"})
 

@@ -17,6 +17,8 @@ _CONTROLS = {
     "wrong_hint_worst": ("", "wrong_hint_worst"),
 }
 
+_DIFFERENCE = ("difference", "difference_low", "difference_high", "p_holm")  # of `comparisons`
+
 
 def table2b(cells: pd.DataFrame, controls: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
     """One row for every data set and grouping. Errors and accuracies in percent, differences in points.
@@ -24,8 +26,8 @@ def table2b(cells: pd.DataFrame, controls: pd.DataFrame, comparisons: pd.DataFra
     Columns: dataset, case, planned, n and reference_n (the fewest of the case's and of the baseline's networks behind any
     number of the row); for each of baseline, masked (the
     baseline's logits restricted to the classes of the true superclass), hal, no_hint, wrong_hint and wrong_hint_worst
-    (see `controls`) its mean, `_sd` and `_superclass` (mean superclass accuracy); difference (hal minus masked), low and
-    high (Welch), p_holm; notes (what is missing). The errors of baseline and hal are those of cell.json.
+    (see `controls`) its mean, `_sd` and `_superclass` (mean superclass accuracy); difference (hal minus masked) with
+    difference_low and difference_high (Welch), p_holm; notes (what is missing). The errors of baseline and hal are those of cell.json.
     """
     rows = []
     of_cases = comparisons[comparisons["case"] != POOLED]
@@ -42,12 +44,11 @@ def table2b(cells: pd.DataFrame, controls: pd.DataFrame, comparisons: pd.DataFra
             row |= {name: of_owner.mean, f"{name}_sd": of_owner.sd}
             row |= {f"{name}_superclass": moments(accuracy).mean}
         row |= {"n": min(sizes[case]), "reference_n": min(sizes[BASELINE])}
-        row |= {"difference": compared.difference}
-        row |= {"low": compared.welch_low, "high": compared.welch_high, "p_holm": compared.p_holm}
+        row |= {name: getattr(compared, name) for name in _DIFFERENCE}
         rows.append(row | {"notes": _missing(controls, dataset, case)})
     columns = ["dataset", "case", "planned", "n", "reference_n"]
     columns += [f"{name}{suffix}" for name in _CONTROLS for suffix in ("", "_sd", "_superclass")]
-    return pd.DataFrame(rows, columns=[*columns, "difference", "low", "high", "p_holm", "notes"])
+    return pd.DataFrame(rows, columns=[*columns, *_DIFFERENCE, "notes"])
 
 
 def _missing(controls: pd.DataFrame, dataset: str, case: str) -> str:

@@ -8,8 +8,9 @@ import pandas as pd
 from hal import sums
 from hal.cell_files import read_record
 from hal.errors import UserError
+from hal.study.comparisons import difference
 from hal.study.grid import differences
-from hal.study.resampling import holm, moments, welch_interval, welch_p
+from hal.study.resampling import holm, moments, welch_p
 
 # What two machines must have in common for the same bytes, if the kernels are deterministic.
 SAME = ("device", "torch", "cuda", "driver", "cpu_threads", "deterministic")
@@ -46,17 +47,17 @@ def cells(a: Path, b: Path) -> pd.DataFrame:
 def networks(cells: pd.DataFrame) -> pd.DataFrame:
     """A row for every data set and case: n, mean and sample deviation in either run, and their difference.
 
-    Columns: dataset, case; a_n, a_mean, a_sd, b_n, b_mean, b_sd; difference (b minus a, points), low and high (Welch, 95 %), p and
+    Columns: dataset, case; a_n, a_mean, a_sd, b_n, b_mean, b_sd; difference (b minus a, points) with difference_low and difference_high (Welch, 95 %), p and
     p_holm (corrected for all rows).
     """
     rows = []
     for (dataset, case), mine in cells.groupby(["dataset", "case"], sort=False):
         a, b = (moments(mine[f"{side}_error"].dropna()) for side in "ab")
-        interval = welch_interval(b, a)
         rows.append(
             {"dataset": dataset, "case": case, "a_n": a.n, "a_mean": a.mean, "a_sd": a.sd}
-            | {"b_n": b.n, "b_mean": b.mean, "b_sd": b.sd, "difference": b.mean - a.mean}
-            | {"low": interval.low, "high": interval.high, "p": welch_p(b, a)}
+            | {"b_n": b.n, "b_mean": b.mean, "b_sd": b.sd}
+            | difference("difference", b, a)
+            | {"p": welch_p(b, a)}
         )
     table = pd.DataFrame(rows)
     return table.assign(p_holm=holm(table["p"].to_numpy()))

@@ -53,11 +53,7 @@ def run(
     with locked(paths) as waited:
         before = _finished(paths, force)
         current = before and is_of(before, cell, description["arrays_sha256"])
-        wrong = _fault(paths, before) if before and current else ""
-        if wrong and not force:
-            raise UserError(wrong)
-        if before and current and not wrong and (waited or not force):
-            print(f"{cell.name}: already finished under these settings; --force trains it again", flush=True)
+        if before and current and _stands(cell, paths, before, force, waited):
             return before
         for folder in (paths.results, paths.checkpoints):
             _check_writable(folder)  # now, and not when all is trained
@@ -179,6 +175,21 @@ def _finished(paths: CellPaths, force: bool) -> dict[str, Any] | None:
         if force:
             return None
         raise UserError(f"{error}; git may bring it back; --force trains the cell again") from None
+
+
+def _stands(cell: Cell, paths: CellPaths, record: dict[str, Any], force: bool, waited: bool) -> bool:
+    """Whether a finished cell of these settings and data is not to be trained again: whole, and not asked for since.
+
+    Raises:
+        UserError: it is not whole, and nobody has asked to train it again.
+    """
+    wrong = _fault(paths, record)
+    if wrong and not force:
+        raise UserError(wrong)
+    if wrong or (force and not waited):  # whoever held it while this process waited was asked, too
+        return False
+    print(f"{cell.name}: already finished under these settings; --force trains it again", flush=True)
+    return True
 
 
 def _fault(paths: CellPaths, record: dict[str, Any]) -> str:
