@@ -31,7 +31,9 @@ _PLACE = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTA
 _ERRORS = ("n", "baseline", "baseline masked", "HAL", "HAL masked", "HAL − baseline masked", "flips")
 
 
-def written(page: str, cpu: Params, gpu: Params, cifar10: Params, ablated: Params, varied: Params) -> str:
+def written(
+    page: str, cpu: Params, gpu: Params, cifar10: Params, ablated: Params, varied: Params, momentum: Params
+) -> str:
     """The text of a page with its tables as the results of the runs on real images give them."""
     tables = {
         "mnist": lambda: errors(cpu, "mnist"),
@@ -40,6 +42,7 @@ def written(page: str, cpu: Params, gpu: Params, cifar10: Params, ablated: Param
         "mnist-ablations": lambda: ablations_of(ablated, "mnist"),
         "mnist-ablations-3": lambda: ablations_of(ablated, "mnist-epochs-3"),
         "mnist-no-bias": lambda: plain(ablated, "mnist-no-bias-epochs-3"),
+        "mnist-momentum": lambda: errors(momentum, "mnist"),
         "mnist-settings": lambda: settings(varied, "case1"),
         "mnist-budgets": lambda: budgets(budget_runs(cpu, gpu)),
     }
@@ -59,7 +62,8 @@ def errors(params: Params, dataset: str) -> str:
     for r in together.itertuples():
         means = (NONE, number(r.reference_mean), number(r.mean), NONE, difference(r, "difference"))
         rows.append(["all cases", str(r.n), *means, *[NONE] * 2])
-    heading = f"{params.datasets[dataset].title}, {params.epochs(dataset)} epochs"
+    momentum = f", momentum {params.train.momentum:g}" if params.train.momentum else ""
+    heading = f"{params.datasets[dataset].title}, {params.epochs(dataset)} epochs{momentum}"
     return _table([heading, *_ERRORS, "paper: HAL"], rows)
 
 
@@ -121,8 +125,9 @@ def budget_runs(*runs: Params) -> list[tuple[Params, str]]:
 
 
 def runs() -> list[Params]:
-    """MNIST on a CPU and on a GPU, CIFAR-10, the ablations, and the settings varied."""
+    """MNIST on a CPU and on a GPU, CIFAR-10, the ablations, the settings varied, and MNIST with momentum."""
     names = ("cpu-mnist", "gpu-mnist", "cpu-cifar10", "cpu-mnist-ablations", "cpu-mnist-settings")
+    names += ("cpu-mnist-momentum",)
     return [load(ROOT / "params.yaml", [ROOT / f"configs/{name}.yaml"]) for name in names]
 
 

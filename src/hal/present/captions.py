@@ -13,7 +13,7 @@ from hal.settings import BASELINE
 from hal.study.grid import select
 from hal.titles import case_title, dataset_title, family_title, network_title, superclass_names
 
-# The computed tables that a figure is drawn from, where it is not drawn from its data set's cells alone.
+# The computed tables that hold what a figure shows, where it does not show its data set's cells alone.
 DATA = {
     "overview": ("table2.csv", "statistics.csv", "table2b.csv"),
     "listens": ("hint.csv", "networks.csv"),
