@@ -172,6 +172,17 @@ def test_on_another_machine_both_errors_are_held_against_the_other_seeds(params)
     assert "decides nothing: too few other seeds (0)" in alone.says
 
 
+@pytest.mark.parametrize("side", ["stored", "again"])
+def test_a_network_that_was_begun_on_another_machine_owes_nobody_the_same_bytes(params, side):
+    first, *_ = (r for r in load_grid(params) if r.ok)
+    made = first.record["provenance"]
+    mixed = first.record | {"provenance": made | {"before": [made | {"device": "an old card"}]}}
+    plain = first.record | {"files": {"curves.csv": "another"}}
+    stored, again = (mixed, plain) if side == "stored" else (plain, mixed)
+    found = compared(*(dataclasses.replace(first, record=record) for record in (stored, again)), [first], 1)
+    assert f"{made['device']} and an old card" in found.says
+
+
 def test_kernels_that_are_not_deterministic_owe_nobody_the_same_bytes(params):
     first, *_ = (r for r in load_grid(params) if r.ok)
     free = first.record["provenance"] | {"deterministic": False}

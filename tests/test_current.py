@@ -81,10 +81,10 @@ def test_tables_are_computed_by_one_process_at_a_time(tmp_path, capsys):
     computed = []
 
     def study() -> None:
-        with drawing(params):
+        with drawing(params, ["study"]):
             computed.append("study")
 
-    with drawing(params):
+    with drawing(params, ["controls/mnist", "study"]):
         beside = threading.Thread(target=study)
         beside.start()
         beside.join(1)
@@ -92,7 +92,7 @@ def test_tables_are_computed_by_one_process_at_a_time(tmp_path, capsys):
         computed.append("draw")
     beside.join()
     assert computed == ["draw", "study"]
-    assert "another process computes tables there; waiting for it" in capsys.readouterr().out
+    assert "another process computes these tables; waiting for it" in capsys.readouterr().out
 
 
 def test_a_data_set_that_the_grid_has_not_changes_nothing(stamped):

@@ -16,12 +16,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hal import locks
+from hal.current import drawing
 from hal.dag import cell_records, figure_inputs, minutes, prefix
 from hal.errors import UserError, hal_command
 from hal.files import sha256_of
 from hal.params import Params, load
 from hal.refusals import check_targets
-from hal.session import gpus, lock, mend_times, overlays, say_full_disk, say_limit, share_gpus
+from hal.session import forget_states, gpus, lock, mend_times, overlays, say_full_disk, say_limit, share_gpus
 from hal.standing import standing
 from hal.study.grid import load_grid
 from tests.checkout import TINY, hal, make_checkout, snakemake
@@ -325,26 +327,69 @@ def test_every_file_that_times_decide_about_is_mended(tmp_path):
         file.touch()
         os.utime(file, (time.time() + 86_400,) * 2)
     mend_times(params)
-    assert [file.name for file in files if file.stat().st_mtime > time.time()] == []
+    (mended,) = {
+        file.stat().st_mtime for file in files
+    }  # of several, what is drawn might be older than its cells
+    assert mended <= time.time()
 
 
 def test_cells_are_not_brought_in_while_a_snakemake_that_planned_to_train_them_is_at_work(finished):
     """It deletes a cell's files before it begins with it, whoever put them there meanwhile."""
     project, tiny = finished, ["--overlay", "configs/tiny.yaml"]
+    (project / "runs/other/results").mkdir(parents=True)
     held = lock(below(project))
     done = hal(project, *tiny, "merge", "runs/other")
     assert done.returncode == 1
     assert "another snakemake, or a merge, is at work in" in done.stdout
     done = hal(project, *tiny, "train", "tiny", "pairs", "7")
     assert done.returncode == 0, done.stdout
-    assert list(project.glob("runs/tiny/.resume/tiny.pairs.seed7.*/state.safetensors"))
+    kept = "runs/tiny/.resume/tiny-pairs-seed7-*/state.safetensors"
+    assert list(project.glob(kept))
     held.release()
-    # asked for again, it is trained, and not found to be complete; and its state goes
+    forget_states(
+        SimpleNamespace(persistence=SimpleNamespace(_filter_incomplete_keys=lambda files: [])), below(project)
+    )
+    assert not list(project.glob(kept))
+    # asked for again after a run that was killed, it is trained, and not found to be complete; and its state goes
+    assert hal(project, *tiny, "train", "tiny", "pairs", "7", "--force", "--keep-state").returncode == 0
+    assert list(project.glob(kept))
     cell = "runs/tiny/results/tiny/pairs/seed7"
     done = snakemake(project, cell, "--force", "--configfile", "configs/tiny.yaml")
     assert done.returncode == 0, done.stdout
     assert json.loads((project / cell / "cell.json").read_text())["time"]["resumed"] == 0
-    assert not list(project.glob("runs/tiny/.resume/tiny.pairs.seed7.*/state.safetensors"))
+    assert not list(project.glob(kept))
+
+
+def test_the_state_of_a_cell_that_is_being_trained_again_is_not_forgotten(tmp_path):
+    """Its old record still stands, so it is called finished."""
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0]}")
+    make_up_grid(params, images=50)
+    paths = params.cell_paths(params.cell("mnist", "case1", 0))
+    workflow = SimpleNamespace(persistence=SimpleNamespace(_filter_incomplete_keys=lambda files: []))
+    paths.resume.mkdir(parents=True)
+    (paths.resume / "progress.json").write_text('{"epoch": 3, "epochs": 4}')
+    forget_states(workflow, params)
+    assert paths.resume.exists()
+    (paths.resume / "progress.json").write_text('{"epoch": 4, "epochs": 4}')
+    held = locks.acquire(paths.lock)
+    forget_states(workflow, params)
+    assert paths.resume.exists()
+    held.release()
+    forget_states(workflow, params)
+    assert not paths.resume.exists()
+
+
+def test_tables_are_computed_by_one_process_at_a_time(finished):
+    project, tiny = finished, ["--overlay", "configs/tiny.yaml"]
+    said = r"(controls\.tiny|study)\.lock: another process computes these tables; waiting for it"
+    for rule, command in (("controls/tiny", "controls"), ("study", "study"), ("study", "draw")):
+        words = [sys.executable, "-m", "hal", *tiny, command]
+        with drawing(below(project), [rule]):
+            process = subprocess.Popen(words, cwd=project, stdout=subprocess.PIPE, text=True)
+            assert re.search(said, process.stdout.readline()), command
+            assert process.poll() is None
+        process.communicate()
+        assert process.returncode == 0, command
 
 
 def test_a_description_of_the_data_that_is_damaged_is_made_again_before_a_network_is_deleted(finished):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import hypergeom
 
-from hal.cell_files import check_sum, recorded_files
+from hal.cell_files import check_sum, made_with, recorded_files
 from hal.data import store
 from hal.errors import UserError
 from hal.params import Cell, Params
@@ -136,7 +136,7 @@ def compared(stored: CellResult, again: CellResult, results: Sequence[CellResult
     if not differing:
         return Finding(name, True, f"the same bytes in all {len(again.record['files'])} files")
     errors = f"test error {_error(stored)} stored, {_error(again)} now"
-    others = _other_machine(stored.record["provenance"], again.record["provenance"])
+    others = _other_machine(stored.record, again.record)
     if not others:
         part = _parting(stored, again) if "curves.csv" in differing else ""
         return Finding(
@@ -196,17 +196,12 @@ def _differing(stored: dict[str, Any], again: dict[str, Any]) -> list[str]:
 def _other_machine(stored: dict[str, Any], again: dict[str, Any]) -> str:
     """Why the same bytes are not to be expected; empty where they are."""
     differences = [
-        f"{key} {again.get(key)} in place of {made_with.get(key)}"
-        for made_with in (
-            stored,
-            *stored.get("before", []),
-        )  # that before, and by what, its training was interrupted
+        f"{key} {made_with(again, key)} in place of {made_with(stored, key)}"
         for key in SAME
-        if again.get(key) != made_with.get(key)
+        if made_with(again, key) != made_with(stored, key)
     ]
-    return ", ".join(dict.fromkeys(differences)) or (
-        "" if again.get("deterministic") else "runtime.deterministic is false"
-    )
+    deterministic = again["provenance"].get("deterministic")
+    return ", ".join(differences) or ("" if deterministic else "runtime.deterministic is false")
 
 
 def _where_expected(

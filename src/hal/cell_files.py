@@ -176,6 +176,21 @@ def read_auxiliary(path: Path, cell: Cell, record: dict[str, Any]) -> tuple[np.n
     return u_test, u_train
 
 
+def is_complete(resume: Path) -> bool:
+    """Whether the state in that folder is of a cell trained to its last epoch, or until it diverged."""
+    try:
+        progress = read_json(resume / "progress.json")
+        return bool(progress.get("diverged") or progress["epoch"] == progress["epochs"])
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+
+
+def made_with(record: dict[str, Any], key: str) -> str:
+    """What the cell was made with, by cell.json's provenance: the last process's, `and` what others before an interruption had."""
+    made = record["provenance"]
+    return " and ".join(dict.fromkeys(str(part.get(key)) for part in (made, *made.get("before", []))))
+
+
 def is_of(record: dict[str, Any], cell: Cell, data_sha256: str | None) -> bool:
     """Whether cell.json, `record`, is of the settings in force and of the data set with that sum; None where that is not known."""
     trained_on = record["provenance"].get("data_sha256")

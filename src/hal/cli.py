@@ -220,19 +220,17 @@ def _noted(faults: dict[str, None]) -> Iterator[None]:
 
 def _train(params: Params, arguments: argparse.Namespace) -> None:
     cells = [params.cell(arguments.dataset, arguments.case, seed) for seed in arguments.seeds]
-    from hal import locks
     from hal.current import other_experiment
     from hal.train.cell import run
 
     others = "" if arguments.force else other_experiment(params, arguments.overlays)
-    # A Snakemake that has planned this cell will delete its files and train it again: from this state that takes no time.
-    keep_state = arguments.keep_state or locks.is_held(params.lock)
+
     faults: dict[str, None] = {}
     for cell in cells:
         if cell.seed not in params.grid.seeds or cell.dataset not in params.grid.datasets:
             print(f"{cell.name}: is not in the grid, so it counts in no table", flush=True)
         with _noted(faults):
-            record = run(params, cell, arguments.force, keep_state, others)
+            record = run(params, cell, arguments.force, arguments.keep_state, others)
             if record["status"] == "ok":
                 after = f"{record['epochs']} epoch{'s' * (record['epochs'] != 1)}"
                 print(f"{cell.name}: test error {record['test_error']:.2f} % after {after}")
@@ -337,14 +335,9 @@ def _compare(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _merge(params: Params, arguments: argparse.Namespace) -> None:
-    from hal import session
     from hal.merge import lacking_data, merge
 
-    held = session.lock(params)
-    try:
-        taken, refused = merge(params, arguments.others)
-    finally:
-        held.release()
+    taken, refused = merge(params, arguments.others)
     lines = [*taken, *(f"not taken: {line}" for line in refused)]
     count = "1 cell was" if len(taken) == 1 else f"{len(taken)} cells were"
     lines.append(f"{count} brought together with those here; `hal status` shows the grid")
@@ -360,8 +353,8 @@ def _controls(params: Params, arguments: argparse.Namespace) -> None:
     from hal.current import drawing
     from hal.study import controls, crossed
 
-    with drawing(params):
-        for dataset in arguments.datasets or params.grid.datasets:
+    for dataset in arguments.datasets or params.grid.datasets:
+        with drawing(params, [f"controls/{dataset}"]):
             print(controls.write(params, dataset))
             print(crossed.write(params, dataset))
 
@@ -370,7 +363,7 @@ def _study(params: Params, arguments: argparse.Namespace) -> None:
     from hal.current import drawing
     from hal.study import all_tables
 
-    with drawing(params):
+    with drawing(params, ["study"]):
         for path in all_tables.write(params):
             print(path)
 
@@ -426,7 +419,8 @@ def _draw(params: Params, arguments: argparse.Namespace) -> None:
         verify(params)
     except UserError as error:  # such a cell counts nowhere, and tables and report say so where it is missed
         print(f"hal: {with_overlays(str(error), arguments.overlays)}", file=sys.stderr)
-    with drawing(params):
+    computed = [*(f"controls/{dataset}" for dataset in params.grid.datasets), "study"]
+    with drawing(params, computed):
         for line in draw.draw(params, _run_of(params, arguments)):
             if line == draw.CHANGED:
                 print(f"hal: {line}", file=sys.stderr)

@@ -19,7 +19,7 @@ from rocrate.model import ContextEntity, Entity, File
 from rocrate.rocrate import ROCrate
 
 from hal import __version__, current, dag
-from hal.cell_files import recorded_files
+from hal.cell_files import made_with, recorded_files
 from hal.departures import Run
 from hal.errors import UserError
 from hal.files import sha256_of, write_atomically
@@ -214,7 +214,7 @@ def _train_action(
         if record["status"] == "ok"
         else f"diverged at step {record['diverged_at_step']}"
     )
-    on = f"on {record['provenance']['device']} with PyTorch {record['provenance']['torch']}"
+    on = f"on {made_with(record, 'device')} with PyTorch {made_with(record, 'torch')}"
     action = _action(
         crate,
         f"#train/{cell.name}",

@@ -7,9 +7,10 @@ cells, and the SHA-256 of every file drawn.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,15 @@ COMPUTING = (
 )
 
 
-def drawing(params: Params) -> contextlib.AbstractContextManager[bool]:
-    """Hold the computed tables of a run: `hal draw` beside a Snakemake would else put those of fewer networks over its own."""
-    path = params.path(".resume", "drawing.lock")
-
-    def say() -> None:
-        print(f"{path}: another process computes tables there; waiting for it", flush=True)
-
-    return locks.held(path, say)
+@contextlib.contextmanager
+def drawing(params: Params, rules: Iterable[str]) -> Iterator[None]:
+    """Hold the tables that these rules compute: `hal draw` beside a Snakemake would else put those of fewer networks over its own."""
+    with contextlib.ExitStack() as stack:
+        for rule in rules:
+            path = params.path(".resume", f"{rule.replace('/', '.')}.lock")
+            said = f"{path}: another process computes these tables; waiting for it"
+            stack.enter_context(locks.held(path, functools.partial(print, said, flush=True)))
+        yield
 
 
 def stamp_path(params: Params) -> Path:

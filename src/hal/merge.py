@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hal import locks
+from hal import locks, session
 from hal.cell_files import check_sum, read_record, recorded_files
 from hal.errors import UserError
 from hal.files import replace_together
@@ -25,11 +25,19 @@ def merge(params: Params, others: Sequence[Path]) -> tuple[list[str], list[str]]
         What was taken, and what was not and why; a line a cell.
 
     Raises:
-        UserError: before anything is copied: there is no such run; a cell is finished in two places under the same settings,
-            with other bytes; or one that would be copied is damaged, or was trained on other data.
+        UserError: before anything is copied: there is no such run; a Snakemake is at work here; a cell is finished in two
+            places under the same settings, with other bytes; or one that would be copied is damaged, or was trained on other data.
     """
     for other in others:
         _check_run(params, other)
+    held = session.lock(params)  # a Snakemake deletes what comes in for a cell that it planned to train
+    try:
+        return _merge(params, others)
+    finally:
+        held.release()
+
+
+def _merge(params: Params, others: Sequence[Path]) -> tuple[list[str], list[str]]:
     results = load_grid(params)
     chosen: dict[str, tuple[Cell, Path, dict[str, Any]]] = {}
     refused: list[str] = []

@@ -264,11 +264,11 @@ class Params:
 
     def cell_paths(self, cell: Cell) -> "CellPaths":
         """Where the cell's files lie."""
-        flat = cell.name.replace("/", ".")  # which no name holds
+        flat = cell.name.replace("/", "-")
         return CellPaths(
             results=self.path("results", cell.name),
             checkpoints=self.path("checkpoints", cell.name),
-            resume=self.path(".resume", f"{flat}.{cell.hash}"),
+            resume=self.path(".resume", f"{flat}-{cell.hash}"),
             lock=self.path(".resume", f"{flat}.lock"),
             scored=cell.scored,
         )

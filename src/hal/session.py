@@ -15,11 +15,12 @@ from typing import Any
 from filelock import BaseFileLock
 
 from hal import dag, gpu, locks, nvidia_mps, snakemake_internals
+from hal.cell_files import is_complete
 from hal.data.wanted import fault
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.present import pdf
-from hal.standing import standing, to_train
+from hal.standing import standing
 
 
 def overlays(configfiles: Sequence[Path], config: Mapping[str, Any], words: Sequence[str]) -> list[str]:
@@ -93,7 +94,9 @@ def mend_times(params: Params) -> None:
     for file in files:
         with contextlib.suppress(OSError):  # not there, or not ours to change
             if os.stat(file).st_mtime > now:
-                os.utime(file)
+                os.utime(
+                    file, (now, now)
+                )  # all the same, so that none becomes older than what was drawn from it
 
 
 def force_if_stale(workflow: Any, params: Params, cell: Cell, found: str) -> list[str]:
@@ -131,18 +134,35 @@ def pdf_outdated(params: Params) -> list[str]:
 
 
 def forget_states(workflow: Any, params: Params) -> None:
-    """Delete what `hal train --keep-state` left of cells that are finished under the settings in force, of the grid or planned.
+    """Delete what `hal train` left, beside a Snakemake, of cells that are finished under the settings in force.
 
     At a run's end, and at the next one's beginning, as a run that was killed has no end: a cell that is to be trained again
-    would else go on after its last epoch. Not of a cell that finished unseen, while Snakemake was being stopped: it will start that cell again, having deleted
+    would else go on after its last epoch. Not of one that is being trained again, or was until it was stopped; and not of a cell that finished unseen, while Snakemake was being stopped: it will start that cell again, having deleted
     its files, and the state then saves the training.
     """
-    cells = [*params.cells(), *(cell for cell, _ in to_train(workflow, params))]
-    records = {str(params.cell_paths(cell).record): cell for cell in cells}
-    unseen = snakemake_internals.marked_incomplete(workflow, records)
-    for record, cell in records.items():
+    complete = {
+        str(params.cell_paths(cell).record): cell
+        for cell in [*params.cells(), *_beyond(params)]
+        if is_complete(params.cell_paths(cell).resume) and not locks.is_held(params.cell_paths(cell).lock)
+    }
+    unseen = snakemake_internals.marked_incomplete(workflow, complete)
+    for record, cell in complete.items():
         if record not in unseen and standing(params, cell) == "finished":
             shutil.rmtree(params.cell_paths(cell).resume, ignore_errors=True)
+
+
+def _beyond(params: Params) -> list[Cell]:
+    """Cells that lie in results/ beside those of the grid, such as a seed that somebody asked for."""
+    there = {
+        path.parent.relative_to(params.path("results"))
+        for path in params.path("results").glob("*/*/seed*/cell.json")
+    }
+    cells = []
+    for name in sorted(there - {Path(cell.name) for cell in params.cells()}):
+        dataset, case, seed = name.parts
+        with contextlib.suppress(UserError, ValueError):  # of settings given up
+            cells.append(params.cell(dataset, case, int(seed.removeprefix("seed"))))
+    return cells
 
 
 def gpus(workflow: Any, params: Params) -> int:

@@ -494,8 +494,24 @@ def test_variants_are_drawn_together_and_have_no_figures_of_their_own(tmp_path):
         controls.write(params, dataset)
     all_tables.write(params)
     texts = drawn_texts(drawn(params, "listens"))
-    assert not any(text.startswith("digits") and "case" in text for text in texts)
-    assert any("slow" in text for text in texts)  # the variants' whole titles stand above their rows
+    assert {"Digits (8×8)", "Digits (8×8), slower"} <= set(texts)  # above their rows
+    assert not any(text.startswith("Digits") and "case" in text for text in texts)
+
+
+def test_a_heading_is_shortened_where_the_figure_ends(tmp_path):
+    title = "a title that is longer than a journal's column is wide, and than a page, if its type is not set smaller than a reader likes"
+    overlay = f"grid: {{datasets: [digits], seeds: [0]}}\nvariants: {{slow: {{title: '{title.replace(chr(39), chr(39) * 2)}', train: {{max_lr: 0.1}}}}}}"
+    params = made_up_params(tmp_path, overlay)
+    make_up_grid(params, images=200)
+    for dataset in params.grid.datasets:
+        controls.write(params, dataset)
+    all_tables.write(params)
+    of_hint, of_networks = read_results(params, "hint", "networks")
+    for columns in (1, 2):
+        with style.applied(params):
+            figure = listens.draw(params, "", Drawing("listens"), of_hint, of_networks, columns)
+            (heading, *_) = [text for text in figure.axes[0].texts if "…" in text.get_text()]
+            assert heading.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_an_error_of_none_has_its_place_on_a_logarithmic_axis(tmp_path):

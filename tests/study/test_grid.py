@@ -3,6 +3,7 @@ import json
 import pytest
 
 from hal.cell_files import FINAL
+from hal.data.described import described
 from hal.errors import UserError
 from hal.study.grid import curves, differences, load_cells, load_grid, scores, select, summary
 from tests.made_up import change_record, made_up_params, make_up_cell, make_up_grid
@@ -50,6 +51,15 @@ def test_a_cell_trained_on_other_data_is_stale(params):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"arrays_sha256": "0" * 64}))
     assert {r.state for r in load_grid(params)} == {"stale"}
     assert "other data" in load_grid(params)[0].reason
+
+
+def test_data_are_known_by_their_sum_whatever_else_a_description_says(params):
+    path = params.path("data", "mnist.json")
+    told = json.loads(path.read_text()) | {"arrays_sha256": "0" * 64, "test": {"images": float("inf")}}
+    path.write_text(json.dumps(told))
+    assert {r.state for r in load_grid(params)} == {"stale"}
+    with pytest.raises(UserError, match="cannot be read"):
+        described(params, "mnist")
 
 
 def test_a_data_description_that_cannot_be_read_costs_no_cell_but_is_said(params):

@@ -200,9 +200,22 @@ def test_a_lost_baseline_costs_what_needs_it_and_nothing_else(params):
     errors, others = paths["table2b.md"].read_text().split("Without the hint, or with a wrong one")
     assert "| 3, baseline 0 of 3 † |" in errors
     assert "†" not in others
-    assert "MNIST: there is no finished baseline to compare with." in errors
+    assert (
+        "MNIST: there is no masked baseline to compare with: none is finished, or its predictions are not here."
+        in errors
+    )
     assert "Told another superclass, HAL's networks change" in errors
-    assert "apart better cannot be told: there is no finished baseline to compare with." in errors
+    assert (
+        "apart better cannot be told: there is no masked baseline to compare with: none is finished" in errors
+    )
+
+
+def test_where_some_baselines_are_lost_a_number_of_theirs_says_of_how_many_it_is(params):
+    make_up_cell(params, params.cell("mnist", "baseline", 0), "missing")
+    controls.write(params, "mnist")
+    found = all_tables.study(params, load_cells(params))["table2b"]
+    ((_, rows),) = tables.without_hint(params, found).groups
+    assert rows[0][1] == "3, baseline 2 of 3 †"
 
 
 def test_an_empty_grid_is_analysed(tmp_path):

@@ -1,6 +1,7 @@
 """What a prepared data set is, by the description beside its arrays (data/NAME.json, docs/files.md)."""
 
 import dataclasses
+from typing import Any
 
 from hal.errors import UserError
 from hal.files import read_json
@@ -26,22 +27,52 @@ class Described:
     origins: tuple[str, ...]
 
 
+def arrays_sha256(params: Params, dataset: str) -> str | None:
+    """The content that lies prepared, by its sum, whatever else the description says; None where nothing does.
+
+    Raises:
+        UserError: the description is damaged.
+    """
+    told = _read(params, dataset)
+    if told is None:
+        return None
+    if "arrays_sha256" not in told:
+        raise _damaged(params, dataset)
+    return str(told["arrays_sha256"])
+
+
 def described(params: Params, dataset: str) -> Described | None:
     """What lies prepared; None where nothing does.
 
     Raises:
         UserError: the description is damaged.
     """
-    path = params.data_paths(dataset).description
+    told = _read(params, dataset)
+    if told is None:
+        return None
     try:
-        told = read_json(path)
         return Described(
             arrays_sha256=str(told["arrays_sha256"]),
             size=Size(int(told["train"]["images"]), int(told["test"]["images"]), tuple(told["shape"])),
             train_per_class=tuple(map(int, told["train"]["per_class"])),
             origins=tuple(sorted({str(file["from"]) for file in told["files"].values()})),
         )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        raise _damaged(params, dataset) from None
+
+
+def _read(params: Params, dataset: str) -> dict[str, Any] | None:
+    try:
+        told = read_json(params.data_paths(dataset).description)
+        if isinstance(told, dict):
+            return told
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: cannot be read; `hal data {dataset}` makes it again") from None
+    except (OSError, ValueError):
+        pass
+    raise _damaged(params, dataset)
+
+
+def _damaged(params: Params, dataset: str) -> UserError:
+    path = params.data_paths(dataset).description
+    return UserError(f"{path}: cannot be read; `hal data {dataset}` makes it again")

@@ -14,6 +14,7 @@ from hal.study.resampling import LEVEL
 from hal.titles import dataset_title
 
 NAMED = 8  # cases that a sentence names
+_NO_MASK = "there is no masked baseline to compare with: none is finished, or its predictions are not here"
 _UNTESTED = "a test takes two networks of each, whose errors are not all the same"
 
 
@@ -202,9 +203,7 @@ def _parts(rows: pd.DataFrame) -> str:
     unused = f"A mask laid over HAL's own logits still takes off {_extent(rows['unused'])} points: that part of the hint stays unused."
     known = rows.dropna(subset=["within_p_holm"])
     if known.empty:
-        cannot = (
-            _UNTESTED if rows["within"].notna().any() else "there is no finished baseline to compare with"
-        )
+        cannot = _UNTESTED if rows["within"].notna().any() else _NO_MASK
         return f"{unused} Whether HAL tells the classes within a superclass apart better cannot be told: {cannot}."
     apart = known[known["within_p_holm"] < LEVEL]
     better, worse = (list(apart[side]["case"]) for side in (apart["within"] < 0, apart["within"] > 0))
@@ -268,7 +267,7 @@ def _finding(all_rows: pd.DataFrame, together: pd.DataFrame) -> str:
     rows = all_rows[all_rows["difference"].notna()]
     if rows.empty:
         if all_rows["n"].max() > 0:
-            return "there is no finished baseline to compare with."
+            return f"{_NO_MASK}."
         return "there is no finished network of HAL, or its controls are not computed yet."
     text = f"with the hint, the masked baseline errs in {_extent(rows['masked'])} %, HAL in {_extent(rows['hal'])} %. "
     tested = rows[rows["p_holm"].notna()]

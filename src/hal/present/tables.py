@@ -1,5 +1,6 @@
 """The tables of numbers: every number is text already, ready to be set."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -105,7 +106,9 @@ def without_hint(params: Params, table: pd.DataFrame) -> Table:
             ),
         )
         name = case_title(params, r.dataset, r.case)
-        rows.append((dataset_title(params, r.dataset), (name, _count(r.n, r.planned), *numbers)))
+        baselines = None if math.isnan(r.baseline_superclass) else r.reference_n
+        count = _count(r.n, r.planned, baselines)
+        rows.append((dataset_title(params, r.dataset), (name, count, *numbers)))
     caption = (
         "HAL's test error in percent, mean ± sample standard deviation over n seeds. No hint: every superclass is tried and the most "
         "probable pair of a superclass and a class in it is taken. Wrong: a wrong superclass is fed in, every wrong one with the same "

@@ -22,7 +22,7 @@ from hal.params import Params
 from hal.settings import BASELINE
 from hal.study.comparisons import errors
 from hal.study.grid import by_case, scores, select
-from hal.study.resampling import spearman
+from hal.study.resampling import LEAST_PAIRS, spearman
 
 COLUMNS = ("dataset", "case", "seed", "level", "first", "second", "auc", "overlap", "note")
 _TAIL = 0.001
@@ -146,7 +146,7 @@ def predicts(table: pd.DataFrame, borders: pd.DataFrame | None = None) -> pd.Dat
 
     With `borders` (see `hint.borders`), two rows more: what is left of the correlation with `percent` when the share of the
     baseline's errors that cross a border is held fixed, which by itself makes some groupings gain more (the partial rank
-    correlation; no interval, and NaN for fewer than 5 pairs).
+    correlation; no interval, and NaN for fewer than 8 pairs).
     """
     rows = []
     for reduction in ("percent", "points"):
@@ -163,9 +163,9 @@ def predicts(table: pd.DataFrame, borders: pd.DataFrame | None = None) -> pd.Dat
 
 
 def partial_spearman(x: pd.Series, y: pd.Series, held: pd.Series) -> float:
-    """The rank correlation of x and y with `held` held fixed; NaN for fewer than 5 triples or where one does not vary."""
+    """The rank correlation of x and y with `held` held fixed; NaN for fewer than 8 triples or where one does not vary."""
     ranks = pd.DataFrame({"x": x, "y": y, "held": held}).rank()
-    if len(ranks) < 5 or (ranks.nunique() < 2).any():
+    if len(ranks) < LEAST_PAIRS or (ranks.nunique() < 2).any():
         return math.nan
     rho = ranks.corr()
     xy, xz, yz = rho.loc["x", "y"], rho.loc["x", "held"], rho.loc["y", "held"]

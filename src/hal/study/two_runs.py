@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from hal import sums
-from hal.cell_files import read_record
+from hal.cell_files import made_with, read_record
 from hal.errors import UserError
 from hal.study.comparisons import difference
 from hal.study.grid import differences
@@ -109,9 +109,9 @@ def _agreement(a: dict[str, Any] | None, b: dict[str, Any] | None) -> dict[str, 
     if a["files"] and a["files"] == b["files"]:
         return {"agreement": "same bytes", "settings": "", "notes": "; ".join(diverged)}
     made = [
-        f"{key} {b['provenance'].get(key)}, not {a['provenance'].get(key)}"
+        f"{key} {made_with(b, key)}, not {made_with(a, key)}"
         for key in MADE_WITH
-        if a["provenance"].get(key) != b["provenance"].get(key)
+        if made_with(a, key) != made_with(b, key)
     ]
     return {"agreement": "other bytes", "settings": "", "notes": "; ".join(diverged + made)}
 

@@ -12,7 +12,17 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from hal.cell_files import FINAL, check_sum, curves_bytes, is_of, npz_bytes, read_record, record_bytes
+from hal import locks
+from hal.cell_files import (
+    FINAL,
+    check_sum,
+    curves_bytes,
+    is_complete,
+    is_of,
+    npz_bytes,
+    read_record,
+    record_bytes,
+)
 from hal.data import decode, store, wanted
 from hal.errors import UserError
 from hal.files import replace_together
@@ -22,7 +32,7 @@ from hal.train.batches import DeviceData
 from hal.train.device import check_wanted, claimed_device, configure
 from hal.train.loop import Trainer, train
 from hal.train.model import HAL
-from hal.train.state import Progress, discard_state, is_complete, locked, save_state
+from hal.train.state import Progress, discard_state, locked, save_state
 
 
 def run(
@@ -35,7 +45,8 @@ def run(
         cell: what to train.
         force: train the cell again though it is finished under the same settings.
         keep_state: leave the last epoch's state behind, for a workflow manager that may lose sight of a finished job
-            and start it again; `discard_state` is then up to it.
+            and start it again; `discard_state` is then up to it. So it is where a Snakemake is at work, whoever trains: it
+            deletes the files of a cell that it planned to train, and from the state that costs nothing.
         others: the experiment that this root is known to be of, where it is another; its finished cells are not replaced.
 
     Returns:
@@ -79,7 +90,7 @@ def run(
                     f"{cell.name}: the memory of {provenance.device_name(device)} is not enough; what was trained is kept. Run fewer "
                     "cells at once (--cores, runtime.cells_per_gpu), or one on a larger machine"
                 ) from None
-        if not keep_state:
+        if not (keep_state or locks.is_held(params.lock)):
             discard_state(paths.resume)
     return record
 
@@ -111,7 +122,7 @@ def _run(
     trainer = Trainer(net, data, settings)
 
     progress = train(cell, trainer, paths.resume, made_with)
-    if keep_state:
+    if keep_state or locks.is_held(params.lock):
         save_state(paths.resume, cell.hash, net, trainer.momentum_buffers, progress, settings.epochs)
     began = time.monotonic()
     contents = {

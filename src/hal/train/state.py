@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hal import locks
-from hal.files import read_json, write_bytes, write_text
+from hal.files import write_bytes, write_text
 from hal.params import CellPaths
 from hal.train.model import HAL
 
@@ -66,15 +66,6 @@ def save_state(
         "test_error": progress.curves[-1]["test_error"] if progress.curves else None,
     }
     write_text(path, json.dumps(shown) + "\n")
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether the state is that of a cell trained to its last epoch, or until it diverged."""
-    try:
-        progress = read_json(folder / "progress.json")
-        return bool(progress.get("diverged") or progress["epoch"] == progress["epochs"])
-    except (OSError, ValueError, KeyError):
-        return False
 
 
 def load_state(

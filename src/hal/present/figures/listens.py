@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator
 from hal.outputs import ROWS, Drawing
 from hal.params import Params
 from hal.present.figures import colours, style
-from hal.present.numbers import cut, number
+from hal.present.numbers import cut, number, widths
 from hal.study.grid import select
 from hal.titles import case_title, dataset_title
 
@@ -55,14 +55,12 @@ def draw(
         _draw_errors(right, rows, shown, whose)
         _frame(left, rows, names)
         _frame(right, rows, names if columns == 1 else [""] * len(names))
+        figure.legend(loc="outside lower center", ncols=3 if columns > 1 else 1)
+        style.settle(figure)  # a heading has the figure's width, and no panel makes room for it
+        right.patch.set_visible(False)
         for ax in (left, right)[: 3 - columns]:
             for y, dataset in headings.items():
-                title = cut(dataset_title(params, dataset), 64 if columns > 1 else 36)
-                how: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 7}
-                # The line is its own in both panels: nothing makes room for it, and nothing hides it.
-                ax.text(0.01, y, title, fontweight="bold", **how).set_in_layout(False)
-        right.patch.set_visible(False)
-        figure.legend(loc="outside lower center", ncols=3 if columns > 1 else 1)
+                _head(ax, y, dataset_title(params, dataset), 0.99 * figure.bbox.x1)
     title = " ".join(filter(None, ["Does the network listen?", style.of_all(shown["n"], params)]))
     style.head(figure, title + drawing.of_pages, [remark])
     return figure
@@ -100,7 +98,7 @@ def _draw_errors(ax: Axes, rows: np.ndarray, shown: pd.DataFrame, whose: list[st
     ax.set_xlabel("test error (%)")
     if errors.max(axis=None) > 10 * max(errors.min(axis=None), 0.1):
         ax.set_xscale("symlog", linthresh=1)
-        ax.set_xlabel("test error (%; logarithmic above 1)")
+        ax.set_xlabel("test error (%; log above 1)")
         ax.xaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
     ax.xaxis.set_major_formatter("{x:g}")
 
@@ -119,6 +117,16 @@ def _places(datasets: list[str], headed: bool) -> tuple[np.ndarray, dict[int, st
 def _name(params: Params, row: Any) -> str:
     end = f"{' *' * row.ablation}{style.fewer(row.n, params)}"
     return style.row_name(case_title(params, row.dataset, row.case), end)
+
+
+def _head(ax: Axes, y: float, title: str, end: float) -> None:
+    """A data set's title above its rows, shortened where the figure ends (in pixels)."""
+    how: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 7}
+    text = ax.text(0.01, y, title, fontweight="bold", **how)
+    for width in range(widths(title), 10, -1):
+        text.set_text(cut(title, width))
+        if text.get_window_extent().x1 <= end:
+            return
 
 
 def _frame(ax: Axes, rows: np.ndarray, names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What each assumption is worth: the test errors of every variant, seed by seed."""
+"""What other settings give: the test errors of every variant, seed by seed."""
 
 from typing import Any
 
