@@ -191,7 +191,7 @@ class Params:
         Raises:
             UserError: no such data set or case, or a seed out of range.
         """
-        entry = self._dataset(dataset)
+        entry = self.dataset(dataset)
         if case != BASELINE and case not in entry.cases:
             raise UserError(f"case {case!r}: {dataset} has {', '.join([BASELINE, *entry.cases])}")
         if not 0 <= seed < 2**32:
@@ -220,15 +220,15 @@ class Params:
 
     def cases(self, dataset: str) -> list[str]:
         """`baseline` and the data set's groupings, in the file's order."""
-        return [BASELINE, *self._dataset(dataset).cases]
+        return [BASELINE, *self.dataset(dataset).cases]
 
     def groupings(self, dataset: str) -> list[str]:
         """The data set's cases that are the paper's network under some grouping, and no ablations."""
-        return [name for name, case in self._dataset(dataset).cases.items() if not case.ablation]
+        return [name for name, case in self.dataset(dataset).cases.items() if not case.ablation]
 
     def ablations(self, dataset: str) -> dict[str, str]:
         """Each ablation with its grouping: the paper's network that has its superclasses, else the first ablation that has."""
-        cases = self._dataset(dataset).cases
+        cases = self.dataset(dataset).cases
         first = {cases[name].grouping: name for name in reversed([*self.groupings(dataset), *cases])}
         return {name: first[case.grouping] for name, case in cases.items() if case.ablation}
 
@@ -278,10 +278,24 @@ class Params:
         common, changed = getattr(self, section), getattr(self.datasets[dataset], section)
         return build(type(common), dataclasses.asdict(common) | changed, f"datasets.{dataset}.{section}")
 
-    def _dataset(self, name: str) -> Dataset:
+    def dataset(self, name: str) -> Dataset:
+        """The entry of a data set.
+
+        Raises:
+            UserError: there is none of that name.
+        """
         if name not in self.datasets:
             raise UserError(f"data set {name!r}: params.yaml has {', '.join(self.datasets)}")
         return self.datasets[name]
+
+    def check_in_grid(self, dataset: str) -> None:
+        """Refuse a data set whose cells are not those of this run.
+
+        Raises:
+            UserError: it is not in the grid.
+        """
+        if dataset not in self.grid.datasets:
+            raise UserError(f"data set {dataset!r}: the grid has {', '.join(self.grid.datasets)}")
 
 
 def load(path: Path | str = "params.yaml", overlays: Sequence[Path | str] = ()) -> Params:

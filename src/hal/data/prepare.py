@@ -41,9 +41,7 @@ def prepare(params: Params, name: str, sources: Mapping[str, Source] = SOURCES) 
     Raises:
         UserError: an unknown name, files that cannot be had, or content that is not what was pinned.
     """
-    if name not in params.datasets:
-        raise UserError(f"data set {name!r}: params.yaml has {', '.join(params.datasets)}")
-    entry = params.datasets[name]
+    entry = params.dataset(name)
     source = None if entry.source == "npz" else sources[entry.source]
     path = params.data_paths(name).arrays
     if path.exists() and _is_right(path, name, entry, sources):

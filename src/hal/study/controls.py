@@ -49,8 +49,7 @@ def write(params: Params, dataset: str) -> Path:
     Raises:
         UserError: the data set is not in the grid.
     """
-    if dataset not in params.grid.datasets:
-        raise UserError(f"data set {dataset!r}: the grid has {', '.join(params.grid.datasets)}")
+    params.check_in_grid(dataset)
     stored = TABLE.read(params, dataset)
     rows: list[dict[str, Any]] = []
     cells = select(load_cells(params), dataset=dataset)

@@ -66,9 +66,8 @@ def chosen(
     """
     if dataset and case and seeds:
         return [params.cell(dataset, case, seed) for seed in seeds], []
-    if dataset and dataset not in params.grid.datasets:
-        raise UserError(f"data set {dataset!r}: the grid has {', '.join(params.grid.datasets)}")
     if dataset:
+        params.check_in_grid(dataset)
         params.cell(dataset, case or BASELINE, params.grid.seeds[0])  # says so, if there is none
     named = [cell for cell in params.cells() if dataset in (None, cell.dataset) and case in (None, cell.case)]
     with_weights = [cell for cell in named if params.cell_paths(cell).weights.exists()]
