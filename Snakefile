@@ -129,7 +129,8 @@ def data_of(wildcards):
     Of any other it must: Snakemake looks at no job behind ancient files that are there and are made again.
     """
     dataset = Path(wildcards.network).parts[0]
-    files = multiext(f"{ROOT}data/{dataset}", ".npz", ".json")
+    paths = P.data_paths(dataset)
+    files = [str(paths.arrays), str(paths.description)]
     finished = found(cell_of(wildcards)) == "finished"
     return [ancient(file) for file in files] if finished else files
 
@@ -162,8 +163,8 @@ rule data:
     input:
         lambda w: session.force_if_other_data(workflow, P, w.dataset),
     output:
-        update(f"{ROOT}data/{{dataset}}.npz"),
-        update(f"{ROOT}data/{{dataset}}.json"),  # a committed one stays as it is where only the mirror is another
+        update(str(P.data_paths("{dataset}").arrays)),
+        update(str(P.data_paths("{dataset}").description)),  # a committed one stays as it is where only the mirror is another
     log:
         f"{ROOT}logs/data/{{dataset}}.log",
     benchmark:

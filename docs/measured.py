@@ -126,8 +126,10 @@ def budget_runs(*runs: Params) -> list[tuple[Params, str]]:
 
 def runs() -> list[Params]:
     """MNIST on a CPU and on a GPU, CIFAR-10, the ablations, the settings varied, and MNIST with momentum."""
-    names = ("cpu-mnist", "gpu-mnist", "cpu-cifar10", "cpu-mnist-ablations", "cpu-mnist-settings")
-    names += ("cpu-mnist-momentum",)
+    names = (
+        *("cpu-mnist", "gpu-mnist", "cpu-cifar10"),
+        *("cpu-mnist-ablations", "cpu-mnist-settings", "cpu-mnist-momentum"),
+    )
     return [load(ROOT / "params.yaml", [ROOT / f"configs/{name}.yaml"]) for name in names]
 
 

@@ -247,10 +247,6 @@ def _slurm() -> Check:
 def _data(params: Params, dataset: str) -> Check:
     entry = params.datasets[dataset]
     if params.data_paths(dataset).arrays.exists():
-        try:
-            size_of(params, dataset)
-        except UserError as error:
-            return Check("wrong", dataset, str(error))
         if wrong := fault(params, dataset):
             return Check("wrong", dataset, wrong)
         return Check("ok", dataset, "is prepared")

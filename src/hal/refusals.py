@@ -4,6 +4,7 @@ import itertools
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from hal import dag, gpu, snakemake_internals
@@ -12,7 +13,7 @@ from hal.current import other_experiment
 from hal.data.sizes import size_of
 from hal.errors import UserError, first_few, with_overlays
 from hal.params import Cell, Params
-from hal.standing import standing, to_train
+from hal.standing import standing
 from hal.study.grid import differences
 
 
@@ -45,7 +46,7 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
     """
     if workflow.touch:
         return
-    planned = to_train(workflow, params)
+    planned = _to_train(workflow, params)
     found = {cell: standing(params, cell) for cell, asked in planned if not asked}
     stale = [cell for cell, how in found.items() if how == "stale"]
     replaced = _replaced(params, stale)
@@ -108,7 +109,7 @@ def check_gpu(workflow: Any, params: Params) -> None:
     """
     if not workflow.local_exec or workflow.touch or not gpu.absent():
         return
-    for cell, _ in to_train(workflow, params):
+    for cell, _ in _to_train(workflow, params):
         try:
             size = size_of(params, cell.dataset)
         except UserError:  # a damaged description is made again before the cell asks
@@ -132,3 +133,14 @@ def _snakemake(params: Params, cells: Sequence[Cell], *options: str) -> str:
     """The command that trains some cells, to which `with_overlays` adds the overlays; of many the first three."""
     targets = [str(params.path("results", cell.name)) for cell in cells[:3]]
     return shlex.join(["snakemake", *options, *targets]) + " ..." * (len(cells) > 3)
+
+
+def _to_train(workflow: Any, params: Params) -> list[tuple[Cell, bool]]:
+    """The cells that are about to be trained in the grid's order, each with whether that was asked for."""
+    cells = []
+    for rule, wildcards, asked in snakemake_internals.to_run(workflow):
+        if rule.startswith("cell_"):
+            dataset, case = Path(wildcards["network"]).parts
+            cells.append((params.cell(dataset, case, int(wildcards["seed"])), asked))
+    order = {cell.name: i for i, cell in enumerate(params.cells())}
+    return sorted(cells, key=lambda entry: order.get(entry[0].name, len(order)))  # one may be beyond the grid

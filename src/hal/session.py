@@ -94,9 +94,8 @@ def mend_times(params: Params) -> None:
     for file in files:
         with contextlib.suppress(OSError):  # not there, or not ours to change
             if os.stat(file).st_mtime > now:
-                os.utime(
-                    file, (now, now)
-                )  # all the same, so that none becomes older than what was drawn from it
+                # All the same, so that nothing drawn becomes older than its cells.
+                os.utime(file, (now, now))
 
 
 def force_if_stale(workflow: Any, params: Params, cell: Cell, found: str) -> list[str]:
@@ -137,8 +136,9 @@ def forget_states(workflow: Any, params: Params) -> None:
     """Delete what `hal train` left, beside a Snakemake, of cells that are finished under the settings in force.
 
     At a run's end, and at the next one's beginning, as a run that was killed has no end: a cell that is to be trained again
-    would else go on after its last epoch. Not of one that is being trained again, or was until it was stopped; and not of a cell that finished unseen, while Snakemake was being stopped: it will start that cell again, having deleted
-    its files, and the state then saves the training.
+    would else go on after its last epoch. Not of one that is being trained again, or was until it was stopped; and not of a
+    cell that finished unseen, while Snakemake was being stopped: it will start that cell again, having deleted its files, and
+    the state then saves the training.
     """
     complete = {
         str(params.cell_paths(cell).record): cell

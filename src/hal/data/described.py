@@ -1,6 +1,7 @@
 """What a prepared data set is, by the description beside its arrays (data/NAME.json, docs/files.md)."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from hal.errors import UserError
@@ -19,12 +20,13 @@ class Size:
 
 @dataclasses.dataclass(frozen=True)
 class Described:
-    """The content by its sum, its size, the training images of each class, and the mirrors that its files came from."""
+    """The content by its sum, its size, the training images of each class, the mirrors that its files came from, and all as it is told."""
 
     arrays_sha256: str
     size: Size
     train_per_class: tuple[int, ...]
     origins: tuple[str, ...]
+    told: Mapping[str, Any]
 
 
 def arrays_sha256(params: Params, dataset: str) -> str | None:
@@ -56,6 +58,7 @@ def described(params: Params, dataset: str) -> Described | None:
             size=Size(int(told["train"]["images"]), int(told["test"]["images"]), tuple(told["shape"])),
             train_per_class=tuple(map(int, told["train"]["per_class"])),
             origins=tuple(sorted({str(file["from"]) for file in told["files"].values()})),
+            told=told,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise _damaged(params, dataset) from None

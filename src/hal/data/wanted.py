@@ -6,7 +6,6 @@ from typing import Any
 from hal.data.described import described
 from hal.data.sources import SOURCES, Source
 from hal.errors import UserError
-from hal.files import read_json
 from hal.params import Params
 from hal.settings import Dataset
 
@@ -51,12 +50,10 @@ def check(params: Params, name: str, description: Mapping[str, Any]) -> None:
 def fault(params: Params, name: str) -> str:
     """Why what is prepared here is not the data set that params.yaml means; empty where it is, or nothing is prepared."""
     try:
-        if described(params, name) is None:
-            return ""
-        description = read_json(params.data_paths(name).description)
+        prepared = described(params, name)
     except UserError as damaged:
         return str(damaged)
-    return trouble(name, params.datasets[name], description)
+    return trouble(name, params.datasets[name], prepared.told) if prepared else ""
 
 
 def _same_files(description: Mapping[str, Any], entry: Dataset, source: Source | None) -> bool:

@@ -82,7 +82,7 @@ def run(
         configure(params.runtime, cell.train.precision)
         with claimed_device(params.runtime) as device:
             try:
-                record = _run(params, cell, images, description, device, keep_state)
+                return _run(params, cell, images, description, device, keep_state)
             except (MemoryError, RuntimeError) as error:
                 if not _lacks_memory(error):
                     raise
@@ -90,9 +90,6 @@ def run(
                     f"{cell.name}: the memory of {provenance.device_name(device)} is not enough; what was trained is kept. Run fewer "
                     "cells at once (--cores, runtime.cells_per_gpu), or one on a larger machine"
                 ) from None
-        if not (keep_state or locks.is_held(params.lock)):
-            discard_state(paths.resume)
-    return record
 
 
 def _run(
@@ -122,7 +119,8 @@ def _run(
     trainer = Trainer(net, data, settings)
 
     progress = train(cell, trainer, paths.resume, made_with)
-    if keep_state or locks.is_held(params.lock):
+    keep_state = keep_state or locks.is_held(params.lock)
+    if keep_state:
         save_state(paths.resume, cell.hash, net, trainer.momentum_buffers, progress, settings.epochs)
     began = time.monotonic()
     contents = {
@@ -135,6 +133,8 @@ def _run(
     record["files"] = {path.name: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
     contents[paths.record] = record_bytes(record)
     replace_together(contents)
+    if not keep_state:
+        discard_state(paths.resume)
     return record
 
 

@@ -30,7 +30,7 @@ SAVE_EVERY_S = 5.0
 GATHERED = 32
 
 
-def train(cell: Cell, trainer: "Trainer", resume: Path, made_with: dict[str, Any] | None = None) -> Progress:
+def train(cell: Cell, trainer: "Trainer", resume: Path, made_with: dict[str, Any]) -> Progress:
     """Train from the saved state, or from the start, to the last epoch or to the first loss that is not finite.
 
     `made_with` is what this process trains with, which the state keeps beside what others before it trained with.
@@ -42,7 +42,7 @@ def train(cell: Cell, trainer: "Trainer", resume: Path, made_with: dict[str, Any
     evaluation = Evaluation(net, data, trainer.autocast)
     progress = load_state(resume, cell.hash, net, trainer.momentum_buffers, settings.epochs)
     progress.started = progress.started or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    if made_with and made_with not in progress.made_with:
+    if made_with not in progress.made_with:
         progress.made_with.append(made_with)
     saved_at = time.monotonic()
 

@@ -57,7 +57,7 @@ def draw(
         _frame(right, rows, names if columns == 1 else [""] * len(names))
         figure.legend(loc="outside lower center", ncols=3 if columns > 1 else 1)
         style.settle(figure)  # a heading has the figure's width, and no panel makes room for it
-        right.patch.set_visible(False)
+        right.patch.set_visible(False)  # headings of the left panel go on over the right one
         for ax in (left, right)[: 3 - columns]:
             for y, dataset in headings.items():
                 _head(ax, y, dataset_title(params, dataset), 0.99 * figure.bbox.x1)
