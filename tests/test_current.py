@@ -1,13 +1,23 @@
 """What tables, figures and report were drawn from, and when they no longer are."""
 
 import dataclasses
+import json
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
-from hal.current import basis, drawing, other_experiment, outdated, settings_sum, study_basis, write_stamp
+from hal.current import (
+    basis,
+    displaced,
+    drawing,
+    other_experiment,
+    outdated,
+    settings_sum,
+    study_basis,
+    write_stamp,
+)
 from hal.departures import describe
 from hal.params import load
 from tests.made_up import ROOT
@@ -121,5 +131,16 @@ def test_whose_root_it_is_is_known_from_what_was_drawn_last(stamped):
     assert other_experiment(params, ["overlay.yaml"]) == other_experiment(params, ["./overlay.yaml"]) == ""
     assert other_experiment(params, ["copied.yaml"]) == "overlay.yaml"
     assert other_experiment(params, []) == "overlay.yaml"
-    (folder / "runs/mine/report/drawn.json").unlink()
-    assert other_experiment(params, []) == ""
+    stamp = folder / "runs/mine/report/drawn.json"
+    drawn = json.loads(stamp.read_text())
+    ours = params.cells()[0].name
+    for cells, taken in (
+        ({"pets/fur/seed0": "5f2d"}, "overlay.yaml"),
+        ({"pets/fur/seed0": None}, ""),
+        ({"pets/fur/seed0": "5f2d", ours: "5f2d"}, ""),
+    ):
+        stamp.write_text(json.dumps(drawn | {"from": drawn["from"] | {"cells": cells}}))
+        assert displaced(params, ["mine.yaml"]) == taken
+        assert displaced(params, ["overlay.yaml"]) == ""
+    stamp.unlink()
+    assert other_experiment(params, []) == displaced(params, []) == ""

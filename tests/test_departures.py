@@ -61,10 +61,7 @@ def test_a_change_on_which_the_paper_is_silent_makes_a_variation(tmp_path):
     run = describe(params, [tmp_path / "overlay.yaml"], PARAMS)
     assert run.departures == ()
     assert run.changes == (("train.momentum", 0.0, 0.9),)
-    assert (
-        "is a variation of params.yaml (whose values are in brackets): train.momentum = 0.9 (0)."
-        in run.statement
-    )
+    assert "is a variation of params.yaml: train.momentum 0.9 in place of 0." in run.statement
 
 
 def test_figures_of_one_data_set_do_not_blame_another(tmp_path):
@@ -138,8 +135,19 @@ def test_what_the_paper_leaves_open_and_an_overlay_changes_is_said_beside_the_de
     overlay = ROOT / "configs/gpu-mnist.yaml"
     run = describe(load(ROOT / "params.yaml", [overlay]), [overlay], ROOT / "params.yaml")
     assert run.statement.endswith(
-        "without SVHN and CIFAR-10. Other than in params.yaml (in brackets): train.precision = tf32 (float32)."
+        "without SVHN and CIFAR-10. Changed from params.yaml: train.precision tf32 in place of float32."
     )
+
+
+def test_the_variants_of_a_run_are_named_though_their_settings_are_no_departure_of_its_own():
+    """A run with momentum in two variants was described as if it had none."""
+    overlay = ROOT / "configs/cpu-mnist-settings.yaml"
+    run = describe(load(ROOT / "params.yaml", [overlay]), [overlay], ROOT / "params.yaml")
+    assert "Variants beside it: 3 epochs; 3 epochs, highest rate 0.5; " in run.statement
+    assert "; 20 epochs, momentum 0.9, a tenth of the learning rate; " in run.statement
+    overlay = ROOT / "configs/cpu-mnist-ablations.yaml"  # two variants of the same title
+    run = describe(load(ROOT / "params.yaml", [overlay]), [overlay], ROOT / "params.yaml")
+    assert run.statement.endswith("Variants beside it: 3 epochs.")
 
 
 def test_a_figure_names_what_the_paper_leaves_open_and_an_overlay_changes():
@@ -152,3 +160,23 @@ def test_a_figure_names_what_the_paper_leaves_open_and_an_overlay_changes():
     )
     paper = load(ROOT / "params.yaml")
     assert note(paper, describe(paper, path=ROOT / "params.yaml")) == ""
+
+
+def test_table_1s_superclasses_in_another_order_are_said_to_be_that(tmp_path):
+    turned = "datasets: {mnist: {cases: {case1: {superclasses: [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]}}}}"
+    assert departures(made_up_params(tmp_path, turned)) == [
+        "MNIST case1 has Table 1's superclasses in another order"
+    ]
+    other = turned.replace("[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]", "[0, 1, 2, 3], [4, 5, 6, 7, 8, 9]")
+    assert departures(made_up_params(tmp_path, other)) == ["MNIST case1 is not Table 1's grouping"]
+
+
+def test_what_variants_have_other_than_the_paper_is_said_where_the_run_is_not_the_papers(tmp_path):
+    """A variant with another rate was described as if the paper's were kept."""
+    variants = "variants: {slow: {title: slow, train: {max_lr: 0.1}}, fast: {title: fast, train: {max_lr: 0.5, momentum: 0.9}}}"
+    own = made_up_params(tmp_path, variants)
+    assert departures(own) == []  # the paper's run, with variants beside it
+    assert departures(made_up_params(tmp_path, f"{variants}\ntrain: {{epochs: 3}}")) == [
+        "epochs 3 (paper: 250)",
+        "max lr 1, 0.1 and 0.5 (paper: 1)",
+    ]

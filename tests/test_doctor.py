@@ -83,6 +83,21 @@ def test_a_data_set_is_sought_where_it_would_be_fetched(tmp_path):
     assert said(params_of(tmp_path, "mnist"), "mnist").state == "wrong"
 
 
+@pytest.mark.parametrize(
+    ("overlay", "state", "text"),
+    [
+        ("", "note", "11 of warm-up, to a rate of 1: auxiliary networks diverge where they are few; raise train.warmup_epochs to 9"),
+        ("train: {batch_size: 1500}", "wrong", "train.batch_size = 1500: only 1437 training images; set it lower"),
+    ],
+)  # fmt: skip
+def test_a_data_set_with_too_few_steps_is_named_before_it_is_trained(tmp_path, overlay, state, text):
+    params = made_up_params(tmp_path, f"grid: {{datasets: [digits]}}\n{overlay}")
+    check = said(params, "digits's steps")
+    assert (check.state, check.says) == (state, text)
+    enough = made_up_params(tmp_path, "grid: {datasets: [digits]}\ntrain: {warmup_epochs: 10}")
+    assert not [check for check in doctor.checks(enough) if check.subject == "digits's steps"]
+
+
 @pytest.mark.parametrize("form", range(2))
 def test_a_folder_with_any_form_of_cifar10_has_it(tmp_path, form):
     folder = tmp_path / "mirror/cifar10"

@@ -419,3 +419,36 @@ def test_a_grouping_that_an_overlay_replaces_does_not_keep_its_name(tmp_path):
         overlaid(tmp_path, text.format("[[5, 6, 7, 8, 9], [0, 1, 2, 3, 4]]")).datasets["mnist"].cases["case1"]
     )
     assert (same.title, same.names) == ("≥ 5", ("≥ 5", "< 5"))
+
+
+def test_a_wrong_key_of_a_variant_is_named_where_it_is_written(tmp_path):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(
+        "root: runs/mine\ngrid: {datasets: [digits]}\nvariants: {m: {title: M, train: {momentm: 0.9}}}\n"
+    )
+    with pytest.raises(
+        UserError, match=r"variants\.m\.train\.momentm: unknown key; .*; did you mean momentum\?"
+    ):
+        load(ROOT / "params.yaml", [overlay])
+
+
+def test_an_overlay_that_changes_a_data_set_that_there_is_not_is_asked_what_it_meant(tmp_path):
+    overlay = tmp_path / "overlay.yaml"
+    for text in ("{digit: {cases: {case2: null}}}", "{digit: {layers: 10}}"):
+        overlay.write_text(f"root: runs/mine\ndatasets: {text}\n")
+        with pytest.raises(
+            UserError, match=r"overlay\.yaml: datasets\.digit: no such data set; did you mean digits\?"
+        ):
+            load(ROOT / "params.yaml", [overlay])
+    overlay.write_text("root: runs/mine\ndatasets: {zzz: {layers: 10}}\n")
+    with pytest.raises(UserError, match=r"datasets\.zzz: no such data set; there are mnist, .*a `source`"):
+        load(ROOT / "params.yaml", [overlay])
+
+
+def test_an_ablation_belongs_to_the_network_of_the_same_superclasses_in_any_order(tmp_path):
+    """Written the other way round it lost the paper's network, and nothing said why."""
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(
+        "root: runs/mine\ndatasets: {mnist: {cases: {turned: {superclasses: [[4, 3, 2, 1, 0], [5, 6, 7, 8, 9]], block: concat}}}}\n"
+    )
+    assert load(ROOT / "params.yaml", [overlay]).ablations("mnist") == {"turned": "case1"}

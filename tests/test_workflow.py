@@ -738,6 +738,16 @@ def test_an_overlay_that_forgot_its_root_replaces_no_finished_network_of_another
     assert drawn.returncode == 1
     assert "runs/tiny is the run of tiny.yaml" in drawn.stdout
     assert {path: path.read_bytes() for path in root.rglob("cell.json")} == records
+    grid = "grid: {datasets: [digits], seeds: [0]}"
+    (project / "configs/mine.yaml").write_text(f"root: runs/tiny\n{grid}\n")
+    for command in (["--configfile", "configs/mine.yaml"], ["--configfile", "configs/mine.yaml", "-n"]):
+        refused = snakemake(project, *command)
+        assert (
+            "runs/tiny is the run of tiny.yaml, of whose networks this experiment has none" in refused.stdout
+        )
+    drawn = hal(project, "--overlay", "configs/mine.yaml", "draw")
+    assert "of whose networks this experiment has none" in drawn.stdout
+    assert {path: path.read_bytes() for path in root.rglob("cell.json")} == records
     edit(project, "epochs: 2", "epochs: 3")  # the experiment itself may change
     done = snakemake(project, "runs/tiny/results/tiny/pairs/seed0", *TINY)
     assert done.returncode == 0, done.stdout

@@ -95,6 +95,18 @@ def other_experiment(params: Params, overlays: Sequence[str]) -> str:
         return ""
 
 
+def displaced(params: Params, overlays: Sequence[str]) -> str:
+    """The other experiment of this root, as `other_experiment` names it, if this one has none of its networks; empty else."""
+    other = other_experiment(params, overlays)
+    if not other:
+        return ""
+    try:
+        trained = {name for name, record in read_json(stamp_path(params))["from"]["cells"].items() if record}
+    except (KeyError, TypeError, AttributeError):  # drawn by older code
+        return ""
+    return other if trained and trained.isdisjoint(cell.name for cell in params.cells()) else ""
+
+
 def outdated(params: Params, run: Run, files: Iterable[Path]) -> set[Path]:
     """Those of the files that are missing, damaged or drawn from something else than what is there now."""
     files = list(files)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hal.paper import Paper, load_paper, same_grouping
+from hal.paper import Paper, load_paper, other_order, same_grouping
 from hal.params import Params, load
 from hal.settings import Dataset
 from hal.titles import dataset_title
@@ -67,7 +67,7 @@ def departures(params: Params, dataset: str | None = None) -> list[str]:
     for name in params.grid.datasets:
         if name in paper.datasets:
             phrases += _of_dataset(paper, params, name)
-    return phrases
+    return phrases and [*phrases, *_of_variants(paper, params)]
 
 
 def of_settings(params: Params, dataset: str | None = None) -> list[str]:
@@ -80,7 +80,7 @@ def of_settings(params: Params, dataset: str | None = None) -> list[str]:
     for key, stated in paper.settings.items():
         section, name = key.split(".")
         common = getattr(getattr(params, section), name)
-        in_force = {d: _own(entry).get(key, common) for d, entry in params.datasets.items()}
+        in_force = {d: own_settings(entry).get(key, common) for d, entry in params.datasets.items()}
         value = in_force[dataset] if dataset else common
         if value != stated:
             others = [in_force[v] for v, base in variants.items() if in_force[v] != in_force[base]]
@@ -89,6 +89,25 @@ def of_settings(params: Params, dataset: str | None = None) -> list[str]:
     seeds = len(params.grid.seeds)
     if seeds < paper.runs:
         phrases.append(f"{seeds} seed{'s' if seeds > 1 else ''} (paper: {paper.runs} runs)")
+    return phrases
+
+
+def _of_variants(paper: Paper, params: Params) -> list[str]:
+    """What the paper states, the run's common settings keep, and variants have otherwise; a run of the paper's own may have such beside it."""
+    phrases = []
+    entries = [params.datasets[dataset] for dataset in params.grid.datasets]
+    for key, stated in paper.settings.items():
+        section, name = key.split(".")
+        own = [
+            own_settings(entry).get(key, stated)
+            for entry in entries
+            if entry.variant_of
+            and own_settings(entry).get(key) != own_settings(params.datasets[entry.variant_of]).get(key)
+        ]
+        others = dict.fromkeys(shown(value) for value in own if value != stated)
+        if getattr(getattr(params, section), name) == stated and others:
+            *first, last = [shown(stated), *others]
+            phrases.append(f"{name.replace('_', ' ')} {', '.join(first)} and {last} (paper: {shown(stated)})")
     return phrases
 
 
@@ -108,6 +127,7 @@ class Run:
         label: its name, empty for the base run.
         departures: how it departs from what the paper states; empty for the paper's experiment.
         changes: key path, value of params.yaml and value in force, for what the overlays changed.
+        variants: the titles of the variants in the grid, which have other settings than the data sets they are made from.
     """
 
     path: Path
@@ -116,21 +136,20 @@ class Run:
     label: str
     departures: tuple[str, ...]
     changes: tuple[tuple[str, Any, Any], ...]
+    variants: tuple[str, ...] = ()
 
     @property
     def statement(self) -> str:
         """One sentence on how this is not params.yaml's run of the paper's experiment; empty where it is."""
         run = f"The run “{self.label}”" if self.label else "This run"
         changes = self.left_open if self.departures else self.changes
-        changed = "; ".join(f"{key} = {shown(value)} ({shown(base)})" for key, base, value in changes)
+        changed = ", ".join(f"{key} {shown(value)} in place of {shown(base)}" for key, base, value in changes)
+        varied = f" Variants beside it: {'; '.join(self.variants)}." if self.variants else ""
         if self.departures:
             departures = f"{run} is not the paper's experiment: {'; '.join(self.departures)}."
-            return (
-                f"{departures} Other than in params.yaml (in brackets): {changed}." if changed else departures
-            )
-        if changed:
-            return f"{run} is a variation of params.yaml (whose values are in brackets): {changed}."
-        return ""
+            changed = f" Changed from params.yaml: {changed}." if changed else ""
+            return f"{departures}{changed}{varied}"
+        return f"{run} is a variation of params.yaml: {changed}.{varied}" if changed else ""
 
     @property
     def left_open(self) -> list[tuple[str, Any, Any]]:
@@ -157,6 +176,13 @@ def describe(params: Params, overlays: Sequence[Path | str] = (), path: Path = P
         label(params),
         tuple(departures(params)),
         tuple(changed),
+        tuple(
+            dict.fromkeys(
+                entry.variant_title or name
+                for name, entry in params.datasets.items()
+                if name in params.grid.datasets and entry.variant_of
+            )
+        ),
     )
 
 
@@ -167,7 +193,7 @@ def note(params: Params, run: Run, dataset: str | None = None) -> str:
     changed = "; ".join(
         f"{key.split('.')[-1].replace('_', ' ')} {shown(value)} (params.yaml: {shown(base)})"
         for key, base, value in run.left_open
-        if dataset is None or key not in _own(params.datasets[dataset])
+        if dataset is None or key not in own_settings(params.datasets[dataset])
     )
     if phrases:
         return f"{name}, not the paper's experiment: {'; '.join(filter(None, [*phrases, changed]))}"
@@ -182,7 +208,7 @@ def _of_dataset(paper: Paper, params: Params, name: str, alone: bool = False) ->
     title = entry.title or name
     printed = paper.dataset(params, entry.variant_of or name)
     phrases = [] if printed else [f"{title} is no data set of the paper"]
-    for key, value in _own(entry).items():
+    for key, value in own_settings(entry).items():
         section, setting = key.split(".")
         stated, common = paper.settings.get(key), getattr(getattr(params, section), setting)
         if value != (common if stated is None else stated) and not (alone and stated is not None):
@@ -195,14 +221,16 @@ def _of_dataset(paper: Paper, params: Params, name: str, alone: bool = False) ->
     dropped = [case for case in printed.cases if case not in entry.cases]
     phrases += [f"{title} without {' and '.join(dropped)}"] if dropped else []
     phrases += [
-        f"{title} {case} is not Table 1's grouping"
+        f"{title} {case} has Table 1's superclasses in another order"
+        if other_order(printed, entry, case)
+        else f"{title} {case} is not Table 1's grouping"
         for case in printed.cases
         if case in entry.cases and not same_grouping(printed, entry, case)
     ]
     return phrases
 
 
-def _own(entry: Dataset) -> dict[str, Any]:
+def own_settings(entry: Dataset) -> dict[str, Any]:
     """The data set's own settings by their key paths, such as `train.epochs`."""
     return {
         f"{s}.{key}": value for s in ("model", "train", "augment") for key, value in getattr(entry, s).items()

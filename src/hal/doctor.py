@@ -27,6 +27,7 @@ _PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
 _PER_IMAGE = 20  # bytes of a cell's predictions, u and scores, compressed (measured on MNIST's case 4: 18.8)
 _OWN_IMAGES = 100_000  # of a data set of one's own: a guess
 _WEIGHTS = 1_500_000  # bytes of the larger network's
+_WARM_UP = 100  # steps: with so many no auxiliary network of the digits diverged (docs/sensitivity.md)
 
 State = Literal["ok", "note", "wrong"]
 
@@ -52,6 +53,7 @@ def checks(params: Params) -> Iterator[Check]:
     yield _slurm()
     for dataset in params.grid.datasets:
         yield _data(params, dataset)
+        yield from _steps(params, dataset)
 
 
 def _python() -> Check:
@@ -242,6 +244,30 @@ def _slurm() -> Check:
             "sbatch is there, but no controller answers (`scontrol ping`); only profiles/slurm needs one",
         )
     return Check("ok", "Slurm", "none, and none is needed on one machine")
+
+
+def _steps(params: Params, dataset: str) -> Iterator[Check]:
+    """Whether a data set has the images for a step, and its schedule a warm-up that its auxiliary networks survive."""
+    try:
+        size = size_of(params, dataset)
+    except UserError:  # a damaged description, which `_data` names
+        return
+    if size is None:
+        return
+    train = params.settings_of("train", dataset)
+    steps = train.steps(size.train)
+    if not steps:
+        text = f"train.batch_size = {train.batch_size}: only {size.train} training images; set it lower"
+        yield Check("wrong", f"{dataset}'s steps", text)
+        return
+    warmup = min(train.warmup_epochs, train.epochs) * steps
+    if warmup < _WARM_UP and train.highest_lr > 0.5:
+        yield Check(
+            "note",
+            f"{dataset}'s steps",
+            f"{warmup:.0f} of warm-up, to a rate of {train.highest_lr:g}: auxiliary networks diverge where they are few; raise "
+            f"train.warmup_epochs to {_WARM_UP / steps:.0f}",
+        )
 
 
 def _data(params: Params, dataset: str) -> Check:

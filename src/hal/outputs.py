@@ -128,6 +128,8 @@ def drawn_cells(params: Params, drawing: Drawing) -> list[Cell]:
 def _pages(params: Params, name: str, kind: str, dataset: str) -> dict[str, Drawing]:
     """As many figures as it takes for every case to have a panel that can be read."""
     cases = params.cases(dataset)[1:]
+    if kind == "scores":
+        cases = [case for case in cases if params.cell(dataset, case, 0).scored]
     classes = len(params.datasets[dataset].classes)
     most = 2 if kind == "scores" and classes > MANY_CLASSES else PANELS[kind]
     parts = [tuple(cases[i : i + most]) for i in range(0, len(cases), most)] or [()]

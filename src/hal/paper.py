@@ -141,6 +141,13 @@ def same_grouping(printed: PrintedDataset, dataset: Dataset, case: str) -> bool:
     return dataset.cases[case].grouping == in_order(printed.cases[case].superclasses)
 
 
+def other_order(printed: PrintedDataset, dataset: Dataset, case: str) -> bool:
+    """Whether the data set's case has Table 1's superclasses in another order, which numbers them otherwise."""
+    if case not in printed.cases or dataset.cases[case].ablation or same_grouping(printed, dataset, case):
+        return False
+    return set(dataset.cases[case].grouping) == set(in_order(printed.cases[case].superclasses))
+
+
 @functools.cache
 def load_paper() -> Paper:
     """Read the paper.yaml of this package."""

@@ -5,6 +5,7 @@ A **cell** is one trained network: (data set, case, seed), where the case is `ba
 
 import copy
 import dataclasses
+import difflib
 import functools
 import hashlib
 import json
@@ -227,10 +228,12 @@ class Params:
         return [name for name, case in self.dataset(dataset).cases.items() if not case.ablation]
 
     def ablations(self, dataset: str) -> dict[str, str]:
-        """Each ablation with its grouping: the paper's network that has its superclasses, else the first ablation that has."""
+        """Each ablation with its grouping: the paper's network that has its superclasses, in whatever order, else the first ablation that has."""
         cases = self.dataset(dataset).cases
-        first = {cases[name].grouping: name for name in reversed([*self.groupings(dataset), *cases])}
-        return {name: first[case.grouping] for name, case in cases.items() if case.ablation}
+        first = {
+            frozenset(cases[name].grouping): name for name in reversed([*self.groupings(dataset), *cases])
+        }
+        return {name: first[frozenset(case.grouping)] for name, case in cases.items() if case.ablation}
 
     def cells(self) -> list[Cell]:
         """Every cell of the grid, data set by data set, case by case, seed by seed."""
@@ -314,6 +317,7 @@ def load(path: Path | str = "params.yaml", overlays: Sequence[Path | str] = ()) 
     where = str(path)
     for overlay in overlays:
         above = read_yaml(Path(overlay))
+        _check_known(content, above, str(overlay))
         merged = _merge(_without_old_names(content, above), above)
         content = _without_dropped_cases(content, merged, str(overlay))
         where += f" + {overlay}"
@@ -347,6 +351,16 @@ def _within(content: Any, *keys: str) -> dict:
 
 def _cases(content: dict, dataset: str) -> dict:
     return _within(content, "datasets", dataset, "cases")
+
+
+def _check_known(below: dict, above: dict, where: str) -> None:
+    """Refuse an overlay that changes a data set which there is not: it would be asked for all that a new one needs."""
+    known = _within(below, "datasets")
+    for name, changed in _within(above, "datasets").items():
+        if name not in known and isinstance(changed, dict) and "source" not in changed:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            raise UserError(f"{where}: datasets.{name}: no such data set; {hint} A new one needs a `source`")
 
 
 def _without_old_names(below: dict, above: dict) -> dict:
@@ -437,7 +451,11 @@ def _check(params: Params, where: str) -> None:
             try:
                 params.settings_of(section, name)
             except UserError as error:
-                raise UserError(f"{where}: {error}") from None
+                written = str(error)
+                if dataset.variant_of:  # where the file has it
+                    variant = name.removeprefix(f"{dataset.variant_of}-")
+                    written = written.replace(f"datasets.{name}.", f"variants.{variant}.")
+                raise UserError(f"{where}: {written}") from None
 
 
 def _check_titles(params: Params, where: str) -> None:

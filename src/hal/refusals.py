@@ -9,7 +9,7 @@ from typing import Any
 
 from hal import dag, gpu, snakemake_internals
 from hal.cell_files import read_record
-from hal.current import other_experiment
+from hal.current import displaced, other_experiment
 from hal.data.sizes import size_of
 from hal.errors import UserError, first_few, with_overlays
 from hal.params import Cell, Params
@@ -46,15 +46,23 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
     """
     if workflow.touch:
         return
+    other = other_experiment(params, files)
+    if displaced(params, files):
+        raise UserError(
+            f"{params.root} is the run of {other}, of whose networks this experiment has none: its tables, figures and report would be "
+            "replaced. Give this experiment a root of its own (`root: runs/NAME`)"
+        )
     planned = _to_train(workflow, params)
     found = {cell: standing(params, cell) for cell, asked in planned if not asked}
     stale = [cell for cell, how in found.items() if how == "stale"]
     replaced = _replaced(params, stale)
-    if stale and (other := other_experiment(params, files)):
+    if stale and other:
         raise UserError(
             f"{replaced}, would be replaced: {params.root} is the run of {other}. Give this experiment a root of its own "
             f"(`root: runs/NAME`); if it is the same, `{_snakemake(params, stale, '--force')}` trains them again"
         )
+    if planned and other:
+        print(f"{params.root} was drawn last as the run of {other}", flush=True)
     kept = [cell for cell, how in found.items() if how in ("finished", "damaged")]
     if not kept:
         if stale:

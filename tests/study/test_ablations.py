@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import re
+import typing
 
 import pytest
 
@@ -12,6 +14,7 @@ from hal.present import ablations as shown
 from hal.present import captions, figures
 from hal.present.figures import colours
 from hal.present.results import read_results
+from hal.settings import Case
 from hal.study import ablations, all_tables, controls, hint
 from hal.study.grid import load_cells
 from hal.study.separability import separability
@@ -50,6 +53,22 @@ def test_an_ablation_stands_beside_the_network_that_has_its_grouping(params):
         "lonely": "lonely",
     }
     assert load(ROOT / "params.yaml").ablations("mnist") == {}
+
+
+def test_every_hint_block_and_loss_has_a_title_and_is_explained(params):
+    """One without a title ended in a bare KeyError, in whatever was drawn first."""
+    of_case = params.datasets["mnist"].cases["case1"]
+    kinds = typing.get_type_hints(Case)
+    for key in ("hint", "block", "loss"):
+        default = getattr(of_case, key)
+        for value in typing.get_args(kinds[key]):
+            cases = {"changed": dataclasses.replace(of_case, **{key: value})}
+            entry = dataclasses.replace(params.datasets["mnist"], cases=cases)
+            changed = dataclasses.replace(params, datasets={"mnist": entry})
+            named = network_title(changed, "mnist", "changed")
+            assert (named == "the paper's network") == (value == default), value
+            if value != default:
+                assert re.sub(r" \(.*", "", named.lower()) in shown.OWED.lower(), value
 
 
 def test_what_is_changed_is_named_from_the_settings(params):
@@ -123,7 +142,7 @@ def test_every_made_up_network_has_its_controls_and_those_that_are_told_nothing_
     assert set(finished[finished["missing"] != ""]["control"]) == set()
     table = ablations.ablations(params, cells, measured).set_index(["grouping", "case"])
     alone = table.loc[("case1", "case1-mask-alone")]
-    assert alone["masked"] == pytest.approx(alone["error"])  # which is masked already
+    assert alone["own_masked"] == pytest.approx(alone["error"])  # which is masked already
     assert math.isnan(alone["flips"])
     zero = table.loc[("case1", "case1-zero")]
     assert (zero["n"], zero["planned"]) == (2, 3)
@@ -154,13 +173,19 @@ def test_the_sentences_follow_the_tests(params):
     cells = with_errors(params, **errors, case1_mask_alone=[2.0, 2.1, 2.3])
     measured = controls.read(params, cells)
     assert shown.sentences(params, ablations.ablations(params, cells, measured)) == [
-        "MNIST, case1, beside the paper's network more errors: no hint (x* = 0) (+0.30 [+0.07, +0.53]), fewer errors: hint beside the features (−1.00 [−1.23, −0.77]), "
-        "not distinguishable: no block, masked loss (+0.03 [−0.28, +0.35]); told nothing true, beside the baseline fewer errors: no hint (x* = 0) (−2.60 [−3.02, −2.18]).",
-        "MNIST, lonely, told nothing true, beside the baseline fewer errors: a random hint (−3.00 [−3.42, −2.58]).",
+        "MNIST, case1. Beside the paper's network, more errors: no hint (x* = 0) (+0.30 [+0.07, +0.53], p = 0.043); fewer errors: hint beside the features (−1.00 [−1.23, −0.77], p < 0.001); "
+        "not distinguishable: no block, masked loss (+0.03 [−0.28, +0.35], p = 0.770). Told nothing true, beside the baseline, fewer errors: no hint (x* = 0) (−2.60 [−3.02, −2.18], p < 0.001). "
+        "Told the truth, or masked with it, in another way, beside the baseline, fewer errors: hint beside the features (−3.90 [−4.32, −3.48], p < 0.001), no block, masked loss (−2.87 [−3.28, −2.45], p < 0.001).",
+        "MNIST, lonely. Told nothing true, beside the baseline, fewer errors: a random hint (−3.00 [−3.42, −2.58], p < 0.001).",
     ]
+    assert shown.in_short(params, ablations.ablations(params, cells, measured)) == (
+        "Networks with something changed that err less than the baseline in the mean: told nothing true, 2 of 2, 2 distinguishably; "
+        "told the truth, or masked with it, in another way, 2 of 2, 2 distinguishably (Welch, Holm)."
+    )
     single = cells[cells["seed"] == 0]
     sentence, _ = shown.sentences(params, ablations.ablations(params, single, measured))
-    assert "not to be tested: no hint (x* = 0) (+0.30) and hint beside the features (−1.00)" in sentence
+    assert shown.in_short(params, ablations.ablations(params, cells[:0], measured)) == ""
+    assert "not to be tested: no hint (x* = 0) (+0.30), hint beside the features (−1.00)" in sentence
 
 
 def test_a_run_with_ablations_has_a_table_and_a_figure_of_them(params):
@@ -217,11 +242,14 @@ def test_tables_of_other_settings_or_other_code_are_refused(params, monkeypatch)
         read_results(params, "table2")
 
 
-def test_networks_without_scores_are_in_no_description_of_scores(params):
+def test_networks_that_can_have_no_score_are_in_no_figure_of_scores(params):
+    drawings = figure_names(params).values()
+    scored = {case for drawing in drawings if drawing.kind == "scores" for case in drawing.cases}
+    losses = {case for drawing in drawings if drawing.kind == "loss" for case in drawing.cases}
+    assert "case1-zero" in scored
+    assert losses - scored == {"case1-concat", "case1-mask-alone"}
     make_up_grid(params, images=500)
     cells = load_cells(params)
-    drawing = figure_names(params)["fig3_mnist_scores_2"]
-    assert {"case1-zero", "case1-concat"} <= set(drawing.cases)
+    (drawing,) = (d for d in drawings if d.kind == "scores" and "case1-zero" in d.cases)
     said = captions.alternative(params, drawing, cells, separability(cells))
     assert "case1-zero, seed 0: AUC" in said
-    assert "no row of a figure" not in said

@@ -173,8 +173,11 @@ def test_the_interval_of_the_largest_fall_knows_that_it_was_chosen():
     """Falls of 1 [0, 2] and 0.9 [0.4, 1.4]: the largest true fall is at least 0.4."""
     found = judges._largest([Quantity("a", 1, Interval(0, 2)), Quantity("b", 0.9, Interval(0.4, 1.4))])
     assert (found.name, found.interval) == ("a", Interval(0.4, 2))
-    unknown = judges._largest([Quantity("a", 1, Interval(0, 2)), Quantity("b", 0.9, NO_INTERVAL)])
-    assert not unknown.interval.known  # b may be the largest
+    b_unknown = judges._largest([Quantity("a", 1, Interval(0.1, 2)), Quantity("b", 0.9, NO_INTERVAL)])
+    assert b_unknown.interval == Interval(0.1, math.inf)  # b may be the largest, but a is at least 0.1
+    assert str(b_unknown) == "a 1.00 (at least 0.10)"
+    neither = judges._largest([Quantity("a", 1, NO_INTERVAL), Quantity("b", 0.9, NO_INTERVAL)])
+    assert not neither.interval.known
 
 
 def test_rules_without_networks_are_those_that_the_report_sets_apart():
@@ -357,6 +360,18 @@ def test_another_experiment_never_gets_a_verdict_only_an_indication(tmp_path, ov
     assert {v.verdict for v in about_training} == {"not yet run"}
     assert found["mnist-reduces"].indication == "for"
     assert "not the paper's experiment" in found["mnist-reduces"].why
+
+
+def test_a_claim_of_whose_cases_a_run_has_none_is_not_yet_run(tmp_path):
+    """It was called inconclusive, as if networks had been trained for it."""
+    without = "datasets: {mnist: {cases: {case2: null, case3: null, case4: null}}}"
+    params = made_up_params(tmp_path, f"grid: {{datasets: [mnist]}}\n{without}")
+    make_up_grid(params, images=200)
+    found = judged(params)
+    assert CLAIMS["mnist-mixed"].cases == ("case2", "case3", "case4")
+    for claim in ("mnist-mixed", "mnist-reduces"):
+        assert found[claim].verdict == "not yet run"
+        assert "MNIST without case2 and case3 and case4" in found[claim].why
 
 
 def test_fewer_seeds_than_the_paper_are_another_experiment(tmp_path):

@@ -114,7 +114,7 @@ def test_every_network_stands_beside_the_mean_masked_baseline(params):
     mine = rows[rows["case"] == "case1"]
     assert mine["seed"].tolist() == [0, 1]  # of the third something is missing
     assert mine["behind"].tolist() == pytest.approx([0.4, 0.6])
-    assert mine["masked"].tolist() == pytest.approx([1.8, 1.9])
+    assert mine["hal_masked"].tolist() == pytest.approx([1.8, 1.9])
     assert rows.groupby("case", sort=False)["ablation"].first().to_dict() == {
         **dict.fromkeys(("case1", "case2", "case3", "case4"), False),
         "case1-zero": True,
@@ -172,12 +172,12 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
     )
     one = rows.head(1).assign(n=1, scored=1, own_splits=1, flips_least=70.0, flips_most=70.0)
     said = told(params, one, networks.tail(1))
-    assert "Told another superclass, HAL's one network changes 70 % of its predictions. " in said
+    assert "Told another superclass, HAL's one network changes 70.0 % of its predictions. " in said
     assert "Its error lies +0.14 points from the mean masked baseline's" in said
     assert "Its scores split better where each image is told its own superclass." in said
     said = told(params, rows, networks)
     assert said.startswith(
-        "MNIST: Told another superclass, HAL's networks change 0.02 to 31 % of their predictions; "
+        "MNIST: Told another superclass, HAL's networks change 0.0 to 31.0 % of their predictions; "
         "1 of 6 networks is deaf to the hint (less than 1 %: case2 1 of 3)."
     )
     assert (
@@ -208,7 +208,7 @@ def test_the_findings_sentences_are_chosen_by_the_numbers(params):
     )
     said = told(params, rows.assign(within_p_holm=math.nan), networks)
     assert (
-        "apart better cannot be told: a test takes two networks of each, whose errors are not all the same."
+        "apart better cannot be told: a test needs at least two networks of each, and errors that vary."
         in said
     )
     said = told(params, rows.assign(same_splits=0), networks)

@@ -63,7 +63,7 @@ def test_every_variant_and_case_has_its_errors_and_says_how_many_count(params):
 
     (shown,) = tables.sensitivity(params, table.reset_index())
     rows = {row[0]: row[1:] for _, rows in shown.groups for row in rows}
-    assert rows["as set"][:3] == ("5.00 ± 1.41 (2)", "3.00 ± 0.00 (2)", "– (0), 2 not counted")
+    assert rows["as set"][:3] == ("5.00 ± 1.41 (2)", "3.00 ± 0.00 (2)", "– (0), 2 without a result")
     assert rows["a tenth of the rate"][:2] == ("8.00 ± 0.00 (2)", "2.00 (1), 1 diverged")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from hal.outputs import printed_files, study_files
 from hal.present import findings, latex, markdown, tables, write_tables
+from hal.present.numbers import named
 from hal.study import all_tables, controls, table2b
 from hal.study.comparisons import comparisons
 from hal.study.grid import load_cells
@@ -119,7 +120,7 @@ def test_one_seed_has_means_and_no_interval(tmp_path):
         .all()
     )
     assert (
-        "nothing can be tested (a test takes two networks of each"
+        "nothing can be tested (a test needs at least two networks of each"
         in findings.masked(params, found["table2b"], found["statistics"])[0]
     )
     assert "cannot be told yet" in findings.summary(params, found["table2b"])
@@ -128,9 +129,9 @@ def test_one_seed_has_means_and_no_interval(tmp_path):
 @pytest.mark.parametrize(
     ("mask", "said"),
     [
-        ([2.0, 2.1, 2.2], "HAL is better than the mask in case1, case2, case3, case4 (Welch, Holm). The auxiliary block makes more"),
+        ([2.0, 2.1, 2.2], "HAL is better than the mask in case1, case2, case3, case4 (Welch, Holm). All cases"),
         ([0.1, 0.2, 0.3], "HAL is worse than the mask in case1, case2, case3, case4 (Welch, Holm). In no grouping"),
-        ([0.9, 1.0, 1.1], "HAL is not distinguishable from it in case1, case2, case3, case4 (Welch, Holm). Nothing shows that"),
+        ([0.9, 1.0, 1.1], "HAL is not distinguishable from it in case1, case2, case3, case4 (Welch, Holm). All cases"),
     ],
 )  # fmt: skip
 def test_the_finding_is_chosen_by_the_numbers(params, mask, said):
@@ -143,11 +144,10 @@ def test_the_finding_is_chosen_by_the_numbers(params, mask, said):
 
 
 def test_more_cases_than_anybody_reads_are_counted():
-    rows = pd.DataFrame({"case": [f"c{i}" for i in range(26)]})
-    cases = list(rows["case"])
-    assert findings._named(cases[:8], rows) == "c0, c1, c2, c3, c4, c5, c6, c7"
-    assert findings._named(cases[:9], rows) == "9 of 26 groupings"
-    assert findings._named(cases, rows) == "all 26 groupings"
+    cases = [f"c{i}" for i in range(26)]
+    assert named(cases[:8], 26) == "c0, c1, c2, c3, c4, c5, c6, c7"
+    assert named(cases[:9], 26) == "9 of 26 groupings"
+    assert named(cases, 26) == "all 26 groupings"
 
 
 def test_the_finding_tells_cases_apart(params):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from hal.params import Params
@@ -22,8 +23,9 @@ OWED = (
     "An ablation is the paper's network under one of its groupings with something changed. No hint: x* = 0 for every image. A random hint: a superclass drawn anew for "
     "every image. Hint beside the features: its one-hot vector goes into the output layer with the features, and no auxiliary block stands in between. Masked loss: trained and "
     "tested with the classes of the true superclass alone. No block: the network is told nothing, and the loss alone knows the superclass. In the sentences differences are in "
-    "points [95 %, Welch, uncorrected], and whether networks can be told apart is tested (Welch, Holm)."
+    "points [95 %, Welch, uncorrected], and p, which decides whether networks can be told apart, is Welch's test corrected by Holm: an interval without 0 may stand beside “not distinguishable”."
 )
+NOTHING_TRUE, TRUE = "Told nothing true", "Told the truth, or masked with it, in another way"
 
 
 def table(params: Params, ablations: pd.DataFrame) -> Table:
@@ -33,7 +35,7 @@ def table(params: Params, ablations: pd.DataFrame) -> Table:
         numbers = (
             counted(r.n, r.planned),
             with_deviation(r.error, r.sd),
-            number(r.masked),
+            number(r.own_masked),
             with_range(r.flips, r.flips_least, r.flips_most),
             difference(r, "from_paper"),
             probability(r.from_paper_p_holm),
@@ -60,19 +62,42 @@ def table(params: Params, ablations: pd.DataFrame) -> Table:
 
 
 def sentences(params: Params, ablations: pd.DataFrame) -> list[str]:
-    """For each grouping which ablations err less than the paper's network, which more, and what the block does untold."""
+    """For each grouping which ablations err less than the paper's network and which more, and so beside the baseline."""
     found = []
     for (dataset, grouping), rows in ablations.groupby(["dataset", "grouping"], sort=False):
-        cases = params.datasets[str(dataset)].cases
-        changed, compared = rows.dropna(subset=["from_paper"]), rows.dropna(subset=["from_baseline"])
-        untold = compared[[cases[case].hint != "superclass" for case in compared["case"]]]
+        changed = rows.dropna(subset=["from_paper"])
+        nothing_true, true = _beside_baseline(params, rows)
         sides = {
-            "beside the paper's network": _sides(params, changed, "from_paper"),
-            "told nothing true, beside the baseline": _sides(params, untold, "from_baseline"),
+            "Beside the paper's network": _sides(params, changed, "from_paper"),
+            f"{NOTHING_TRUE}, beside the baseline": _sides(params, nothing_true, "from_baseline"),
+            f"{TRUE}, beside the baseline": _sides(params, true, "from_baseline"),
         }
-        if said := "; ".join(f"{what} {which}" for what, which in sides.items() if which):
-            found.append(f"{dataset_title(params, str(dataset))}, {grouping}, {said}.")
+        if said := " ".join(f"{what}, {which}." for what, which in sides.items() if which):
+            found.append(f"{dataset_title(params, str(dataset))}, {grouping}. {said}")
     return found
+
+
+def in_short(params: Params, ablations: pd.DataFrame) -> str:
+    """How many ablations err less than the baseline, and of how many that can be told; empty where none has finished."""
+    counts = []
+    for what, rows in zip((NOTHING_TRUE, TRUE), _beside_baseline(params, ablations), strict=True):
+        less = rows["from_baseline"] < 0
+        apart = (less & (rows["from_baseline_p_holm"] < LEVEL)).sum()
+        if len(rows):
+            counts.append(
+                f"{what[0].lower()}{what[1:]}, {less.sum() or 'none'} of {len(rows)}, {apart or 'none'} distinguishably"
+            )
+    if not counts:
+        return ""
+    return f"Networks with something changed that err less than the baseline in the mean: {'; '.join(counts)} (Welch, Holm)."
+
+
+def _beside_baseline(params: Params, ablations: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The ablations that can be compared with the baseline: those told nothing true, and those told the true superclass."""
+    rows = ablations.dropna(subset=["from_baseline"])
+    rows = rows[[row.case in params.ablations(row.dataset) for row in rows.itertuples()]]
+    true = [params.datasets[row.dataset].cases[row.case].hint == "superclass" for row in rows.itertuples()]
+    return rows[~np.array(true, dtype=bool)], rows[np.array(true, dtype=bool)]
 
 
 def _sides(params: Params, rows: pd.DataFrame, name: str) -> str:
@@ -86,7 +111,8 @@ def _sides(params: Params, rows: pd.DataFrame, name: str) -> str:
             side = "fewer errors" if value < 0 else "more errors"
         else:
             side = "not distinguishable"
+        sure = "" if math.isnan(p) else f", p {'' if p < 0.001 else '= '}{probability(p)}"
         sides.setdefault(side, []).append(
-            f"{network_title(params, r.dataset, r.case)} ({difference(r, name)})"
+            f"{network_title(params, r.dataset, r.case)} ({difference(r, name)}{sure})"
         )
-    return ", ".join(f"{side}: {' and '.join(named)}" for side, named in sides.items())
+    return "; ".join(f"{side}: {', '.join(named)}" for side, named in sides.items())

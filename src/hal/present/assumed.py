@@ -1,9 +1,10 @@
 """What was assumed where the paper is silent, and how it was read where it leaves something open."""
 
 from pathlib import Path
+from typing import Any
 
 from hal.assumptions import read_assumptions
-from hal.departures import shown
+from hal.departures import own_settings, shown
 from hal.paper import load_paper
 from hal.params import Params
 from hal.present.blocks import Block, Column, Heading, Prose, Table, Text, plain
@@ -23,6 +24,8 @@ def blocks(params: Params, path: Path) -> list[Block]:
         value = shown(a.value)
         if a.changed:
             value = Text(f"{value} (changed by this run; params.yaml has {shown(a.assumed)})", "partial")
+        if others := _others(params, a.key, a.value):
+            value = Text(f"{value}; {others}", "partial")
         rows.append(
             (f"`{a.key}`", value, f"{a.reason} {rates}" if a.key == "train.warmup_epochs" else a.reason)
         )
@@ -48,6 +51,16 @@ def blocks(params: Params, path: Path) -> list[Block]:
             plain([(x.topic, x.reading, x.why) for x in paper.readings]),
         ),
     ]
+
+
+def _others(params: Params, key: str, common: Any) -> str:
+    """The data sets of the grid, variants too, that have a value of their own, such as `0.9: MNIST, momentum`."""
+    own: dict[str, list[str]] = {}
+    for dataset in params.grid.datasets:
+        value = own_settings(params.datasets[dataset]).get(key, common)
+        if value != common:
+            own.setdefault(shown(value), []).append(dataset_title(params, dataset))
+    return "; ".join(f"{value}: {' and '.join(titles)}" for value, titles in own.items())
 
 
 def _rates(params: Params) -> str:

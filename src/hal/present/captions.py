@@ -11,6 +11,7 @@ from hal.params import Params
 from hal.present.numbers import number, widths
 from hal.settings import BASELINE
 from hal.study.grid import select
+from hal.study.hint import DEAF
 from hal.titles import case_title, dataset_title, family_title, network_title, superclass_names
 
 # The computed tables that hold what a figure shows, where it does not show its data set's cells alone.
@@ -26,7 +27,7 @@ DATA = {
 OF_ALL = {
     "overview": (
         "Test errors: means{paper}, and the baseline's error when its logits are masked with the same hint; where there are several networks, each of them "
-        "(small dots, one a seed), Student's 95 % interval below them, and the deviation of the masked baseline. Left is better."
+        "(small dots, one a seed), Student's 95 % interval below them, cut at 0, and the deviation of the masked baseline. Left is better."
     ),
     "listens": (
         "Left: the share of test images whose predicted class changes with the superclass told, of each network (small dots) and "
@@ -42,7 +43,7 @@ OF_ALL = {
         "all that a perfect use of the hint could remove. Up: the share of the baseline's error that the case removes{paper}. On the dashed line every such error is gone; above it errors within a superclass fell too."
     ),
     "ablations": (
-        "The paper's network with something changed: test errors of every network (small dots: one a seed) and below them their means with Student's 95 % interval; "
+        "The paper's network with something changed: test errors of every network (small dots: one a seed) and below them their means with Student's 95 % interval, cut at 0; "
         "the green bar is the baseline's error when its logits are masked with the same grouping. Kinds of which no network has finished have no row. Left is better."
     ),
     "separability": (
@@ -66,13 +67,17 @@ def numbers(params: Params) -> dict[str, str]:
     """The number of each figure: the paper's, or A1, A2, ... in the report's order; and which page it is."""
     labels: dict[str, str] = {}
     extra = 0
-    # the report shows those of all data sets among its tables, and those of one after them
-    for name, drawing in sorted(figure_names(params).items(), key=lambda item: item[1].dataset != ""):
+    for name, drawing in sorted(figure_names(params).items(), key=lambda item: _place(item[1])):
         printed = load_paper().dataset(params, drawing.dataset) if drawing.dataset else None
         of_paper = printed.figures.get(drawing.kind) if printed else None
         extra += of_paper is None and drawing.page == 1
         labels[name] = f"{of_paper or f'A{extra}'}{drawing.of_pages}"
     return labels
+
+
+def _place(drawing: Drawing) -> int:
+    """Where the report shows it: those of all data sets among its tables, then the variants, then the losses and scores of each data set."""
+    return 0 if not drawing.dataset else 1 if drawing.kind == "sensitivity" else 2
 
 
 def caption(params: Params, drawing: Drawing) -> str:
@@ -131,10 +136,30 @@ def _of_dataset(params: Params, kind: str, dataset: str) -> str:
             "the vertical axis is logarithmic and the same in all panels."
         )
     return (
-        f"Auxiliary scores (equation 3) of all training images of {title}, of one network a case: the first seed that finished, which the axis names; it may be one that is deaf to its hint (“Does the network listen?”). On top of each panel "
+        f"Auxiliary scores (equation 3) of all training images of {title}, of one network a case: the first seed that finished, which the axis names. On top of each panel "
         "the distribution of every superclass, below it that of every class, with a line at its median. Each panel "
         "has its own horizontal axis, which leaves out the outermost scores, at most 0.1 % at either end; “outside” counts them."
     )
+
+
+def deaf(drawing: Drawing, networks: pd.DataFrame, cells: pd.DataFrame) -> str:
+    """Which networks of a figure of scores are deaf to their hint, as a sentence behind its caption; `networks` is `study.hint.networks`."""
+    if drawing.kind != "scores":
+        return ""
+    names = [
+        f"{r.case} (seed {r.seed})"
+        for case in drawing.cases
+        for r in select(
+            networks, dataset=drawing.dataset, case=case, seed=_drawn_seed(cells, drawing.dataset, case)
+        ).itertuples()
+        if r.flips < DEAF
+    ]
+    return f" Deaf to their hint: {', '.join(names)}." if names else ""
+
+
+def _drawn_seed(cells: pd.DataFrame, dataset: str, case: str) -> int | None:
+    """The seed whose scores are drawn: the first that is ok."""
+    return next(iter(select(cells, dataset=dataset, case=case, state="ok")["seed"]), None)
 
 
 def alternative(params: Params, drawing: Drawing, cells: pd.DataFrame, separability: pd.DataFrame) -> str:
@@ -148,15 +173,10 @@ def alternative(params: Params, drawing: Drawing, cells: pd.DataFrame, separabil
         return f"Line chart of losses, a panel for each case. {' '.join(losses)}"
     distributions = []
     for case in drawing.cases:
-        for seed in select(cells, dataset=dataset, case=case, state="ok")["seed"].head(
-            1
-        ):  # the one that is drawn
-            # no row of a network without scores, such as one with the hint beside its features
-            for drawn in select(
-                separability, dataset=dataset, case=case, level="all", seed=seed
-            ).itertuples():
-                measures = f"AUC {number(drawn.auc)}, overlap {number(drawn.overlap)}"
-                distributions.append(f"{case_title(params, dataset, case)}, seed {seed}: {measures}.")
+        seed = _drawn_seed(cells, dataset, case)
+        for drawn in select(separability, dataset=dataset, case=case, level="all", seed=seed).itertuples():
+            measures = f"AUC {number(drawn.auc)}, overlap {number(drawn.overlap)}"
+            distributions.append(f"{case_title(params, dataset, case)}, seed {seed}: {measures}.")
     return f"Distributions of auxiliary scores, a panel for each case. {' '.join(distributions) or 'No finished cell.'}"
 
 

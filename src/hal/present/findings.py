@@ -1,97 +1,16 @@
 """What the tables say, in words that the numbers choose."""
 
-from collections.abc import Callable
-
 import pandas as pd
 
-from hal.decimals import significant
 from hal.params import Params
-from hal.present.numbers import difference, number, signed
-from hal.settings import BASELINE
+from hal.present.numbers import NAMED, difference, extent, named, number, signed
 from hal.study.comparisons import pooled
 from hal.study.hint import DEAF, SPLIT
 from hal.study.resampling import LEVEL
 from hal.titles import dataset_title
 
-NAMED = 8  # cases that a sentence names
 _NO_MASK = "there is no masked baseline to compare with: none is finished, or its predictions are not here"
-_UNTESTED = "a test takes two networks of each, whose errors are not all the same"
-
-
-def in_short(
-    params: Params, table2: pd.DataFrame, statistics: pd.DataFrame, table2b: pd.DataFrame
-) -> list[str]:
-    """A paragraph for each data set, before any table: HAL beside the baseline, the paper, and the mask, of all cases alike.
-
-    No case is picked by its error, but for the lowest here and the paper's lowest, which are said to be that.
-    """
-    paragraphs = []
-    for dataset in params.own_datasets:
-        cases = params.groupings(dataset)
-        if not cases:
-            continue  # of ablations alone the sections on them speak
-        rows = table2[table2["dataset"] == dataset].set_index("case").reindex([BASELINE, *cases])
-        counted = rows.loc[cases].dropna(subset=["difference"])
-        if counted.empty:
-            paragraphs.append(
-                f"{dataset_title(params, dataset)}: no network of this run can be compared yet."
-            )
-            continue
-        compared = statistics[(statistics["dataset"] == dataset) & (statistics["against"] == BASELINE)]
-        beside = table2b[table2b["dataset"] == dataset].dropna(subset=["difference"])
-        sentences = [
-            _beside_baseline(rows, counted, compared[compared["case"].isin(cases)]),
-            _lowest(rows.loc[cases], counted),
-            f"By the means, the baseline masked with the same hint errs less than HAL in {(beside['difference'] > 0).sum()} of {len(beside)}."
-            if len(beside)
-            else "",
-            f"No network of {_named(lacking, rows.loc[cases])} counts."
-            if (lacking := [c for c in cases if c not in counted.index])
-            else "",
-        ]
-        paragraphs.append(f"{dataset_title(params, dataset)}: {' '.join(filter(None, sentences))}")
-    return paragraphs
-
-
-def _beside_baseline(rows: pd.DataFrame, counted: pd.DataFrame, compared: pd.DataFrame) -> str:
-    """How far HAL lies from its baseline, here and in the paper, and in which cases that can be told."""
-
-    def below(differences: pd.Series, points: str, cases: str) -> str:
-        return f"{_extent(differences, signed)}{points} in {(differences < 0).sum()} of {len(differences)}{cases}"
-
-    printed = rows["paper_difference"].dropna()
-    of_paper = f" (in the paper {below(printed, ',', '')})" if len(printed) else ""
-    tested = compared.dropna(subset=["p_holm"])
-    apart = list(tested[tested["p_holm"] < LEVEL]["case"])
-    told = (
-        f"; a test tells them apart (Welch, Holm) in {_named(apart, tested) if apart else 'none'}"
-        if len(tested)
-        else f"; nothing can be tested ({_UNTESTED})"
-    )
-    of_mean = "mean test error" if counted["n"].max() > 1 else "test error"
-    return f"HAL's {of_mean} minus the baseline's {number(rows['mean'][BASELINE])} % is {below(counted['difference'], ' points, below 0', ' cases')}{of_paper}{told}."
-
-
-def _lowest(rows: pd.DataFrame, counted: pd.DataFrame) -> str:
-    """The case with the lowest error here, and the one with the paper's, whether it counts here or not."""
-    printed = rows["paper_mean"].dropna()
-    if len(counted) < 2 or len(printed) < 2:
-        return ""
-    ours, theirs = _least(counted["mean"]), _least(printed)
-    lowest = f"The lowest error is that of {_named(ours, rows)} ({number(counted['mean'].min())} %"
-    if ours == theirs:
-        return f"{lowest}), as in the paper ({number(printed.min())} %)."
-    of_paper = f"; in the paper {number(printed[ours[0]])} %" if len(ours) == 1 and ours[0] in printed else ""
-    known = len(theirs) == 1 and theirs[0] in counted.index
-    here = f"; here {number(counted['mean'][theirs[0]])} %" if known else ""
-    return (
-        f"{lowest}{of_paper}), in the paper that of {_named(theirs, rows)} ({number(printed.min())} %{here})."
-    )
-
-
-def _least(means: pd.Series) -> list[str]:
-    """The case with the lowest mean, or all that print the same number."""
-    return [str(case) for case, mean in means.items() if number(mean) == number(means.min())]
+UNTESTED = "a test needs at least two networks of each, and errors that vary"
 
 
 def masked(params: Params, table: pd.DataFrame, statistics: pd.DataFrame) -> list[str]:
@@ -105,19 +24,24 @@ def masked(params: Params, table: pd.DataFrame, statistics: pd.DataFrame) -> lis
 
 
 def summary(params: Params, table: pd.DataFrame) -> str:
-    """In how many groupings HAL makes more of the hint than a mask.
+    """In how many groupings HAL errs less than a mask.
 
     Of the data sets themselves: a variant's groupings are the same ones again.
     """
     tested = table[table["p_holm"].notna() & table["dataset"].isin(params.own_datasets)]
     if tested.empty:
-        return "Whether HAL makes more of the hint than a plain network whose logits are masked with it cannot be told yet."
+        return "Whether HAL errs less than a plain network whose logits are masked with the same hint cannot be told yet."
     better, worse, _ = (len(cases) for cases in _compared(tested))
-    groupings = "grouping" if len(tested) == 1 else "groupings"
+    groupings = (
+        "the one grouping that can be tested"
+        if len(tested) == 1
+        else f"any of {len(tested)} groupings that can be tested"
+    )
     if not better and not worse:
-        return f"From a plain network whose logits are masked with the same hint HAL can be told apart in none of {len(tested)} {groupings} (Welch, corrected by Holm)."
+        return f"From a plain network whose logits are masked with the same hint HAL cannot be told apart in {groupings} (Welch, corrected by Holm)."
+    of = "the one grouping that can be tested" if len(tested) == 1 else f"{len(tested)} groupings"
     return (
-        f"Beside a plain network whose logits are masked with the same hint HAL errs less in {better} and more in {worse} of {len(tested)} {groupings} "
+        f"Beside a plain network whose logits are masked with the same hint HAL errs less in {better} and more in {worse} of {of} "
         "(Welch, Holm); in the others they cannot be told apart."
     )
 
@@ -134,19 +58,20 @@ def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> lis
     return found
 
 
-def _listening(rows: pd.DataFrame) -> str:
-    changed = _extent(pd.concat([rows["flips_least"], rows["flips_most"]]), _short)
+def flips(rows: pd.DataFrame) -> str:
+    """How many predictions depend on the superclass told, and how many networks are deaf, in rows of `study.hint` that have flips."""
+    changed = extent(pd.concat([rows["flips_least"], rows["flips_most"]]), _share)
     if rows["n"].sum() == 1:
         deaf = f": it is deaf to the hint (less than {DEAF:g} %)" if rows["deaf"].sum() else ""
-        flips = f"Told another superclass, HAL's one network changes {changed} % of its predictions{deaf}."
-    else:
-        flips = (
-            f"Told another superclass, HAL's networks change {changed} % of their predictions; {_deaf(rows)}."
-        )
+        return f"Told another superclass, HAL's one network changes {changed} % of its predictions{deaf}."
+    return f"Told another superclass, HAL's networks change {changed} % of their predictions; {_deaf(rows)}."
+
+
+def _listening(rows: pd.DataFrame) -> str:
     blind = rows["blind"]
     if blind.max() < 0.5:
-        return f"{flips} Their logits depend on it for practically every image."
-    return f"{flips} Averaged over a case's networks, {_extent(blind, _short)} % of the images get the same score under every superclass (to 0.001)."
+        return f"{flips(rows)} Their logits depend on it for practically every image."
+    return f"{flips(rows)} Averaged over a case's networks, {extent(blind, _share)} % of the images get the same score under every superclass (to 0.001)."
 
 
 def _deaf(rows: pd.DataFrame) -> str:
@@ -155,8 +80,8 @@ def _deaf(rows: pd.DataFrame) -> str:
     if not deaf:
         return f"none of the {networks} networks changes less than {DEAF:g} %"
     where = _by_case(rows, "deaf", "n")
-    named = f": {where}" if where else ""
-    return f"{deaf} of {networks} networks {'is' if deaf == 1 else 'are'} deaf to the hint (less than {DEAF:g} %{named})"
+    of_cases = f": {where}" if where else ""
+    return f"{deaf} of {networks} networks {'is' if deaf == 1 else 'are'} deaf to the hint (less than {DEAF:g} %{of_cases})"
 
 
 def _behind(networks: pd.DataFrame) -> str:
@@ -164,7 +89,7 @@ def _behind(networks: pd.DataFrame) -> str:
     known = networks.dropna(subset=["behind"])
     deaf = known["flips"] < DEAF
     ranges = [
-        _extent(side, signed) if len(side) else "" for side in (known["behind"][deaf], known["behind"][~deaf])
+        extent(side, signed) if len(side) else "" for side in (known["behind"][deaf], known["behind"][~deaf])
     ]
     from_mask = "points from the mean masked baseline's (+: more errors)"
     if not all(ranges):
@@ -186,7 +111,7 @@ def _splits(rows: pd.DataFrame) -> str:
             else "Its scores split alike, each image told its own superclass or all told the same."
         )
     where = _by_case(rows, "own_splits", "scored")
-    named = f" ({where})" if where else ""
+    of_cases = f" ({where})" if where else ""
     told_the_same = (
         f"; in {same} they split better when all images are told the same one, so the split is the features' and not the hint's."
         if same
@@ -194,27 +119,27 @@ def _splits(rows: pd.DataFrame) -> str:
     )
     return (
         f"Scores split better where each image is told its own superclass (by more than {SPLIT:g} of the AUC) in {own} of {scored} "
-        f"networks{named}{told_the_same}"
+        f"networks{of_cases}{told_the_same}"
     )
 
 
 def _parts(rows: pd.DataFrame) -> str:
     """What a mask still mends, which is counted, and what differs within the superclass, which is tested (Welch, Holm)."""
-    unused = f"A mask laid over HAL's own logits still takes off {_extent(rows['unused'])} points: that part of the hint stays unused."
+    unused = f"A mask laid over HAL's own logits still takes off {extent(rows['unused'])} points: that part of the hint stays unused."
     known = rows.dropna(subset=["within_p_holm"])
     if known.empty:
-        cannot = _UNTESTED if rows["within"].notna().any() else _NO_MASK
+        cannot = UNTESTED if rows["within"].notna().any() else _NO_MASK
         return f"{unused} Whether HAL tells the classes within a superclass apart better cannot be told: {cannot}."
     apart = known[known["within_p_holm"] < LEVEL]
     better, worse = (list(apart[side]["case"]) for side in (apart["within"] < 0, apart["within"] > 0))
     parts = []
     if better:
         parts.append(
-            f"in {_named(better, known)} HAL errs less than the masked baseline even with the mask laid over both: it tells the classes within a superclass apart better"
+            f"in {named(better, len(known))} HAL errs less than the masked baseline even with the mask laid over both: it tells the classes within a superclass apart better"
         )
     if worse:
         parts.append(
-            f"in {_named(worse, known)} HAL errs more with the mask laid over both: it tells the classes within a superclass apart worse"
+            f"in {named(worse, len(known))} HAL errs more with the mask laid over both: it tells the classes within a superclass apart worse"
         )
     if not parts:
         parts.append(
@@ -232,17 +157,8 @@ def _untold(rows: pd.DataFrame) -> str:
         "no_oracle_baseline": "told the superclass of what the baseline predicts",
     }
     known = {how: rows[name].dropna() for name, how in readings.items()}
-    said = [f"{_extent(errors)} % {how}" for how, errors in known.items() if len(errors)]
+    said = [f"{extent(errors)} % {how}" for how, errors in known.items() if len(errors)]
     return f"Where nobody tells the superclass, HAL errs in {', in '.join(said)}." if said else ""
-
-
-def _named(cases: list[str], rows: pd.DataFrame) -> str:
-    """Some of the cases of these rows by their names, or by their number where nobody would read so many names."""
-    if len(cases) <= NAMED:
-        return ", ".join(cases)
-    return (
-        f"all {len(cases)} groupings" if len(cases) == len(rows) else f"{len(cases)} of {len(rows)} groupings"
-    )
 
 
 def _by_case(rows: pd.DataFrame, count: str, of: str) -> str:
@@ -253,14 +169,8 @@ def _by_case(rows: pd.DataFrame, count: str, of: str) -> str:
     return ", ".join(f"{case} {some} of {all_}" for case, some, all_ in counts.itertuples(index=False))
 
 
-def _extent(values: pd.Series, text: Callable[[float], str] = number) -> str:
-    """From the lowest to the highest, as `text` prints them; one of them where both read alike."""
-    low, high = text(values.min()), text(values.max())
-    return low if low == high else f"{low} to {high}"
-
-
-def _short(value: float) -> str:
-    return significant(value, 2)
+def _share(value: float) -> str:
+    return number(value, 1)
 
 
 def _finding(all_rows: pd.DataFrame, together: pd.DataFrame) -> str:
@@ -268,16 +178,16 @@ def _finding(all_rows: pd.DataFrame, together: pd.DataFrame) -> str:
     if rows.empty:
         if all_rows["n"].max() > 0:
             return f"{_NO_MASK}."
-        return "there is no finished network of HAL, or its controls are not computed yet."
-    text = f"with the hint, the masked baseline errs in {_extent(rows['masked'])} %, HAL in {_extent(rows['hal'])} %. "
+        return "no network of HAL counts, or its controls are not computed."
+    text = f"with the hint, the masked baseline errs in {extent(rows['masked'])} %, HAL in {extent(rows['hal'])} %. "
     tested = rows[rows["p_holm"].notna()]
     if tested.empty:
         lower = (rows["difference"] < 0).sum()
-        text += f"By the means alone HAL lies below the mask in {lower} of {len(rows)} groupings; nothing can be tested ({_UNTESTED}). "
+        text += f"By the means alone HAL lies below the mask in {lower or 'none'} of {len(rows)} grouping{'s' * (len(rows) > 1)}; nothing can be tested ({UNTESTED}). "
     else:
         better, worse, open_ = _compared(tested)
         parts = [
-            f"{what} in {_named(cases, tested)}"
+            f"{what} in {named(cases, len(tested))}"
             for what, cases in (
                 ("better than the mask", better),
                 ("worse than the mask", worse),
@@ -286,19 +196,8 @@ def _finding(all_rows: pd.DataFrame, together: pd.DataFrame) -> str:
             if cases
         ]
         text += f"HAL is {'; '.join(parts)} (Welch, Holm). "
-        if better and not worse and not open_:
-            text += "The auxiliary block makes more of the hint than masking does. "
-        elif better and worse:
-            text += "The auxiliary block makes more of the hint in some groupings and less in others. "
-        elif better:
-            text += "The auxiliary block makes more of the hint in some groupings only. "
-        elif worse:
-            text += (
-                "In no grouping does the auxiliary block make more of the hint than masking a plain network, "
-                "which needs no superclass in training. "
-            )
-        else:
-            text += "Nothing shows that the auxiliary block makes more of the hint than masking does. "
+        if worse and not better:
+            text += "In no grouping does HAL err less than the mask, which needs no superclass in training. "
         text += _together(together)
     return text.strip()
 

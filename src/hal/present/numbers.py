@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from hal.decimals import decimals
@@ -9,6 +10,7 @@ from hal.present.blocks import PARTIAL
 from hal.study.resampling import Interval
 
 NONE = "–"
+NAMED = 8  # cases that a sentence names
 
 
 def counted(n: int, planned: int) -> str:
@@ -35,6 +37,19 @@ def with_range(mean: float, least: float, most: float) -> str:
 def signed(value: float) -> str:
     """A difference, such as −0.50."""
     return NONE if math.isnan(value) else decimals(value, sign=True)
+
+
+def extent(values: Collection[float], text: Callable[[float], str] = number) -> str:
+    """From the lowest to the highest, as `text` prints them; one of them where both read alike."""
+    low, high = text(min(values)), text(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def named(cases: Sequence[str], of: int) -> str:
+    """Some of so many cases by their names, or by their number where nobody would read so many names."""
+    if len(cases) <= NAMED:
+        return ", ".join(cases)
+    return f"all {len(cases)} groupings" if len(cases) == of else f"{len(cases)} of {of} groupings"
 
 
 def interval(bounds: Interval, sign: bool = False) -> str:

@@ -1,5 +1,6 @@
 """The report: everything that it says, as blocks in the order of reading."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -7,10 +8,10 @@ import pandas as pd
 from hal import sums
 from hal.departures import Run
 from hal.errors import UserError
-from hal.outputs import FORMATS, STUDY, families, figure_files, figure_names, has_ablations, study_names
-from hal.paper import load_paper, same_grouping
+from hal.outputs import FORMATS, ROWS, STUDY, families, figure_files, figure_names, has_ablations, study_names
+from hal.paper import load_paper, other_order, same_grouping
 from hal.params import Params
-from hal.present import ablations, assumed, captions, findings, hint, made, tables, verdicts
+from hal.present import ablations, assumed, captions, findings, hint, in_short, made, tables, verdicts
 from hal.present.blocks import (
     Block,
     Column,
@@ -27,7 +28,9 @@ from hal.present.blocks import (
     plain,
 )
 from hal.present.results import read_results
-from hal.study.grid import load_cells
+from hal.settings import BASELINE
+from hal.study.grid import FINISHED, load_cells
+from hal.study.hint import DEAF
 from hal.titles import case_title, dataset_title, superclass_names
 
 HINT = (
@@ -40,8 +43,9 @@ HINT = (
 INTRODUCTION = (
     "Hierarchical auxiliary learning (HAL) groups the classes of a data set into superclasses, such as even and odd digits, and "
     "tells the network the superclass of each image: a small auxiliary block turns it, with the network's features, into one "
-    "number, the auxiliary score, that scales the features before the output layer. Each grouping is a case; the baseline is the same network without "
-    "the block. A mask is the plainest use of the same hint: the baseline's logits without the classes outside the superclass."
+    "number, the auxiliary score, that scales the features before the output layer. Test images are told their true superclass, too: a hint, derived from the label. "
+    "Each grouping is a case; the baseline is the same network without the block. A mask is the plainest use of the same hint: the baseline's logits without the classes outside the superclass. "
+    f"A network is deaf to its hint if less than {DEAF:g} % of its predictions change when it is told another superclass."
 )
 SKETCH = (
     "The network of the paper's Figure 1: the auxiliary block measures how far W y lies from the one-hot superclass x*, and this "
@@ -66,12 +70,14 @@ def build(params: Params, run: Run) -> Document:
     """
     cells, paper = load_cells(params), load_paper()
     r = dict(zip(STUDY, read_results(params, *STUDY), strict=True))
-    figures = _figures(params, run, cells, r["pairs"], r["separability"])
+    drawn = _figures(params, run, cells, r)
+    figures = {name: figure for name, figure in drawn.items() if _shows_something(params, name, cells, r)}
+    left_out = _left_out(drawn, figures)
     blocks: list[Block] = [
-        Prose(_state(run, cells["state"]), lead=True),
-        Items(tuple(findings.in_short(params, r["table2"], r["statistics"], r["table2b"])), lead=True),
-        figures.pop("overview"),
+        Prose(f"{verdicts.answer(r['verdicts'])} {_state(run, cells['state'])}", lead=True),
         Prose(INTRODUCTION),
+        *_in_short(params, r),
+        *_of_kind(params, figures, "overview"),
         Sketch("sketch", SKETCH),
         *verdicts.blocks(r["verdicts"]),
         Heading("errors", "Test errors beside the paper's"),
@@ -88,26 +94,35 @@ def build(params: Params, run: Run) -> Document:
         *_listening(params, r["hint"], r["networks"]),
         *hint.tables(params, r["hint"]),
         hint.derivation(),
-        *(figures.pop(name) for name, drawing in figure_names(params).items() if drawing.kind == "listens"),
-        figures.pop("networks"),
-        figures.pop("borders"),
+        *_of_kind(params, figures, "listens"),
+        *_of_kind(params, figures, "networks"),
+        *_of_kind(params, figures, "borders"),
         *_ablations(params, figures),
         Heading("statistics", "How sure the numbers are"),
         tables.statistics(params, r["statistics"]),
         tables.crossed(params, r["crossed"], r["table2"]),
         Heading("splits", "Do the scores split by superclass?", 3),
         tables.separability(params, r["separability"]),
-        figures.pop("separability"),
+        *_of_kind(params, figures, "separability"),
         Heading("convergence", "Do losses fall faster?", 3),
         tables.convergence(params, r["convergence"]),
     ]
     if families(params):
         of_variants = tables.sensitivity(params, *read_results(params, "sensitivity"))
-        blocks += [Heading("sensitivity", "Other settings"), *of_variants]
-    blocks += [Heading("figures", "The paper's figures"), *figures.values()]
+        blocks += [
+            Heading("sensitivity", "Other settings"),
+            *of_variants,
+            *_of_kind(params, figures, "sensitivity"),
+        ]
+    of_paper = any(paper.dataset(params, dataset) for dataset in params.grid.datasets)
+    blocks += [
+        Heading("figures", "The paper's figures" if of_paper else "Losses and scores"),
+        *figures.values(),
+        *left_out,
+    ]
     blocks += assumed.blocks(params, run.path)
     blocks += made.blocks(params, run, cells)
-    blocks += [Heading("rebuild", "Rebuild and cite"), Prose(REBUILD), _commands(params, run, figures)]
+    blocks += [Heading("rebuild", "Rebuild and cite"), Prose(REBUILD), _commands(params, run, drawn)]
     files = [params.path("results", f"{name}.csv") for name in study_names(params)]
     blocks += [Downloads(tuple((file.name, file.read_bytes()) for file in files))]
     blocks += [Prose("To cite the paper:"), Command(_bibtex())]
@@ -120,10 +135,23 @@ def build(params: Params, run: Run) -> Document:
     )
 
 
+def _in_short(params: Params, r: dict[str, pd.DataFrame]) -> list[Block]:
+    """What was found, in a few lines for each data set, and of the ablations in one."""
+    found = in_short.in_short(params, r["table2"], r["statistics"], r["table2b"], r["hint"])
+    if has_ablations(params):
+        of_all = ablations.in_short(params, *read_results(params, "ablations"))
+        found += [("Ablations", [of_all])] if of_all else []
+    return _titled(found, lead=True)
+
+
 def _listening(params: Params, of_hint: pd.DataFrame, networks: pd.DataFrame) -> list[Block]:
     """Each data set's findings on the hint, below its name."""
-    found = findings.listening(params, of_hint, networks)
-    return [block for title, items in found for block in (Prose(f"{title}:"), Items(tuple(items)))]
+    return _titled(findings.listening(params, of_hint, networks))
+
+
+def _titled(found: Iterable[tuple[str, list[str]]], lead: bool = False) -> list[Block]:
+    """Lists, each below its title."""
+    return [block for title, items in found for block in (Prose(f"{title}:"), Items(tuple(items), lead))]
 
 
 def _ablations(params: Params, figures: dict[str, Figure]) -> list[Block]:
@@ -135,9 +163,40 @@ def _ablations(params: Params, figures: dict[str, Figure]) -> list[Block]:
         Heading("owed", "What is a lower error owed to?"),
         Prose(ablations.OWED),
         Items(tuple(ablations.sentences(params, table))),
-        figures.pop("ablations"),
+        *_of_kind(params, figures, "ablations"),
         ablations.table(params, table),
     ]
+
+
+def _of_kind(params: Params, figures: dict[str, Figure], kind: str) -> list[Figure]:
+    """The figures of a kind, taken out of those that are left."""
+    names = [name for name, drawing in figure_names(params).items() if drawing.kind == kind]
+    return [figures.pop(name) for name in names if name in figures]
+
+
+def _shows_something(params: Params, name: str, cells: pd.DataFrame, r: dict[str, pd.DataFrame]) -> bool:
+    """Whether any network of a figure has finished."""
+    drawing = figure_names(params)[name]
+    if drawing.dataset:
+        members = families(params)[drawing.dataset] if drawing.kind == "sensitivity" else [drawing.dataset]
+        mine = cells[cells["dataset"].isin(members) & cells["case"].isin(drawing.cases or (BASELINE,))]
+        if drawing.kind == "scores":
+            return bool(drawing.cases) and mine["state"].eq("ok").any()
+        return mine["state"].isin(FINISHED).any()
+    if drawing.kind == "listens":
+        return r["hint"]["flips"][ROWS * (drawing.page - 1) : ROWS * drawing.page].notna().any()
+    table = {"networks": "networks", "borders": "borders", "separability": "pairs"}.get(drawing.kind)
+    return table is None or not r[table].empty
+
+
+def _left_out(drawn: dict[str, Figure], figures: dict[str, Figure]) -> list[Block]:
+    """Which figures are not shown."""
+    numbers = sorted(figure.number for name, figure in drawn.items() if name not in figures)
+    return (
+        [Prose(f"Left out, because there is nothing to show in them yet: Figure {', '.join(numbers)}.")]
+        if numbers
+        else []
+    )
 
 
 def _state(run: Run, states: pd.Series) -> str:
@@ -155,9 +214,7 @@ def _state(run: Run, states: pd.Series) -> str:
     return f"The paper's experiment, complete: all {planned} networks are trained and count in the numbers below."
 
 
-def _figures(
-    params: Params, run: Run, cells: pd.DataFrame, pairs: pd.DataFrame, separability: pd.DataFrame
-) -> dict[str, Figure]:
+def _figures(params: Params, run: Run, cells: pd.DataFrame, r: dict[str, pd.DataFrame]) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     numbers = captions.numbers(params)
     for name, drawing in figure_names(params).items():
@@ -171,13 +228,13 @@ def _figures(
                     f"{file}: not what was drawn, or damaged since; `hal figure {name}` draws it again"
                 ) from None
         if dataset:
-            alternative = captions.alternative(params, drawing, cells, separability)
+            alternative = captions.alternative(params, drawing, cells, r["separability"])
         else:
-            alternative = captions.alternative_of_all(params, kind, pairs)
+            alternative = captions.alternative_of_all(params, kind, r["pairs"])
         figures[name] = Figure(
             name=name,
             number=numbers[name],
-            caption=captions.caption(params, drawing),
+            caption=f"{captions.caption(params, drawing)}{captions.deaf(drawing, r['networks'], cells)}",
             alternative=alternative,
             svg=files[0],
             pdf=files[1],
@@ -198,7 +255,14 @@ def _groupings(params: Params) -> Table:
             named = zip(superclass_names(params, dataset, name), classes, strict=True)
             superclasses = "; ".join(f"{superclass}: {members}" for superclass, members in named)
             of_paper = printed is not None and same_grouping(printed, entry, name)
-            source = "Table 1" if of_paper else "ablation" if case.ablation else "not in the paper"
+            if of_paper:
+                source = "Table 1"
+            elif case.ablation:
+                source = "ablation"
+            elif printed is not None and other_order(printed, entry, name):
+                source = "Table 1, in another order"
+            else:
+                source = "not in the paper"
             rows.append(
                 (dataset_title(params, dataset), (case_title(params, dataset, name), superclasses, source))
             )

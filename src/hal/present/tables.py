@@ -82,9 +82,9 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
     caption = (
         "Test error in percent, mean ± sample standard deviation over n seeds. Baseline masked: the baseline's "
         "logits restricted to the classes of the true superclass: the same hint as HAL's, with no auxiliary block. "
-        "HAL − baseline masked: the difference in points with Welch's 95 % interval; negative means that HAL makes more of the "
-        "hint. p: Welch's test, corrected by Holm for the run's comparisons with the mask. All cases: the mean of their "
-        "differences, each with the same weight, and Welch's interval of it; each plain network's masks are averaged first."
+        "HAL − baseline masked: the difference in points with Welch's 95 % interval; negative means that HAL errs less than the "
+        "mask, by hint, block or training. p: Welch's test, corrected by Holm for the run's comparisons with the mask. All cases: the mean of their "
+        "differences, each with the same weight, and Welch's interval of it, which takes two networks of each; each plain network's masks are averaged first."
     )
     text = f"{run.statement} {caption}".strip()
     headings = columns("Case", "n", "Baseline", "Baseline masked", "HAL", "HAL − baseline masked", "p")
@@ -151,7 +151,7 @@ def statistics(params: Params, comparisons: pd.DataFrame) -> Table:
         )
         rows.append((dataset_title(params, r.dataset), (name, *cells)))
     caption = (
-        "Test error in percent with Student's 95 % interval, and its difference from the baseline's in points with Welch's, which the verdicts use, "
+        "Test error in percent with Student's 95 % interval, cut at 0 and 100, and its difference from the baseline's in points with Welch's, which the verdicts use, "
         "too. They know of other seeds on the same images, and cover 95 % where networks scatter normally; where few networks listen to their hint "
         "and the others do not they can cover as little as three in four. "
     )
@@ -311,7 +311,9 @@ def _entry(row: Any) -> str:
     """Such as `2.61 ± 0.85 (4), 1 diverged`."""
     text = NONE if row.n == 0 else with_deviation(row.mean, row.sd)
     others = row.planned - row.n - row.diverged
-    remarks = [f"{row.diverged} diverged"] * bool(row.diverged) + [f"{others} not counted"] * bool(others)
+    remarks = [f"{row.diverged} diverged"] * bool(row.diverged) + [f"{others} without a result"] * bool(
+        others
+    )
     return ", ".join([f"{text} ({row.n})", *remarks])
 
 

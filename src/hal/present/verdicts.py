@@ -33,7 +33,7 @@ WITHOUT_NETWORKS = (
     "images",
     "no_rule",
 )  # the rules that say so in `judges.RULES`, which takes a second to import
-NAMED = 3  # claims that a sentence quotes
+NAMED = 3  # claims of a side that are quoted
 _OF_DATA = {"reproduced": "true", "not reproduced": "false"}  # of what is printed about the data
 _INDICATIONS = {"for": "for it", "against": "against it", "open": "neither for nor against it"}
 
@@ -59,6 +59,7 @@ def blocks(verdicts: pd.DataFrame) -> list[Block]:
     section: list[Block] = [
         Heading("verdicts", "What became of the paper's claims"),
         Prose(summary),
+        *_quotes(tested),
         *shown,
         Fold("How each verdict was reached", (Prose(RULES), _reasons(here))),
         Heading("contradictions", "Where the paper disagrees with itself", 3),
@@ -73,36 +74,48 @@ def blocks(verdicts: pd.DataFrame) -> list[Block]:
     return section
 
 
+def answer(verdicts: pd.DataFrame) -> str:
+    """Does it reproduce? By the claims that networks decide."""
+    tested = verdicts[~verdicts["test"].isin(WITHOUT_NETWORKS)]
+    counts = Counter(tested["verdict"])
+    if counts["not yet run"] == len(tested):
+        return "Does it reproduce? This run does not decide it."
+    return (
+        f"Does it reproduce? Of the paper's {len(tested)} claims that networks can decide, {_counts(counts)}."
+    )
+
+
+def _counts(counts: Counter[str]) -> str:
+    return ", ".join(f"{counts[name]} {name}" for name in _MARKS if counts[name])
+
+
 def _tally(tested: pd.DataFrame) -> str:
     """How many claims have which verdict, and what the run indicates of those that have none."""
     counts = Counter(tested["verdict"])
     if counts["not yet run"] == len(tested):
         tally = f"None of the {len(tested)} claims has been put to its test yet."
     else:
-        of_each = ", ".join(f"{counts[name]} {name}" for name in _MARKS if counts[name])
-        tally = f"{len(tested)} claims: {of_each}."
+        tally = f"{len(tested)} claims: {_counts(counts)}."
     indicated = {name: tested[tested["indication"] == name] for name in _INDICATIONS}
     said = sum(map(len, indicated.values()))
     if not said:
         return tally
-    sides = [
-        f"{name} {len(claims) or 'none'}{_quoted(claims)}"
-        for name, claims in indicated.items()
-        if name != "open"
-    ]
+    sides = [f"{name} {len(claims) or 'none'}" for name, claims in indicated.items() if name != "open"]
     rest = f"; of the other {len(tested) - said} it says nothing" if said < len(tested) else ""
     return f"{tally} As far as this run goes, it speaks {', '.join(sides)}, and neither for nor against {len(indicated['open'])}{rest}."
 
 
-def _quoted(claims: pd.DataFrame) -> str:
-    """A few claims in brackets, each as its sentence."""
-    if not 0 < len(claims) <= NAMED:
-        return ""
-    sentences = (
-        f"“{claim.says}”{' as far as its data sets are here' * (claim.in_run == 'some')}"
-        for claim in claims.itertuples()
-    )
-    return f" ({'; '.join(sentences)})"
+def _quotes(tested: pd.DataFrame) -> list[Block]:
+    """The claims for and against which the run speaks, where they are few."""
+    quotes = []
+    for side in ("for", "against"):
+        claims = tested[tested["indication"] == side]
+        quotes += [
+            f"{side[0].upper()}{side[1:]}: “{claim.says}”{', as far as its data sets are here' * (claim.in_run == 'some')}"
+            for claim in claims.itertuples()
+            if len(claims) <= NAMED
+        ]
+    return [Items(tuple(quotes))]
 
 
 def tables(run: Run, verdicts: pd.DataFrame) -> list[Table]:

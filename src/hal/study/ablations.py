@@ -15,7 +15,7 @@ def ablations(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd
     """For every grouping that has ablations a row for the baseline, for the paper's network and for each of them.
 
     Columns: dataset, grouping (see `Params.ablations`), case; planned, n (cells that count); error (mean, percent) and sd
-    (sample); masked (the logits as tested, without the classes outside the true superclass); flips, flips_least, flips_most
+    (sample); own_masked (the logits as tested, without the classes outside the true superclass); flips, flips_least, flips_most
     (over the networks, percent); three differences of the error in points, each with `_low` and `_high` (Welch): of an ablation
     from_paper (minus that of the paper's network), of all but the baseline from_baseline (minus its error) and from_mask (minus the masked
     baseline's); of an ablation from_paper_p and from_baseline_p (Welch), and `_holm` (Holm over the run's ablations that are so compared:
@@ -68,7 +68,7 @@ def _of_case(
         "n": error.n,
         "error": error.mean,
         "sd": error.sd,
-        "masked": moments(control(controls, dataset, case, told, "oracle_mask")).mean,
+        "own_masked": moments(control(controls, dataset, case, told, "oracle_mask")).mean,
         "flips": flips.mean(),
         "flips_least": flips.min(),
         "flips_most": flips.max(),
@@ -78,7 +78,7 @@ def _of_case(
 
 COLUMNS = (
     *("dataset", "grouping", "case", "planned", "n", "error", "sd"),
-    *("masked", "flips", "flips_least", "flips_most"),
+    *("own_masked", "flips", "flips_least", "flips_most"),
     *(
         f"{name}{end}"
         for name in ("from_paper", "from_baseline", "from_mask")

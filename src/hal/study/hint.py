@@ -83,12 +83,12 @@ def hint(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
 def networks(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     """One row for every network that is told a superclass and has these numbers; errors and shares in percent.
 
-    Columns: dataset, case, ablation (whether the case is one), seed; flips; error and masked (its own logits masked); behind
+    Columns: dataset, case, ablation (whether the case is one), seed; flips; error and hal_masked (its own logits masked); behind
     (the error minus the mean of the masked baselines, in points; NaN where there is none).
     """
     keys = ["dataset", "case", "seed"]
     own = told(params, controls).astype(dict.fromkeys(("dataset", "case", "control"), str))
-    wanted = {"flips": "flips", "as_tested": "error", "oracle_mask": "masked"}
+    wanted = {"flips": "flips", "as_tested": "error", "oracle_mask": "hal_masked"}
     of_network = own.pivot(index=keys, columns="control", values="error").reindex(columns=list(wanted))
     table = own[keys].drop_duplicates().join(of_network, on=keys).rename(columns=wanted)
     table = table.dropna(subset=["flips", "error"])
@@ -99,7 +99,7 @@ def networks(params: Params, controls: pd.DataFrame) -> pd.DataFrame:
     of_case = list(zip(table["dataset"], table["case"], strict=True))
     table["behind"] = table["error"] - np.array([mask[key] for key in of_case], dtype=float)
     table["ablation"] = [params.datasets[dataset].cases[case].ablation for dataset, case in of_case]
-    return table[["dataset", "case", "ablation", "seed", "flips", "error", "masked", "behind"]]
+    return table[["dataset", "case", "ablation", "seed", "flips", "error", "hal_masked", "behind"]]
 
 
 def borders(params: Params, cells: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:

@@ -31,7 +31,7 @@ def draw(params: Params, remark: str, cells: pd.DataFrame, ablations: pd.DataFra
         title = f"{dataset_title(params, dataset)}, {case_title(params, dataset, grouping)}"
         rows = ablations[(ablations["dataset"] == dataset) & (ablations["grouping"] == grouping)]
         rows = rows[(rows["n"] > 0) | (rows["kind"] != colours.ABLATION) | finished.empty]
-        masked = rows[rows["case"] == BASELINE]["masked"].iloc[0], math.nan
+        masked = rows[rows["case"] == BASELINE]["own_masked"].iloc[0], math.nan
         panels[title] = [
             overview.row_of(
                 params, network_title(params, dataset, r.case), r.kind, errors(cells, dataset, r.case), masked

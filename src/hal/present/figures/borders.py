@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from hal.paper import load_paper
 from hal.params import Params
 from hal.present.figures import colours, style
 from hal.present.numbers import cut, number
@@ -29,7 +30,11 @@ def draw(params: Params, remark: str, table: pd.DataFrame, columns: int) -> Figu
             i = list(params.grid.datasets).index(dataset)
             ours = whose == "ours"
             colour = colours.HAL if ours else colours.PAPER
-            title, who = dataset_title(params, dataset), "ours" if ours else "the paper"
+            printed = load_paper().dataset(params, dataset)
+            title = (
+                dataset_title(params, dataset) if ours or not printed else printed.title
+            )  # ours names its epochs
+            who = "ours" if ours else "the paper"
             style.points(
                 ax,
                 rows["borders"],

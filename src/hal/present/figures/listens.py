@@ -18,7 +18,7 @@ from hal.titles import case_title, dataset_title
 _ERRORS = (
     ("best_hint", "o", "none", colours.FAINT, "told what helps most"),
     ("hal", "o", colours.HAL, colours.HAL, "as tested (HAL)"),
-    ("hal_masked", "|", colours.HAL, colours.HAL, "HAL, masked"),
+    ("hal_masked", "x", colours.HAL, colours.HAL, "HAL, masked"),
     ("masked", "|", colours.MASKED, colours.MASKED, "baseline, masked"),
     ("worst_hint", "s", "none", colours.FAINT, "told what hurts most"),
 )

@@ -110,7 +110,10 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     ]
     figure.legend(handles=lines, loc="outside lower center", ncols=columns, handlelength=2.6)
     remarks = [remark, *(fault for case in cases.values() for fault in case.faults)]
-    remarks += [f"{above} value{'s lie' if above > 1 else ' lies'} above the axis"] if above else []
+    if len(above):
+        remarks += [
+            f"{len(above)} value{'s lie' if len(above) > 1 else ' lies'} above the axis, up to {significant(above.max(), 3)}"
+        ]
     title = f"{dataset_title(params, dataset)}: loss, epoch by epoch"
     of_all = style.of_all((len(case.losses) for case in cases.values()), params) or (
         counts.pop() if len(counts) == 1 else ""
@@ -164,11 +167,11 @@ def _draw_case(ax: Axes, case: _Case, colour: str) -> None:
             )
 
 
-def _limits(losses: Sequence[np.ndarray]) -> tuple[tuple[float, float], int]:
-    """A logarithmic axis's limits that a few huge losses cannot stretch, and how many values lie above them."""
+def _limits(losses: Sequence[np.ndarray]) -> tuple[tuple[float, float], np.ndarray]:
+    """A logarithmic axis's limits that a few huge losses cannot stretch, and the values that lie above them."""
     values = np.concatenate([array.ravel() for array in losses])
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
-        return (0.01, 10), 0
+        return (0.01, 10), values
     top = min(values.max(), 20 * np.quantile(values, 0.9))
-    return (0.8 * values.min(), 1.25 * top), int((values > 1.25 * top).sum())
+    return (0.8 * values.min(), 1.25 * top), values[values > 1.25 * top]

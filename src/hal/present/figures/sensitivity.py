@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from hal.outputs import Drawing, families
@@ -41,7 +42,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     # The right quarter of the axis is left to the seeds that have no error.
     limits = (0.8 * lowest, 2.5 * max(max(errors, default=100), 0.1))
     for ax, case in zip(axes, cases, strict=True):
-        ax.set_title(style.panel_title(case_title(params, dataset, case)))
+        ax.set_title(style.short(case_title(params, dataset, case), 26))
         for row, member in zip(rows, members, strict=True):
             for name, colour, offset in ((BASELINE, colours.BASELINE, 0.17), (case, colours.HAL, -0.17)):
                 _draw_seeds(ax, row + offset, select(cells, dataset=member, case=name), name, colour)
@@ -60,15 +61,28 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
         ax.grid(axis="x")
         ax.spines[["top", "right"]].set_visible(False)
     for ax in axes[-columns:]:
-        ax.set_xlabel("test error (percent)")
-    remarks = [
-        remark,
-        "Black: the baseline; blue: the case. A dot is a seed, a bar the mean of those that count; "
-        "× diverged, ? not there.",
-    ]
+        ax.set_xlabel("test error (%)")
+    figure.legend(handles=_legend(cells), loc="outside lower center", ncols=3 if columns > 1 else 2)
     title = f"{family_title(params, dataset)}: settings varied"
-    style.head(figure, title + drawing.of_pages, remarks)
+    style.head(figure, title + drawing.of_pages, [remark])
     return figure
+
+
+def _legend(cells: pd.DataFrame) -> list[Line2D]:
+    """What is drawn: the baseline, a case, their means, and the signs of networks without an error."""
+
+    def sign(marker: str, label: str, colour: str = colours.INK, edge: float = 1.2) -> Line2D:
+        how: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 6, "markeredgewidth": edge}
+        return Line2D([], [], linestyle="", label=label, **how)
+
+    states = {*cells["state"]}
+    return [
+        sign(".", "the baseline, a dot a seed", colours.BASELINE, edge=0),
+        sign(".", "the case", colours.HAL, edge=0),
+        sign("|", "mean of those that count"),
+        *[sign("x", "diverged", colours.WARNING)] * ("diverged" in states),
+        *[sign("$?$", "not there", colours.WARNING, edge=0)] * bool(states - {"ok", "diverged"}),
+    ]
 
 
 def _draw_seeds(ax: Axes, y: float, cells: pd.DataFrame, name: str, colour: str) -> None:

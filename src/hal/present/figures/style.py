@@ -181,8 +181,10 @@ def fewer(n: int, params: Params) -> str:
 
 def of_all(counts: Iterable[int], params: Params) -> str:
     """For a figure's title: of how many networks each mean is that does not say so itself; nothing where all do."""
-    planned = len(params.grid.seeds)
-    return f"n = {planned}" if planned in {*counts} else ""
+    planned, found = len(params.grid.seeds), {*counts}
+    if planned not in found:
+        return ""
+    return f"n = {planned}" if len(found) == 1 else f"n = {planned} unless given"
 
 
 def panel_title(text: str) -> str:

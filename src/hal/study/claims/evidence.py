@@ -48,6 +48,8 @@ class Quantity:
         exact = self.interval.low == self.interval.high
         if exact or not self.interval.known:
             return value
+        if math.isinf(self.interval.high):
+            return f"{value} (at least {decimals(self.interval.low)})"
         return f"{value} [{decimals(self.interval.low)}, {decimals(self.interval.high)}]"
 
 

@@ -153,12 +153,16 @@ def _name(claim: Claim, dataset: str, case: str) -> str:
 
 
 def _largest(quantities: Sequence[Quantity]) -> Quantity:
-    """The largest of several numbers, whichever it truly is: their intervals hold together, so this one holds too."""
+    """The largest of several numbers, whichever it truly is: their intervals hold together, so this one holds too.
+
+    Where one has no interval, the largest may be any higher than the others show, and no lower.
+    """
     largest, intervals = max(quantities, key=lambda q: q.value), [q.interval for q in quantities]
-    if not all(interval.known for interval in intervals):
+    known = [interval for interval in intervals if interval.known]
+    if not known:
         return dataclasses.replace(largest, interval=NO_INTERVAL)
-    joint = Interval(max(i.low for i in intervals), max(i.high for i in intervals))
-    return dataclasses.replace(largest, interval=joint)
+    highest = max(i.high for i in known) if len(known) == len(intervals) else math.inf
+    return dataclasses.replace(largest, interval=Interval(max(i.low for i in known), highest))
 
 
 def _largest_reduction(claim: Claim, source: Source) -> Outcome:

@@ -131,7 +131,7 @@ def _why_not_yet(claim: Claim, params: Params, cells: pd.DataFrame) -> str:
     if absent:
         titles = [load_paper().datasets[name].title for name in absent]
         return f"{' and '.join(titles)} {'is' if len(absent) == 1 else 'are'} not in this run"
-    if cells.empty:
+    if not claim.datasets or not RULES[claim.test].networks:
         return ""
     differences = dict.fromkeys(text for name in claim.datasets for text in departures(params, name))
     if differences:
