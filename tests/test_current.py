@@ -4,13 +4,14 @@ import dataclasses
 import json
 import shutil
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from hal.current import (
     basis,
-    displaced,
+    check_root,
     drawing,
     other_experiment,
     outdated,
@@ -19,6 +20,7 @@ from hal.current import (
     write_stamp,
 )
 from hal.departures import describe
+from hal.errors import UserError
 from hal.params import load
 from tests.made_up import ROOT
 
@@ -134,13 +136,18 @@ def test_whose_root_it_is_is_known_from_what_was_drawn_last(stamped):
     stamp = folder / "runs/mine/report/drawn.json"
     drawn = json.loads(stamp.read_text())
     ours = params.cells()[0].name
-    for cells, taken in (
-        ({"pets/fur/seed0": "5f2d"}, "overlay.yaml"),
-        ({"pets/fur/seed0": None}, ""),
-        ({"pets/fur/seed0": "5f2d", ours: "5f2d"}, ""),
-    ):
-        stamp.write_text(json.dumps(drawn | {"from": drawn["from"] | {"cells": cells}}))
-        assert displaced(params, ["mine.yaml"]) == taken
-        assert displaced(params, ["overlay.yaml"]) == ""
+    stamp.write_text(
+        json.dumps(drawn | {"from": drawn["from"] | {"cells": {"pets/fur/seed0": "5f2d", ours: None}}})
+    )
+    check_root(params, ["mine.yaml"])  # nothing of the other is left
+    for name, refused in (("pets/fur/seed0", True), (ours, False)):
+        record = params.path("results", name, "cell.json")
+        record.parent.mkdir(parents=True)
+        record.touch()
+        said = r"is the run of overlay\.yaml, of whose networks \(pets/fur/seed0\) this experiment has none"
+        with pytest.raises(UserError, match=said) if refused else nullcontext():
+            check_root(params, ["mine.yaml"])
+        check_root(params, ["overlay.yaml"])
     stamp.unlink()
-    assert other_experiment(params, []) == displaced(params, []) == ""
+    check_root(params, ["mine.yaml"])
+    assert other_experiment(params, []) == ""

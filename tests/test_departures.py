@@ -180,3 +180,18 @@ def test_what_variants_have_other_than_the_paper_is_said_where_the_run_is_not_th
         "epochs 3 (paper: 250)",
         "max lr 1, 0.1 and 0.5 (paper: 1)",
     ]
+
+
+def test_what_an_overlay_adds_is_named_once_and_variants_by_their_titles(tmp_path):
+    """It said `datasets.mnist-slow defined by the overlay in place of none`, and each key of a new case."""
+    mine = (
+        "datasets: {mnist: {cases: {mine: {title: mine, superclasses: [[0, 1, 2], [3, 4, 5, 6, 7, 8, 9]]}}}}"
+    )
+    variants = "variants: {slow: {title: a tenth of the rate, train: {max_lr: 0.1}}}"
+    run = describe(made_up_params(tmp_path, f"{mine}\n{variants}"), [tmp_path / "overlay.yaml"], PARAMS)
+    assert run.statement.endswith(
+        "is a variation of params.yaml: datasets.mnist.cases.mine added. Variants beside it: a tenth of the rate."
+    )
+    run = describe(made_up_params(tmp_path, variants), [tmp_path / "overlay.yaml"], PARAMS)
+    assert run.statement.endswith("is that of params.yaml. Variants beside it: a tenth of the rate.")
+    assert run.changes == (("variants.slow", None, "a tenth of the rate"),)

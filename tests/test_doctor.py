@@ -86,8 +86,9 @@ def test_a_data_set_is_sought_where_it_would_be_fetched(tmp_path):
 @pytest.mark.parametrize(
     ("overlay", "state", "text"),
     [
-        ("", "note", "11 of warm-up, to a rate of 1: auxiliary networks diverge where they are few; raise train.warmup_epochs to 9"),
-        ("train: {batch_size: 1500}", "wrong", "train.batch_size = 1500: only 1437 training images; set it lower"),
+        ("", "note", "11 of warm-up, to a rate of 1: auxiliary networks diverge where they are few; raise its `warmup_epochs` to 10"),
+        ("train: {epochs: 5}", "note", "11 of warm-up, to a rate of 1: auxiliary networks diverge where they are few; train for more epochs, or with a lower `max_lr`"),
+        ("train: {batch_size: 1500}", "wrong", "a batch of 1500, and only 1437 training images: set its `batch_size` lower"),
     ],
 )  # fmt: skip
 def test_a_data_set_with_too_few_steps_is_named_before_it_is_trained(tmp_path, overlay, state, text):

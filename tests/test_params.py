@@ -441,7 +441,9 @@ def test_an_overlay_that_changes_a_data_set_that_there_is_not_is_asked_what_it_m
         ):
             load(ROOT / "params.yaml", [overlay])
     overlay.write_text("root: runs/mine\ndatasets: {zzz: {layers: 10}}\n")
-    with pytest.raises(UserError, match=r"datasets\.zzz: no such data set; there are mnist, .*a `source`"):
+    with pytest.raises(
+        UserError, match=r"datasets\.zzz: no such data set; there are mnist, .*\. A new one needs a `source`"
+    ):
         load(ROOT / "params.yaml", [overlay])
 
 

@@ -743,10 +743,11 @@ def test_an_overlay_that_forgot_its_root_replaces_no_finished_network_of_another
     for command in (["--configfile", "configs/mine.yaml"], ["--configfile", "configs/mine.yaml", "-n"]):
         refused = snakemake(project, *command)
         assert (
-            "runs/tiny is the run of tiny.yaml, of whose networks this experiment has none" in refused.stdout
+            "runs/tiny is the run of tiny.yaml, of whose networks (tiny/baseline/seed0 and 3 more) this experiment has none"
+            in refused.stdout
         )
     drawn = hal(project, "--overlay", "configs/mine.yaml", "draw")
-    assert "of whose networks this experiment has none" in drawn.stdout
+    assert "this experiment has none: its tables, figures and report would be replaced" in drawn.stdout
     assert {path: path.read_bytes() for path in root.rglob("cell.json")} == records
     edit(project, "epochs: 2", "epochs: 3")  # the experiment itself may change
     done = snakemake(project, "runs/tiny/results/tiny/pairs/seed0", *TINY)

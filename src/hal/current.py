@@ -17,6 +17,7 @@ from typing import Any
 from hal import locks
 from hal.assumptions import read_assumptions
 from hal.departures import Run
+from hal.errors import UserError, first_few
 from hal.files import read_json, sha256_of, write_text
 from hal.params import CellPaths, Params
 
@@ -95,16 +96,23 @@ def other_experiment(params: Params, overlays: Sequence[str]) -> str:
         return ""
 
 
-def displaced(params: Params, overlays: Sequence[str]) -> str:
-    """The other experiment of this root, as `other_experiment` names it, if this one has none of its networks; empty else."""
+def check_root(params: Params, overlays: Sequence[str]) -> None:
+    """Refuse an experiment that has none of the networks which are here of the one that this root was drawn as.
+
+    Raises:
+        UserError: names that other experiment.
+    """
     other = other_experiment(params, overlays)
-    if not other:
-        return ""
     try:
-        trained = {name for name, record in read_json(stamp_path(params))["from"]["cells"].items() if record}
-    except (KeyError, TypeError, AttributeError):  # drawn by older code
-        return ""
-    return other if trained and trained.isdisjoint(cell.name for cell in params.cells()) else ""
+        drawn = read_json(stamp_path(params))["from"]["cells"] if other else {}
+        names = [name for name in drawn if params.path("results", name, "cell.json").exists()]
+    except (KeyError, TypeError):  # drawn by older code
+        return
+    if names and {cell.name for cell in params.cells()}.isdisjoint(names):
+        raise UserError(
+            f"{params.root} is the run of {other}, of whose networks ({first_few(names, 1)}) this experiment has none: its tables, "
+            f"figures and report would be replaced. Give this experiment a root of its own (`root: runs/NAME`), or delete {params.root} if that run may go"
+        )
 
 
 def outdated(params: Params, run: Run, files: Iterable[Path]) -> set[Path]:

@@ -12,6 +12,7 @@ from hal.settings import Dataset
 from hal.titles import dataset_title
 
 PARAMS = Path("params.yaml")
+_VARIANTS = "variants."
 
 
 def settings(params: Params) -> dict[str, Any]:
@@ -34,9 +35,10 @@ def changes(params: Params, base: Params) -> list[tuple[str, Any, Any]]:
     """Key path, value in `base` and value in `params` (None where it has none), for what differs and can matter.
 
     `root`, `data` and `runtime` only say where and how fast; data sets that neither grid trains say nothing.
-    A data set that `base` lacks is one change.
+    A data set that `base` lacks is one change, and so is a variant.
     """
-    ours, theirs = settings(params), settings(base)
+    grid = dataclasses.replace(params.grid, datasets=tuple(params.own_datasets))
+    ours, theirs = settings(dataclasses.replace(params, grid=grid)), settings(base)
     trained = {*params.grid.datasets, *base.grid.datasets}
     changes = []
     for key in [*ours, *(key for key in theirs if key not in ours)]:
@@ -47,8 +49,19 @@ def changes(params: Params, base: Params) -> list[tuple[str, Any, Any]]:
             continue
         if theirs.get(key) != ours.get(key):
             changes.append((key, theirs.get(key), ours.get(key)))
-    added = [name for name in params.grid.datasets if name not in base.datasets]
-    return changes + [(f"datasets.{name}", None, "defined by the overlay") for name in added]
+    added = [name for name in params.own_datasets if name not in base.datasets]
+    changes += [(f"datasets.{name}", None, "defined by the overlay") for name in added]
+    return changes + [(f"{_VARIANTS}{name}", None, title) for name, title in _variants(params).items()]
+
+
+def _variants(params: Params) -> dict[str, str]:
+    """The titles of the grid's variants by their names."""
+    entries = {name: params.datasets[name] for name in params.grid.datasets}
+    return {
+        name.removeprefix(f"{entry.variant_of}-"): entry.variant_title
+        for name, entry in entries.items()
+        if entry.variant_of
+    }
 
 
 def departures(params: Params, dataset: str | None = None) -> list[str]:
@@ -76,16 +89,11 @@ def of_settings(params: Params, dataset: str | None = None) -> list[str]:
     Where those that all share do, what variants have instead is named with it.
     """
     paper, phrases = load_paper(), []
-    variants = {name: entry.variant_of for name, entry in params.datasets.items() if entry.variant_of}
     for key, stated in paper.settings.items():
-        section, name = key.split(".")
-        common = getattr(getattr(params, section), name)
-        in_force = {d: own_settings(entry).get(key, common) for d, entry in params.datasets.items()}
-        value = in_force[dataset] if dataset else common
+        common, *others = _values(params, key)
+        value = own_settings(params.datasets[dataset]).get(key, common) if dataset else common
         if value != stated:
-            others = [in_force[v] for v, base in variants.items() if in_force[v] != in_force[base]]
-            distinct = dict.fromkeys(map(shown, [value] if dataset else [value, *others]))
-            phrases.append(f"{name.replace('_', ' ')} {' and '.join(distinct)} (paper: {shown(stated)})")
+            phrases.append(_phrase(key, [value] if dataset else [value, *others], stated))
     seeds = len(params.grid.seeds)
     if seeds < paper.runs:
         phrases.append(f"{seeds} seed{'s' if seeds > 1 else ''} (paper: {paper.runs} runs)")
@@ -95,20 +103,30 @@ def of_settings(params: Params, dataset: str | None = None) -> list[str]:
 def _of_variants(paper: Paper, params: Params) -> list[str]:
     """What the paper states, the run's common settings keep, and variants have otherwise; a run of the paper's own may have such beside it."""
     phrases = []
-    entries = [params.datasets[dataset] for dataset in params.grid.datasets]
     for key, stated in paper.settings.items():
-        section, name = key.split(".")
-        own = [
-            own_settings(entry).get(key, stated)
-            for entry in entries
-            if entry.variant_of
-            and own_settings(entry).get(key) != own_settings(params.datasets[entry.variant_of]).get(key)
-        ]
-        others = dict.fromkeys(shown(value) for value in own if value != stated)
-        if getattr(getattr(params, section), name) == stated and others:
-            *first, last = [shown(stated), *others]
-            phrases.append(f"{name.replace('_', ' ')} {', '.join(first)} and {last} (paper: {shown(stated)})")
+        common, *others = _values(params, key)
+        if common == stated and others:
+            phrases.append(_phrase(key, [common, *others], stated))
     return phrases
+
+
+def _values(params: Params, key: str) -> list[Any]:
+    """The value of a setting that all data sets share, then those that variants have in place of their data set's."""
+    section, name = key.split(".")
+    common = getattr(getattr(params, section), name)
+    in_force = {d: own_settings(entry).get(key, common) for d, entry in params.datasets.items()}
+    bases = {name: entry.variant_of for name, entry in params.datasets.items() if entry.variant_of}
+    return [
+        common,
+        *(in_force[variant] for variant, base in bases.items() if in_force[variant] != in_force[base]),
+    ]
+
+
+def _phrase(key: str, values: Sequence[Any], stated: Any) -> str:
+    """Such as `max lr 1, 0.5 and 0.1 (paper: 1)`."""
+    *first, last = dict.fromkeys(map(shown, values))
+    named = f"{', '.join(first)} and {last}" if first else last
+    return f"{key.partition('.')[2].replace('_', ' ')} {named} (paper: {shown(stated)})"
 
 
 def label(params: Params) -> str:
@@ -140,16 +158,24 @@ class Run:
 
     @property
     def statement(self) -> str:
-        """One sentence on how this is not params.yaml's run of the paper's experiment; empty where it is."""
+        """A few sentences on how this is not params.yaml's run of the paper's experiment; empty where it is."""
         run = f"The run “{self.label}”" if self.label else "This run"
         changes = self.left_open if self.departures else self.changes
-        changed = ", ".join(f"{key} {shown(value)} in place of {shown(base)}" for key, base, value in changes)
+        changed = "; ".join(
+            dict.fromkeys(
+                f"{_added(key)} added" if base is None else f"{key} {shown(value)} in place of {shown(base)}"
+                for key, base, value in changes
+                if not key.startswith(_VARIANTS)
+            )
+        )
         varied = f" Variants beside it: {'; '.join(self.variants)}." if self.variants else ""
         if self.departures:
             departures = f"{run} is not the paper's experiment: {'; '.join(self.departures)}."
             changed = f" Changed from params.yaml: {changed}." if changed else ""
             return f"{departures}{changed}{varied}"
-        return f"{run} is a variation of params.yaml: {changed}.{varied}" if changed else ""
+        if changed:
+            return f"{run} is a variation of params.yaml: {changed}.{varied}"
+        return f"{run} is that of params.yaml.{varied}" if varied else ""
 
     @property
     def left_open(self) -> list[tuple[str, Any, Any]]:
@@ -166,6 +192,12 @@ class Run:
         return f" --configfile {shlex.join(self.overlays)}" if self.overlays else ""
 
 
+def _added(key: str) -> str:
+    """What a key that params.yaml lacks belongs to: a case, such as `datasets.mnist.cases.mine`, or itself."""
+    datasets, _, cases, *_ = [*key.split("."), "", ""]
+    return ".".join(key.split(".")[:4]) if (datasets, cases) == ("datasets", "cases") else key
+
+
 def describe(params: Params, overlays: Sequence[Path | str] = (), path: Path = PARAMS) -> Run:
     """What kind of run `params`, read from `path` with `overlays`, is."""
     changed = changes(params, load(path)) if overlays else []
@@ -176,13 +208,7 @@ def describe(params: Params, overlays: Sequence[Path | str] = (), path: Path = P
         label(params),
         tuple(departures(params)),
         tuple(changed),
-        tuple(
-            dict.fromkeys(
-                entry.variant_title or name
-                for name, entry in params.datasets.items()
-                if name in params.grid.datasets and entry.variant_of
-            )
-        ),
+        tuple(_variants(params).values()),
     )
 
 

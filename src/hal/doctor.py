@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.metadata
+import math
 import platform
 import re
 import shutil
@@ -257,17 +258,19 @@ def _steps(params: Params, dataset: str) -> Iterator[Check]:
     train = params.settings_of("train", dataset)
     steps = train.steps(size.train)
     if not steps:
-        text = f"train.batch_size = {train.batch_size}: only {size.train} training images; set it lower"
+        text = f"a batch of {train.batch_size}, and only {size.train} training images: set its `batch_size` lower"
         yield Check("wrong", f"{dataset}'s steps", text)
         return
     warmup = min(train.warmup_epochs, train.epochs) * steps
     if warmup < _WARM_UP and train.highest_lr > 0.5:
-        yield Check(
-            "note",
-            f"{dataset}'s steps",
-            f"{warmup:.0f} of warm-up, to a rate of {train.highest_lr:g}: auxiliary networks diverge where they are few; raise "
-            f"train.warmup_epochs to {_WARM_UP / steps:.0f}",
+        enough = math.ceil(_WARM_UP / steps)
+        advice = (
+            f"raise its `warmup_epochs` to {enough}"
+            if enough < train.epochs
+            else "train for more epochs, or with a lower `max_lr`"
         )
+        text = f"{warmup:.0f} of warm-up, to a rate of {train.highest_lr:g}: auxiliary networks diverge where they are few; {advice}"
+        yield Check("note", f"{dataset}'s steps", text)
 
 
 def _data(params: Params, dataset: str) -> Check:

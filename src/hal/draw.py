@@ -55,8 +55,4 @@ def _check_own(params: Params, run: Run) -> None:
             f"{params.root} is the run of {other}, whose finished networks are of other settings; give this experiment a root of "
             "its own (`root: runs/NAME`)"
         )
-    if current.displaced(params, run.overlays):
-        raise UserError(
-            f"{params.root} is the run of {other}, of whose networks this experiment has none; give this experiment a root of its own "
-            "(`root: runs/NAME`)"
-        )
+    current.check_root(params, run.overlays)

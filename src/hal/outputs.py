@@ -132,7 +132,9 @@ def _pages(params: Params, name: str, kind: str, dataset: str) -> dict[str, Draw
         cases = [case for case in cases if params.cell(dataset, case, 0).scored]
     classes = len(params.datasets[dataset].classes)
     most = 2 if kind == "scores" and classes > MANY_CLASSES else PANELS[kind]
-    parts = [tuple(cases[i : i + most]) for i in range(0, len(cases), most)] or [()]
+    parts = [tuple(cases[i : i + most]) for i in range(0, len(cases), most)]
+    if not parts and kind != "scores":  # the baseline alone has no score
+        parts = [()]
     return {
         name if i == 1 else f"{name}_{i}": Drawing(kind, dataset, part, i, len(parts))
         for i, part in enumerate(parts, start=1)

@@ -359,7 +359,7 @@ def _check_known(below: dict, above: dict, where: str) -> None:
     for name, changed in _within(above, "datasets").items():
         if name not in known and isinstance(changed, dict) and "source" not in changed:
             close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
             raise UserError(f"{where}: datasets.{name}: no such data set; {hint} A new one needs a `source`")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hal import dag, gpu, snakemake_internals
 from hal.cell_files import read_record
-from hal.current import displaced, other_experiment
+from hal.current import check_root, other_experiment
 from hal.data.sizes import size_of
 from hal.errors import UserError, first_few, with_overlays
 from hal.params import Cell, Params
@@ -46,12 +46,8 @@ def check_finished(workflow: Any, params: Params, files: Sequence[str]) -> None:
     """
     if workflow.touch:
         return
+    check_root(params, files)
     other = other_experiment(params, files)
-    if displaced(params, files):
-        raise UserError(
-            f"{params.root} is the run of {other}, of whose networks this experiment has none: its tables, figures and report would be "
-            "replaced. Give this experiment a root of its own (`root: runs/NAME`)"
-        )
     planned = _to_train(workflow, params)
     found = {cell: standing(params, cell) for cell, asked in planned if not asked}
     stale = [cell for cell, how in found.items() if how == "stale"]

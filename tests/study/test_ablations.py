@@ -178,13 +178,13 @@ def test_the_sentences_follow_the_tests(params):
         "Told the truth, or masked with it, in another way, beside the baseline, fewer errors: hint beside the features (−3.90 [−4.32, −3.48], p < 0.001), no block, masked loss (−2.87 [−3.28, −2.45], p < 0.001).",
         "MNIST, lonely. Told nothing true, beside the baseline, fewer errors: a random hint (−3.00 [−3.42, −2.58], p < 0.001).",
     ]
-    assert shown.in_short(params, ablations.ablations(params, cells, measured)) == (
-        "Networks with something changed that err less than the baseline in the mean: told nothing true, 2 of 2, 2 distinguishably; "
-        "told the truth, or masked with it, in another way, 2 of 2, 2 distinguishably (Welch, Holm)."
-    )
+    assert shown.in_short(params, ablations.ablations(params, cells, measured)) == [
+        "MNIST, less than the baseline in the mean: told nothing true, 2 of 2, 2 distinguishably; told the truth, or masked with it, "
+        "in another way, 2 of 2, 2 distinguishably (Welch, Holm)."
+    ]
     single = cells[cells["seed"] == 0]
     sentence, _ = shown.sentences(params, ablations.ablations(params, single, measured))
-    assert shown.in_short(params, ablations.ablations(params, cells[:0], measured)) == ""
+    assert shown.in_short(params, ablations.ablations(params, cells[:0], measured)) == []
     assert "not to be tested: no hint (x* = 0) (+0.30), hint beside the features (−1.00)" in sentence
 
 

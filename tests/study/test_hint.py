@@ -232,7 +232,7 @@ variants: {longer: {title: longer, train: {epochs: 3}}}"""
         controls.write(params, dataset)
     table = all_tables.study(params, load_cells(params))["table2b"]
     assert len(table) == 8
-    assert "of 4 groupings (Welch" in findings.summary(params, table)
+    assert "of 4 groupings that can be tested (Welch" in findings.summary(params, table)
     assert [dataset_title(params, name) for name in params.grid.datasets] == [
         "MNIST, 2 epochs",
         "MNIST, longer",

@@ -158,8 +158,12 @@ def test_the_finding_tells_cases_apart(params):
     found = table2b.table2b(cells, table, compared)
     said = "HAL is better than the mask in case1; worse than the mask in case4; not distinguishable from it in case2, case3"
     assert said in findings.masked(params, found, compared)[0]
+    one = found[found["case"] == "case1"]
+    assert findings.summary(params, one).endswith(
+        "HAL errs less in 1 and more in none of the one grouping that can be tested (Welch, Holm)."
+    )
     assert findings.summary(params, found).endswith(
-        "HAL errs less in 1 and more in 1 of 4 groupings (Welch, Holm); in the others they cannot be told apart."
+        "HAL errs less in 1 and more in 1 of 4 groupings that can be tested (Welch, Holm); in the others they cannot be told apart."
     )
 
 

@@ -77,27 +77,31 @@ def sentences(params: Params, ablations: pd.DataFrame) -> list[str]:
     return found
 
 
-def in_short(params: Params, ablations: pd.DataFrame) -> str:
-    """How many ablations err less than the baseline, and of how many that can be told; empty where none has finished."""
-    counts = []
-    for what, rows in zip((NOTHING_TRUE, TRUE), _beside_baseline(params, ablations), strict=True):
-        less = rows["from_baseline"] < 0
-        apart = (less & (rows["from_baseline_p_holm"] < LEVEL)).sum()
-        if len(rows):
-            counts.append(
-                f"{what[0].lower()}{what[1:]}, {less.sum() or 'none'} of {len(rows)}, {apart or 'none'} distinguishably"
-            )
-    if not counts:
-        return ""
-    return f"Networks with something changed that err less than the baseline in the mean: {'; '.join(counts)} (Welch, Holm)."
+def in_short(params: Params, ablations: pd.DataFrame) -> list[str]:
+    """For each data set how many ablations err less than the baseline in the mean, and of how many that can be told."""
+    found = []
+    for dataset, rows in ablations.groupby("dataset", sort=False):
+        counts = []
+        for what, mine in zip((NOTHING_TRUE, TRUE), _beside_baseline(params, rows), strict=True):
+            less = mine["from_baseline"] < 0
+            apart = (less & (mine["from_baseline_p_holm"] < LEVEL)).sum()
+            if len(mine):
+                counts.append(
+                    f"{what[0].lower()}{what[1:]}, {less.sum() or 'none'} of {len(mine)}, {apart or 'none'} distinguishably"
+                )
+        if counts:
+            title = dataset_title(params, str(dataset))
+            found.append(f"{title}, less than the baseline in the mean: {'; '.join(counts)} (Welch, Holm).")
+    return found
 
 
 def _beside_baseline(params: Params, ablations: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The ablations that can be compared with the baseline: those told nothing true, and those told the true superclass."""
-    rows = ablations.dropna(subset=["from_baseline"])
-    rows = rows[[row.case in params.ablations(row.dataset) for row in rows.itertuples()]]
-    true = [params.datasets[row.dataset].cases[row.case].hint == "superclass" for row in rows.itertuples()]
-    return rows[~np.array(true, dtype=bool)], rows[np.array(true, dtype=bool)]
+    changed = [row.case in params.ablations(row.dataset) for row in ablations.itertuples()]
+    rows = ablations[np.array(changed, dtype=bool)].dropna(subset=["from_baseline"])
+    hints = [params.datasets[row.dataset].cases[row.case].hint for row in rows.itertuples()]
+    true = np.array([hint == "superclass" for hint in hints], dtype=bool)
+    return rows[~true], rows[true]
 
 
 def _sides(params: Params, rows: pd.DataFrame, name: str) -> str:

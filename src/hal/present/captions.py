@@ -102,7 +102,7 @@ def _names(params: Params, drawing: Drawing) -> Iterator[tuple[str, int]]:
             continue
         yield dataset_title(params, dataset), 20
         cases = [case_title(params, dataset, case) for case in _cases(params, drawing, dataset)]
-        yield from ((case, 40) for case in cases)
+        yield from ((case, 34 if drawing.kind == "sensitivity" else 40) for case in cases)
         if drawing.kind == "ablations":  # whose panels are called by both names
             yield from ((f"{dataset_title(params, dataset)}, {case}", 50) for case in cases)
             yield from ((network_title(params, dataset, case), 40) for case in params.ablations(dataset))

@@ -31,19 +31,14 @@ def summary(params: Params, table: pd.DataFrame) -> str:
     tested = table[table["p_holm"].notna() & table["dataset"].isin(params.own_datasets)]
     if tested.empty:
         return "Whether HAL errs less than a plain network whose logits are masked with the same hint cannot be told yet."
-    better, worse, _ = (len(cases) for cases in _compared(tested))
-    groupings = (
-        "the one grouping that can be tested"
-        if len(tested) == 1
-        else f"any of {len(tested)} groupings that can be tested"
-    )
+    better, worse, _ = (len(cases) for cases in compared(tested))
+    of = "the one grouping" if len(tested) == 1 else f"{len(tested)} groupings"
     if not better and not worse:
-        return f"From a plain network whose logits are masked with the same hint HAL cannot be told apart in {groupings} (Welch, corrected by Holm)."
-    of = "the one grouping that can be tested" if len(tested) == 1 else f"{len(tested)} groupings"
-    return (
-        f"Beside a plain network whose logits are masked with the same hint HAL errs less in {better} and more in {worse} of {of} "
-        "(Welch, Holm); in the others they cannot be told apart."
-    )
+        which = of if len(tested) == 1 else f"any of {of}"
+        return f"From a plain network whose logits are masked with the same hint HAL cannot be told apart in {which} that can be tested (Welch, corrected by Holm)."
+    others = "; in the others they cannot be told apart" * (better + worse < len(tested))
+    counts = f"{better or 'none'} and more in {worse or 'none'} of {of} that can be tested"
+    return f"Beside a plain network whose logits are masked with the same hint HAL errs less in {counts} (Welch, Holm){others}."
 
 
 def listening(params: Params, hint: pd.DataFrame, networks: pd.DataFrame) -> list[tuple[str, list[str]]]:
@@ -185,7 +180,7 @@ def _finding(all_rows: pd.DataFrame, together: pd.DataFrame) -> str:
         lower = (rows["difference"] < 0).sum()
         text += f"By the means alone HAL lies below the mask in {lower or 'none'} of {len(rows)} grouping{'s' * (len(rows) > 1)}; nothing can be tested ({UNTESTED}). "
     else:
-        better, worse, open_ = _compared(tested)
+        better, worse, open_ = compared(tested)
         parts = [
             f"{what} in {named(cases, len(tested))}"
             for what, cases in (
@@ -197,7 +192,7 @@ def _finding(all_rows: pd.DataFrame, together: pd.DataFrame) -> str:
         ]
         text += f"HAL is {'; '.join(parts)} (Welch, Holm). "
         if worse and not better:
-            text += "In no grouping does HAL err less than the mask, which needs no superclass in training. "
+            text += "In no grouping that can be tested does HAL err distinguishably less than the mask, which needs no superclass in training. "
         text += _together(together)
     return text.strip()
 
@@ -212,7 +207,7 @@ def _together(rows: pd.DataFrame) -> str:
     return ""
 
 
-def _compared(tested: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
+def compared(tested: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
     """The cases in which HAL is significantly better than the mask, worse, and neither."""
     significant = tested["p_holm"] < LEVEL
     better, worse = (significant & side for side in (tested["difference"] < 0, tested["difference"] > 0))

@@ -1,5 +1,7 @@
 """The report's first lines: what HAL, its baseline and the mask err in, and who listens, in words that the numbers choose."""
 
+from collections import Counter
+
 import pandas as pd
 
 from hal.outputs import families
@@ -9,13 +11,13 @@ from hal.present.numbers import NAMED, difference, extent, named, number
 from hal.settings import BASELINE
 from hal.study.comparisons import pooled
 from hal.study.grid import select
-from hal.study.resampling import LEVEL
 from hal.study.sensitivity import variant_title
 from hal.titles import dataset_title
 
 
 def in_short(
     params: Params,
+    cells: pd.DataFrame,
     table2: pd.DataFrame,
     statistics: pd.DataFrame,
     table2b: pd.DataFrame,
@@ -30,12 +32,8 @@ def in_short(
         cases = params.groupings(dataset)
         if not cases:
             continue  # of ablations alone the sections on them speak
-        title = dataset_title(params, dataset)
         rows = select(table2, dataset=dataset).set_index("case").reindex([BASELINE, *cases])
         counted = rows.loc[cases].dropna(subset=["difference"])
-        if counted.empty:
-            found.append((title, [f"Nothing can be compared. {_without_networks(rows[rows['n'] == 0])}"]))
-            continue
         compared = select(statistics, dataset=dataset, against=BASELINE)
         told = select(hint, dataset=dataset)
         told = told[told["case"].isin(cases)].dropna(subset=["flips"])
@@ -47,21 +45,21 @@ def in_short(
             ),
             findings.flips(told) if len(told) else "",
             _lowest(rows.loc[cases], counted),
-            _without_networks(rows.loc[[case for case in cases if case not in counted.index]]),
+            _without_networks(select(cells, dataset=dataset), [BASELINE, *cases]),
             _variants(params, hint, dataset),
         ]
-        found.append((title, list(filter(None, sentences))))
+        found.append((dataset_title(params, dataset), list(filter(None, sentences))))
     return found
 
 
 def _beside_baseline(rows: pd.DataFrame, counted: pd.DataFrame, compared: pd.DataFrame) -> str:
     """What HAL and its baseline err in, here and in the paper, and in which cases that can be told."""
-    tested = compared.dropna(subset=["p_holm"])
+    if counted.empty:
+        return "No network of HAL can be compared with a baseline."
     several = counted["n"].max() > 1
-    told = f"; {_apart(tested)}" if len(tested) else f"; nothing can be tested ({findings.UNTESTED})"
     text = (
-        f"HAL, told the true superclass of every test image, errs in {extent(counted['mean'])} %{' in the means of its cases' if several else ''}; "
-        f"the baseline, told nothing, in {number(rows['mean'][BASELINE])} %. HAL errs {_less(counted['difference'])}{told}."
+        f"HAL, told the true superclass of every test image, errs in {extent(counted['mean'])} %{' in the mean' if several else ''}; "
+        f"the baseline, told nothing, in {number(rows['mean'][BASELINE])} %. HAL errs {_less(counted['difference'])}; {_apart(compared, len(counted))}."
     )
     printed = rows.drop(BASELINE)["paper_mean"].dropna()
     if len(printed):
@@ -76,14 +74,13 @@ def _beside_mask(rows: pd.DataFrame, together: pd.DataFrame) -> str:
     """What the masked baseline errs in, and whether HAL errs less, case by case and all together."""
     if rows.empty:
         return ""
-    tested = rows.dropna(subset=["p_holm"])
     text = (
-        f"The same baseline, masked with the same hint, errs in {extent(rows['masked'])} %: HAL errs {_less(rows['difference'])}"
-        + (f"; {_apart(tested)}" if len(tested) else "")
+        f"The same baseline, masked with the same hint, errs in {extent(rows['masked'])} %. HAL errs {_less(rows['difference'])} than that; "
+        f"{_apart(rows, len(rows))}."
     )
     for r in together.dropna(subset=["difference_low"]).itertuples():
-        text += f". All cases together: {difference(r, 'difference')} points (uncorrected; +: more errors than the mask)"
-    return f"{text}."
+        text += f" All cases together: {difference(r, 'difference')} points (uncorrected; +: more errors than the mask)."
+    return text
 
 
 def _less(differences: pd.Series) -> str:
@@ -94,12 +91,21 @@ def _less(differences: pd.Series) -> str:
     return f"less in {below or 'none'} of {len(differences)} cases"
 
 
-def _apart(tested: pd.DataFrame) -> str:
-    """Which of the tested cases a test tells apart."""
-    apart = list(tested[tested["p_holm"] < LEVEL]["case"])
-    if len(tested) == 1:
-        return f"{'' if apart else 'not '}distinguishable (Welch, Holm)"
-    return f"distinguishable (Welch, Holm) in {named(apart, len(tested)) if apart else 'none'}"
+def _apart(compared: pd.DataFrame, of: int) -> str:
+    """In which cases, of so many, a test tells HAL apart, and to which side; `compared` has difference and p_holm."""
+    tested = compared.dropna(subset=["p_holm"])
+    if tested.empty:
+        return f"nothing can be tested ({findings.UNTESTED})"
+    less, more, _ = findings.compared(tested)
+    sides = [
+        f"{side} in {named(cases, len(tested))}" for side, cases in (("less", less), ("more", more)) if cases
+    ]
+    told = (
+        f"distinguishably (Welch, Holm) {', '.join(sides)}"
+        if sides
+        else "distinguishably (Welch, Holm) in none"
+    )
+    return told if len(tested) == of else f"{told}, of {len(tested)} that can be tested"
 
 
 def _lowest(rows: pd.DataFrame, counted: pd.DataFrame) -> str:
@@ -122,12 +128,17 @@ def _least(means: pd.Series) -> list[str]:
     return [str(case) for case, mean in means.items() if number(mean) == number(means.min())]
 
 
-def _without_networks(rows: pd.DataFrame) -> str:
-    """The cases of which no network counts, with what became of them."""
-    if len(rows) > NAMED:
-        return f"Of {len(rows)} groupings no network counts."
-    why = "; ".join(f"{case} ({note})" for case, note in rows["notes"].items())
-    return f"No network counts of {why}." if why else ""
+def _without_networks(cells: pd.DataFrame, cases: list[str]) -> str:
+    """The cases, or the baseline, of which no network counts, with what became of them."""
+    states = {case: Counter(select(cells, case=case)["state"]) for case in cases}
+    lacking = {case: counts for case, counts in states.items() if not counts["ok"]}
+    if len(lacking) > NAMED:
+        return f"No network counts of {len(lacking)} of {len(cases)} kinds, the baseline being one."
+    why = [
+        f"{case} ({', '.join(f'{n} {state}' for state, n in counts.items())})"
+        for case, counts in lacking.items()
+    ]
+    return f"No network of {', '.join(why)} counts." if why else ""
 
 
 def _variants(params: Params, hint: pd.DataFrame, base: str) -> str:
@@ -137,5 +148,5 @@ def _variants(params: Params, hint: pd.DataFrame, base: str) -> str:
         rows = select(hint, dataset=dataset)
         rows = rows[rows["case"].isin(params.groupings(dataset))].dropna(subset=["flips"])
         if networks := int(rows["n"].sum()):
-            counts.append(f"{variant_title(params, dataset)}, {int(rows['deaf'].sum())} of {networks}")
-    return f"Deaf to their hint under other settings: {'; '.join(counts)}." if len(counts) > 1 else ""
+            counts.append(f"{int(rows['deaf'].sum())} of {networks} ({variant_title(params, dataset)})")
+    return f"Networks deaf to their hint, by settings: {'; '.join(counts)}." if counts else ""

@@ -2,8 +2,10 @@
 
 import math
 import unicodedata
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import pandas as pd
 
 from hal.decimals import decimals
 from hal.present.blocks import PARTIAL
@@ -39,9 +41,9 @@ def signed(value: float) -> str:
     return NONE if math.isnan(value) else decimals(value, sign=True)
 
 
-def extent(values: Collection[float], text: Callable[[float], str] = number) -> str:
+def extent(values: pd.Series, text: Callable[[float], str] = number) -> str:
     """From the lowest to the highest, as `text` prints them; one of them where both read alike."""
-    low, high = text(min(values)), text(max(values))
+    low, high = text(values.min()), text(values.max())
     return low if low == high else f"{low} to {high}"
 
 

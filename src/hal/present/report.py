@@ -72,11 +72,11 @@ def build(params: Params, run: Run) -> Document:
     r = dict(zip(STUDY, read_results(params, *STUDY), strict=True))
     drawn = _figures(params, run, cells, r)
     figures = {name: figure for name, figure in drawn.items() if _shows_something(params, name, cells, r)}
-    left_out = _left_out(drawn, figures)
+    left_out = _left_out(params, figures)
     blocks: list[Block] = [
         Prose(f"{verdicts.answer(r['verdicts'])} {_state(run, cells['state'])}", lead=True),
         Prose(INTRODUCTION),
-        *_in_short(params, r),
+        *_in_short(params, cells, r),
         *_of_kind(params, figures, "overview"),
         Sketch("sketch", SKETCH),
         *verdicts.blocks(r["verdicts"]),
@@ -135,12 +135,15 @@ def build(params: Params, run: Run) -> Document:
     )
 
 
-def _in_short(params: Params, r: dict[str, pd.DataFrame]) -> list[Block]:
-    """What was found, in a few lines for each data set, and of the ablations in one."""
-    found = in_short.in_short(params, r["table2"], r["statistics"], r["table2b"], r["hint"])
+def _in_short(params: Params, cells: pd.DataFrame, r: dict[str, pd.DataFrame]) -> list[Block]:
+    """What was found, in a few lines for each data set and of the ablations."""
+    found = in_short.in_short(params, cells, r["table2"], r["statistics"], r["table2b"], r["hint"])
     if has_ablations(params):
-        of_all = ablations.in_short(params, *read_results(params, "ablations"))
-        found += [("Ablations", [of_all])] if of_all else []
+        found += (
+            [("Ablations", said)]
+            if (said := ablations.in_short(params, *read_results(params, "ablations")))
+            else []
+        )
     return _titled(found, lead=True)
 
 
@@ -175,28 +178,26 @@ def _of_kind(params: Params, figures: dict[str, Figure], kind: str) -> list[Figu
 
 
 def _shows_something(params: Params, name: str, cells: pd.DataFrame, r: dict[str, pd.DataFrame]) -> bool:
-    """Whether any network of a figure has finished."""
+    """Whether any network that a figure is about has finished, or what it shows is computed; the overview is always there."""
     drawing = figure_names(params)[name]
     if drawing.dataset:
         members = families(params)[drawing.dataset] if drawing.kind == "sensitivity" else [drawing.dataset]
-        mine = cells[cells["dataset"].isin(members) & cells["case"].isin(drawing.cases or (BASELINE,))]
-        if drawing.kind == "scores":
-            return bool(drawing.cases) and mine["state"].eq("ok").any()
-        return mine["state"].isin(FINISHED).any()
+        first = [BASELINE] * (drawing.page == 1 and drawing.kind != "scores")  # alone it is shown once
+        mine = cells[cells["dataset"].isin(members) & cells["case"].isin([*first, *drawing.cases])]
+        return mine["state"].isin(["ok"] if drawing.kind == "scores" else FINISHED).any()
     if drawing.kind == "listens":
         return r["hint"]["flips"][ROWS * (drawing.page - 1) : ROWS * drawing.page].notna().any()
     table = {"networks": "networks", "borders": "borders", "separability": "pairs"}.get(drawing.kind)
     return table is None or not r[table].empty
 
 
-def _left_out(drawn: dict[str, Figure], figures: dict[str, Figure]) -> list[Block]:
+def _left_out(params: Params, figures: dict[str, Figure]) -> list[Block]:
     """Which figures are not shown."""
-    numbers = sorted(figure.number for name, figure in drawn.items() if name not in figures)
-    return (
-        [Prose(f"Left out, because there is nothing to show in them yet: Figure {', '.join(numbers)}.")]
-        if numbers
-        else []
-    )
+    numbers = [number for name, number in captions.numbers(params).items() if name not in figures]
+    if not numbers:
+        return []
+    which = f"Figure{'s' * (len(numbers) > 1)} {', '.join(numbers)}"
+    return [Prose(f"Left out, because there is nothing to show: {which}.")]
 
 
 def _state(run: Run, states: pd.Series) -> str:

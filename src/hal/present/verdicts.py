@@ -81,7 +81,7 @@ def answer(verdicts: pd.DataFrame) -> str:
     if counts["not yet run"] == len(tested):
         return "Does it reproduce? This run does not decide it."
     return (
-        f"Does it reproduce? Of the paper's {len(tested)} claims that networks can decide, {_counts(counts)}."
+        f"Does it reproduce? Of the paper's {len(tested)} claims that networks can decide: {_counts(counts)}."
     )
 
 

@@ -63,7 +63,7 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     labels = [cut(name, 16) for name in entry.classes]
     room = 38 - max(map(widths, labels))  # letters: the classes' names stand beside a panel
     if not drawn:
-        style.say(axes[0], "no scores to draw" if drawing.cases else "the baseline has no auxiliary scores")
+        style.say(axes[0], "no scores to draw")
     for ax, (name, (cell, table)) in zip(axes, drawn.items(), strict=False):
         ax.set_title(style.short(case_title(params, dataset, name), room))
         _draw_case(ax, params, cell, table, labels, room, min(7.5, 0.9 * 72 * row))
