@@ -1,23 +1,29 @@
 """The report: everything that it says, as blocks in the order of reading."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import pandas as pd
 
-from hal import sums
 from hal.departures import Run
-from hal.errors import UserError
-from hal.outputs import FORMATS, ROWS, STUDY, families, figure_files, figure_names, has_ablations, study_names
+from hal.outputs import STUDY, families, has_ablations
 from hal.paper import load_paper, other_order, same_grouping
 from hal.params import Params
-from hal.present import ablations, assumed, captions, findings, hint, in_short, made, tables, verdicts
+from hal.present import (
+    ablations,
+    assumed,
+    drawings,
+    findings,
+    hint,
+    in_short,
+    made,
+    rebuild,
+    tables,
+    verdicts,
+)
 from hal.present.blocks import (
     Block,
     Column,
-    Command,
     Document,
-    Downloads,
     Figure,
     Heading,
     Items,
@@ -25,11 +31,9 @@ from hal.present.blocks import (
     Sketch,
     Table,
     grouped,
-    plain,
 )
 from hal.present.results import read_results
-from hal.settings import BASELINE
-from hal.study.grid import FINISHED, load_cells
+from hal.study.grid import load_cells
 from hal.study.hint import DEAF
 from hal.titles import case_title, dataset_title, superclass_names
 
@@ -56,10 +60,6 @@ MASK = (
     "the true superclass. This needs no training with superclasses at all. An error no lower than the mask's needs only "
     "the hint; one below it shows that the network does what a mask on the baseline does not, by hint, block or training."
 )
-REBUILD = (
-    "In the repository, with its environment active. Snakemake makes what is missing or out of date, and `--force` makes its "
-    "target again."
-)
 
 
 def build(params: Params, run: Run) -> Document:
@@ -70,14 +70,14 @@ def build(params: Params, run: Run) -> Document:
     """
     cells, paper = load_cells(params), load_paper()
     r = dict(zip(STUDY, read_results(params, *STUDY), strict=True))
-    drawn = _figures(params, run, cells, r)
-    figures = {name: figure for name, figure in drawn.items() if _shows_something(params, name, cells, r)}
-    left_out = _left_out(params, figures)
+    drawn = drawings.all_figures(params, run, cells, r)
+    figures = drawings.with_something(params, drawn, cells, r)
+    left_out = drawings.left_out(params, figures)
     blocks: list[Block] = [
         Prose(f"{verdicts.answer(r['verdicts'])} {_state(run, cells['state'])}", lead=True),
         Prose(INTRODUCTION),
         *_in_short(params, cells, r),
-        *_of_kind(params, figures, "overview"),
+        *drawings.of_kind(params, figures, "overview"),
         Sketch("sketch", SKETCH),
         *verdicts.blocks(r["verdicts"]),
         Heading("errors", "Test errors beside the paper's"),
@@ -94,16 +94,16 @@ def build(params: Params, run: Run) -> Document:
         *_listening(params, r["hint"], r["networks"]),
         *hint.tables(params, r["hint"]),
         hint.derivation(),
-        *_of_kind(params, figures, "listens"),
-        *_of_kind(params, figures, "networks"),
-        *_of_kind(params, figures, "borders"),
+        *drawings.of_kind(params, figures, "listens"),
+        *drawings.of_kind(params, figures, "networks"),
+        *drawings.of_kind(params, figures, "borders"),
         *_ablations(params, figures),
         Heading("statistics", "How sure the numbers are"),
         tables.statistics(params, r["statistics"]),
         tables.crossed(params, r["crossed"], r["table2"]),
         Heading("splits", "Do the scores split by superclass?", 3),
         tables.separability(params, r["separability"]),
-        *_of_kind(params, figures, "separability"),
+        *drawings.of_kind(params, figures, "separability"),
         Heading("convergence", "Do losses fall faster?", 3),
         tables.convergence(params, r["convergence"]),
     ]
@@ -112,7 +112,7 @@ def build(params: Params, run: Run) -> Document:
         blocks += [
             Heading("sensitivity", "Other settings"),
             *of_variants,
-            *_of_kind(params, figures, "sensitivity"),
+            *drawings.of_kind(params, figures, "sensitivity"),
         ]
     of_paper = any(paper.dataset(params, dataset) for dataset in params.grid.datasets)
     blocks += [
@@ -122,10 +122,7 @@ def build(params: Params, run: Run) -> Document:
     ]
     blocks += assumed.blocks(params, run.path)
     blocks += made.blocks(params, run, cells)
-    blocks += [Heading("rebuild", "Rebuild and cite"), Prose(REBUILD), _commands(params, run, drawn)]
-    files = [params.path("results", f"{name}.csv") for name in study_names(params)]
-    blocks += [Downloads(tuple((file.name, file.read_bytes()) for file in files))]
-    blocks += [Prose("To cite the paper:"), Command(_bibtex())]
+    blocks += rebuild.blocks(params, run, drawn)
     authors = f"{', '.join(paper.citation.authors)}, “{paper.citation.title}”, {paper.citation.published}, {paper.citation.year}"
     return Document(
         title=f"Reproduction of “{paper.citation.title}”" + (f": run “{run.label}”" if run.label else ""),
@@ -139,11 +136,7 @@ def _in_short(params: Params, cells: pd.DataFrame, r: dict[str, pd.DataFrame]) -
     """What was found, in a few lines for each data set and of the ablations."""
     found = in_short.in_short(params, cells, r["table2"], r["statistics"], r["table2b"], r["hint"])
     if has_ablations(params):
-        found += (
-            [("Ablations", said)]
-            if (said := ablations.in_short(params, *read_results(params, "ablations")))
-            else []
-        )
+        found.append(("Ablations", ablations.in_short(params, *read_results(params, "ablations"))))
     return _titled(found, lead=True)
 
 
@@ -154,7 +147,9 @@ def _listening(params: Params, of_hint: pd.DataFrame, networks: pd.DataFrame) ->
 
 def _titled(found: Iterable[tuple[str, list[str]]], lead: bool = False) -> list[Block]:
     """Lists, each below its title."""
-    return [block for title, items in found for block in (Prose(f"{title}:"), Items(tuple(items), lead))]
+    return [
+        block for title, items in found if items for block in (Prose(f"{title}:"), Items(tuple(items), lead))
+    ]
 
 
 def _ablations(params: Params, figures: dict[str, Figure]) -> list[Block]:
@@ -166,38 +161,9 @@ def _ablations(params: Params, figures: dict[str, Figure]) -> list[Block]:
         Heading("owed", "What is a lower error owed to?"),
         Prose(ablations.OWED),
         Items(tuple(ablations.sentences(params, table))),
-        *_of_kind(params, figures, "ablations"),
+        *drawings.of_kind(params, figures, "ablations"),
         ablations.table(params, table),
     ]
-
-
-def _of_kind(params: Params, figures: dict[str, Figure], kind: str) -> list[Figure]:
-    """The figures of a kind, taken out of those that are left."""
-    names = [name for name, drawing in figure_names(params).items() if drawing.kind == kind]
-    return [figures.pop(name) for name in names if name in figures]
-
-
-def _shows_something(params: Params, name: str, cells: pd.DataFrame, r: dict[str, pd.DataFrame]) -> bool:
-    """Whether any network that a figure is about has finished, or what it shows is computed; the overview is always there."""
-    drawing = figure_names(params)[name]
-    if drawing.dataset:
-        members = families(params)[drawing.dataset] if drawing.kind == "sensitivity" else [drawing.dataset]
-        first = [BASELINE] * (drawing.page == 1 and drawing.kind != "scores")  # alone it is shown once
-        mine = cells[cells["dataset"].isin(members) & cells["case"].isin([*first, *drawing.cases])]
-        return mine["state"].isin(["ok"] if drawing.kind == "scores" else FINISHED).any()
-    if drawing.kind == "listens":
-        return r["hint"]["flips"][ROWS * (drawing.page - 1) : ROWS * drawing.page].notna().any()
-    table = {"networks": "networks", "borders": "borders", "separability": "pairs"}.get(drawing.kind)
-    return table is None or not r[table].empty
-
-
-def _left_out(params: Params, figures: dict[str, Figure]) -> list[Block]:
-    """Which figures are not shown."""
-    numbers = [number for name, number in captions.numbers(params).items() if name not in figures]
-    if not numbers:
-        return []
-    which = f"Figure{'s' * (len(numbers) > 1)} {', '.join(numbers)}"
-    return [Prose(f"Left out, because there is nothing to show: {which}.")]
 
 
 def _state(run: Run, states: pd.Series) -> str:
@@ -213,37 +179,6 @@ def _state(run: Run, states: pd.Series) -> str:
     if diverged:
         return f"The paper's experiment, complete: all {planned} networks are trained, {counted} count in the numbers below; {diverged} diverged."
     return f"The paper's experiment, complete: all {planned} networks are trained and count in the numbers below."
-
-
-def _figures(params: Params, run: Run, cells: pd.DataFrame, r: dict[str, pd.DataFrame]) -> dict[str, Figure]:
-    figures: dict[str, Figure] = {}
-    numbers = captions.numbers(params)
-    for name, drawing in figure_names(params).items():
-        kind, dataset = drawing.kind, drawing.dataset
-        *files, sums_file = figure_files(params, name)
-        for file in filter(Path.exists, files):
-            try:
-                sums.check(file, sums_file)
-            except (OSError, ValueError):
-                raise UserError(
-                    f"{file}: not what was drawn, or damaged since; `hal figure {name}` draws it again"
-                ) from None
-        if dataset:
-            alternative = captions.alternative(params, drawing, cells, r["separability"])
-        else:
-            alternative = captions.alternative_of_all(params, kind, r["pairs"])
-        figures[name] = Figure(
-            name=name,
-            number=numbers[name],
-            caption=f"{captions.caption(params, drawing)}{captions.deaf(drawing, r['networks'], cells)}",
-            alternative=alternative,
-            svg=files[0],
-            pdf=files[1],
-            column=files[len(FORMATS)],
-            command=f"snakemake --force {files[0]}{run.suffix}",
-            data=tuple(f"../results/{file}" for file in captions.DATA.get(kind, (dataset,))),
-        )
-    return figures
 
 
 def _groupings(params: Params) -> Table:
@@ -274,30 +209,3 @@ def _groupings(params: Params) -> Table:
     )
     caption = "The groupings of classes into superclasses, superclass 0 first."
     return Table("groupings", "Table 1", caption, columns, grouped(rows), main=True)
-
-
-def _commands(params: Params, run: Run, figures: dict[str, Figure]) -> Table:
-    cell = params.cells()[-1]
-    targets = {
-        "Everything that is missing or out of date": f"snakemake{run.suffix}",
-        f"One network, such as {cell.name}": f"snakemake --force {params.path('results', cell.name)}{run.suffix}",
-        "The controls of a data set": f"snakemake --force {params.path('results', 'controls', f'{params.grid.datasets[0]}.csv')}{run.suffix}",
-        "Every computed table": f"snakemake --force {params.path('results', 'table2.csv')}{run.suffix}",
-        **{f"Figure {figure.number}": figure.command for figure in figures.values()},
-        "This report": f"snakemake --force {params.path('report', 'report.html')}{run.suffix}",
-    }
-    columns = (Column("Part", "name"), Column("Command", "code"))
-    return Table("commands", "", "The command for each part.", columns, plain(list(targets.items())))
-
-
-def _bibtex() -> str:
-    citation = load_paper().citation
-    entries = {
-        "title": citation.title,
-        "author": " and ".join(citation.authors),
-        "year": str(citation.year),
-        "howpublished": citation.published,
-        "url": citation.url,
-    }
-    lines = ",\n".join(f"  {key} = {{{value}}}" for key, value in entries.items())
-    return f"@misc{{hal{citation.year},\n{lines}\n}}"

@@ -18,6 +18,8 @@ from hal.study.grid import select
 from hal.study.sensitivity import variant_title
 from hal.titles import case_title, family_title
 
+DIVERGED, ABSENT = "×", "?"
+
 
 def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, columns: int) -> Figure:
     """A panel a case: a row a variant, a dot a seed, a bar at the mean; the baseline in black in every panel.
@@ -71,17 +73,17 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
 def _legend(cells: pd.DataFrame) -> list[Line2D]:
     """What is drawn: the baseline, a case, their means, and the signs of networks without an error."""
 
-    def sign(marker: str, label: str, colour: str = colours.INK, edge: float = 1.2) -> Line2D:
-        how: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 6, "markeredgewidth": edge}
+    def sign(label: str, marker: str = "", colour: str = colours.INK) -> Line2D:
+        how: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 6}
         return Line2D([], [], linestyle="", label=label, **how)
 
     states = {*cells["state"]}
     return [
-        sign(".", "the baseline, a dot a seed", colours.BASELINE, edge=0),
-        sign(".", "the case", colours.HAL, edge=0),
-        sign("|", "mean of those that count"),
-        *[sign("x", "diverged", colours.WARNING)] * ("diverged" in states),
-        *[sign("$?$", "not there", colours.WARNING, edge=0)] * bool(states - {"ok", "diverged"}),
+        sign("the baseline, a dot a seed", ".", colours.BASELINE),
+        sign("the case", ".", colours.HAL),
+        sign("mean of those that count", "|"),
+        *[sign(f"{DIVERGED} diverged")] * ("diverged" in states),
+        *[sign(f"{ABSENT} not there")] * bool(states - {"ok", "diverged"}),
     ]
 
 
@@ -95,5 +97,5 @@ def _draw_seeds(ax: Axes, y: float, cells: pd.DataFrame, name: str, colour: str)
         ax.plot(errors.mean(), y, "|", color=colour, markersize=7, markeredgewidth=1.4, gid=tip)
     at: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
     for k, state in enumerate(cells[cells["state"] != "ok"]["state"]):
-        sign = "×" if state == "diverged" else "?"
+        sign = DIVERGED if state == "diverged" else ABSENT
         ax.text(1 - 0.045 * k, y, sign, color=colours.WARNING, fontsize=6.5, **at)
