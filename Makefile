@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install hooks demo short paper workflow-report draw test coverage lint format docs lock
+.PHONY: help install hooks demo short paper workflow-report draw bench-gpu test coverage lint format docs lock
 
 help:
 	@echo "make demo     the whole pipeline on scikit-learn's digits: minutes, no GPU, no download -> runs/demo/report/report.html"

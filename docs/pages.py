@@ -18,22 +18,25 @@ from hal.yaml12 import read_yaml
 
 ROOT = Path(__file__).parent.parent
 
-# Files of the repository that are pages of the site too, or pictures in one.
+# Files of the repository that are pages of the site too.
 COPIES = {
     "readme.md": "README.md",
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
     "benchmarks.md": "benchmarks/RESULTS.md",
-    "hint.svg": "src/hal/present/templates/hint.svg",
-    "overview.svg": "runs/cpu-mnist/figures/overview.svg",
-    "loss.svg": "runs/gpu-mnist/figures/fig2_mnist_loss.svg",
 }
-_LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are made here."""
+    """Add the pages that are made here, and the pictures of all pages that lie elsewhere in the repository."""
     made = {page: (ROOT / source).read_text(encoding="utf-8") for page, source in COPIES.items()}
+    texts = {f"docs/{file.src_uri}": file.content_string for file in files.documentation_pages()}
+    for source, text in (texts | {COPIES[page]: text for page, text in made.items()}).items():
+        for picture, _, target, _ in _LINK.findall(text):
+            path = _path(source, target)
+            if picture and not path.startswith("docs/") and (ROOT / path).exists():
+                made[_picture(path)] = (ROOT / path).read_text(encoding="utf-8")
     made |= {"command-line.md": command_line(), "params.md": settings()}
     for page, content in made.items():
         files.append(File.generated(config, page, content=content))
@@ -42,14 +45,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Let links between files of the repository lead to pages; those to code become the file's name."""
-    source = PurePosixPath(COPIES.get(page.file.src_uri, f"docs/{page.file.src_uri}"))
+    source = COPIES.get(page.file.src_uri, f"docs/{page.file.src_uri}")
     pages = {path: name for name, path in COPIES.items()} | {
         f"docs/{file.src_uri}": file.src_uri for file in files.documentation_pages()
     }
 
     def rewrite(link: re.Match[str]) -> str:
-        text, target, anchor = link[1], link[2], link[3] or ""
-        path = os.path.normpath(source.parent / target)
+        picture, text, target, anchor = link[1], link[2], link[3], link[4] or ""
+        path = _path(source, target)
+        if picture and (ROOT / path).exists():
+            return f"![{text}]({_picture(path)})"
         if path in pages:
             return f"[{text}]({pages[path]}{anchor})"
         return text if (ROOT / path).exists() else link[0]  # what is nowhere is left for mkdocs to refuse
@@ -57,16 +62,23 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return _LINK.sub(rewrite, markdown)
 
 
+def _path(source: str, target: str) -> str:
+    """A link's target in a file of the repository, both as paths in it."""
+    return os.path.normpath(PurePosixPath(source).parent / target)
+
+
+def _picture(path: str) -> str:
+    """What a picture of the repository is called on the site."""
+    return path.removeprefix("docs/") if path.startswith("docs/") else path.replace("/", "-")
+
+
 def command_line() -> str:
     """The reference of `hal`, from its parser."""
     os.environ["COLUMNS"] = "100"  # argparse's width, however wide the terminal of the build is
     parser = cli.parser()
     (commands,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    said = {choice.dest: choice.help for choice in commands._choices_actions}
-    sections = [
-        f"## hal {name}\n\n{_sentence(said[name])}\n\n{_help(one)}" for name, one in commands.choices.items()
-    ]
-    return "\n\n".join(["# The command line", _sentence(parser.description), _help(parser), *sections])
+    sections = [f"## hal {name}\n\n{_help(one)}" for name, one in commands.choices.items()]
+    return "\n\n".join(["# The command line", _help(parser), *sections])
 
 
 def settings() -> str:
@@ -125,12 +137,8 @@ def _may_be(schema: dict[str, Any]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 def _help(parser: argparse.ArgumentParser) -> str:
     return f"```text\n{parser.format_help().rstrip()}\n```"
-
-
-def _sentence(text: Any) -> str:
-    return f"{text[0].upper()}{text[1:].rstrip('.')}."

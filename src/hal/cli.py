@@ -85,119 +85,109 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("data", help="fetch, check and decode a data set")
-    command.add_argument("dataset")
+    def add(name: str, says: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
+
+    command = add("data", "fetch, check and decode a data set")
+    command.add_argument("dataset", help="one of params.yaml or of an overlay")
     command.set_defaults(run=_data)
 
-    command = commands.add_parser(
-        "train", help="train a cell, or go on with it; several seeds one after another"
-    )
-    command.add_argument("dataset")
+    command = add("train", "train a cell, or go on with it; several seeds one after another")
+    command.add_argument("dataset", help="one of params.yaml or of an overlay")
     command.add_argument("case", help="baseline or a superclass grouping of the data set")
-    command.add_argument("seeds", type=int, nargs="+", metavar="SEED")
+    command.add_argument("seeds", type=int, nargs="+", metavar="SEED", help="of its random numbers")
     command.add_argument("--force", action="store_true", help="train it again though it is finished")
     command.add_argument(
         "--keep-state", action="store_true", help="leave the last epoch's state (for Snakemake)"
     )
     command.set_defaults(run=_train)
 
-    command = commands.add_parser(
+    command = add(
         "evaluate",
-        help="test finished cells again from their stored weights, training nothing; brings back predictions that are missing",
+        "test finished cells again from their stored weights, training nothing; brings back predictions that are missing",
     )
     command.add_argument("dataset", nargs="?", help="none: all of the grid")
     command.add_argument("case", nargs="?", help="none: all of the data set")
     command.add_argument("seeds", type=int, nargs="*", metavar="SEED", help="none: all of the grid")
     command.set_defaults(run=_evaluate)
 
-    command = commands.add_parser("status", help="show which cells are done, and the time left")
+    command = add("status", "show which cells are done, and the time left")
     command.add_argument("--watch", action="store_true", help="show it anew until all are done")
     command.set_defaults(run=_status)
 
-    command = commands.add_parser(
+    command = add(
         "plan",
-        help="what the grid will cost on this machine, by a few measured steps; which cells come first, and what they decide",
+        "what the grid will cost on this machine, by a few measured steps; which cells come first, and what they decide",
     )
     command.add_argument("--hours", type=float, metavar="H", help="what can be done in that time")
     command.set_defaults(run=_plan)
 
-    command = commands.add_parser(
-        "doctor", help="look whether this machine has what a run needs: a line each, ok or what to do"
-    )
+    command = add("doctor", "look whether this machine has what a run needs: a line each, ok or what to do")
     command.set_defaults(run=_doctor)
 
-    command = commands.add_parser(
-        "verify", help="compare the files of finished cells with the sums in their cell.json"
+    command = add(
+        "verify",
+        "check that no file of a finished cell is damaged, and that tables, figures and pages are drawn from the cells there are",
     )
     command.add_argument("--cells", action="store_true", help="only these, not what was drawn from them")
     command.set_defaults(run=_verify)
 
-    command = commands.add_parser(
+    command = add(
         "audit",
-        help="train a few finished cells again, which nobody chooses, and compare; what is stored is only read",
+        "train a few finished cells again, which nobody chooses, and compare; what is stored is only read",
     )
-    command.add_argument("--cells", type=int, default=2, metavar="N", help="how many (default: 2)")
+    command.add_argument(
+        "--cells", type=int, default=2, metavar="N", help="how many are trained again (default: 2)"
+    )
     command.set_defaults(run=_audit)
 
-    command = commands.add_parser(
-        "compare", help="two runs beside each other: cell by cell, network by network, claim by claim"
-    )
+    command = add("compare", "two runs beside each other: cell by cell, network by network, claim by claim")
     run_is = "a run's folder, which holds its results/, or a git revision: REV, or REV:FOLDER"
     command.add_argument("a", metavar="A", help=run_is)
     command.add_argument("b", metavar="B", help="the other one")
     command.add_argument("--out", type=Path, metavar="FOLDER", help="write CSVs and a page there, too")
     command.set_defaults(run=_compare)
 
-    command = commands.add_parser(
-        "merge", help="bring cells trained elsewhere into this grid; nothing is replaced"
-    )
+    command = add("merge", "bring cells trained elsewhere into this grid; nothing is replaced")
     command.add_argument("others", nargs="+", type=Path, metavar="FOLDER", help="the root of another run")
     command.set_defaults(run=_merge)
 
-    command = commands.add_parser("controls", help="measure what the hint is worth, from the cells there are")
+    command = add("controls", "measure what the hint is worth, from the cells there are")
     command.add_argument("datasets", nargs="*", metavar="DATASET", help="none: all of the grid")
     command.set_defaults(run=_controls)
 
-    command = commands.add_parser(
-        "study", help="compute all tables of results/ from the cells and controls there are"
-    )
+    command = add("study", "compute all tables of results/ from the cells and controls there are")
     command.set_defaults(run=_study)
 
-    command = commands.add_parser("tables", help="write the main tables for people, in Markdown and LaTeX")
+    command = add("tables", "write the main tables for people, in Markdown and LaTeX")
     command.set_defaults(run=_tables)
 
-    command = commands.add_parser("figure", help="draw one figure, or all, from the cells there are")
+    command = add("figure", "draw one figure, or all, from the cells there are")
     command.add_argument("names", nargs="*", metavar="NAME", help="none: all of them")
     command.set_defaults(run=_figure)
 
-    command = commands.add_parser(
-        "report", help="write the HTML and LaTeX report from the tables and figures there are"
-    )
+    command = add("report", "write the HTML and LaTeX report from the tables and figures there are")
     command.set_defaults(run=_report)
 
-    command = commands.add_parser("pdf", help="make a PDF of the LaTeX report; needs latexmk")
+    command = add("pdf", "make a PDF of the LaTeX report; needs latexmk")
     command.add_argument(
         "--note", type=Path, metavar="FILE", help="write what became of it here, and never fail"
     )
     command.set_defaults(run=_pdf)
 
-    command = commands.add_parser(
-        "crate", help="pack a finished run as a Workflow Run RO-Crate, for an archive"
-    )
+    command = add("crate", "pack a finished run as a Workflow Run RO-Crate, for an archive")
     command.set_defaults(run=_crate)
 
-    command = commands.add_parser(
+    command = add(
         "draw",
-        help="all of this from the cells there are, training nothing: controls, study, tables, figures, report, PDF",
+        "all of this from the cells there are, training nothing: controls, study, tables, figures, report, PDF",
     )
     command.set_defaults(run=_draw)
 
-    command = commands.add_parser(
-        "stamp", help="note from which cells and settings everything was drawn (for Snakemake)"
-    )
+    command = add("stamp", "note from which cells and settings everything was drawn (for Snakemake)")
     command.set_defaults(run=_stamp)
-    command = commands.add_parser(
-        "schema", help="write the JSON Schemas of params.yaml and of its overlays, by which editors help"
+    command = add(
+        "schema", "write the JSON Schemas of params.yaml and of its overlays, by which editors help"
     )
     command.set_defaults(run=_schema)
     return parser

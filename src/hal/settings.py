@@ -41,7 +41,7 @@ class DataSettings:
     """Where files are looked for before the official servers.
 
     Attributes:
-        mirrors: folders or URLs that hold MIRROR/<source>/<file>, in the order to try them.
+        mirrors: folders or URLs that hold MIRROR/SOURCE/FILE, in the order to try them.
     """
 
     mirrors: tuple[Name, ...] = ()

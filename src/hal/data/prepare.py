@@ -1,4 +1,4 @@
-"""One data set, from its source to data/<name>.npz: fetch, verify, decode, measure, save."""
+"""One data set, from its source to data/NAME.npz: fetch, verify, decode, measure, save."""
 
 import json
 from collections.abc import Callable, Mapping
