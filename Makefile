@@ -8,6 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help install hooks demo short paper workflow-report draw bench-gpu test coverage lint format docs lock
 
 help:
+	@echo "make install  requirements.lock into .venv; all below do it by themselves"
 	@echo "make demo     the whole pipeline on scikit-learn's digits: minutes, no GPU, no download -> runs/demo/report/report.html"
 	@echo "make short    the real MNIST, 3 epochs, 3 seeds, on the CPU                     -> runs/short/report/report.html"
 	@echo "make paper    the paper: 75 cells of 250 epochs; GPUS=2 for two GPUs            -> report/report.html"

@@ -35,7 +35,7 @@ HEAD = """# What can go wrong, and what you then see
 
 Written by the tests (`python -m tests.test_reliability`): each row was made to happen.
 
-Of a finished network every file was damaged in every way. No wrong number was ever shown: a damaged file is found by its SHA-256 in `cell.json`, which carries one of its own.
+Of a finished network every file was damaged in each of the ways below. No wrong number was ever shown: a damaged file is found by its SHA-256 in `cell.json`, which carries one of its own.
 Figures, tables and pages have their sums, too: what is damaged, missing or drawn from other cells is drawn again by the next `snakemake`.
 """
 MIDDLE = """
