@@ -7,7 +7,7 @@ import pandas as pd
 from hal import sums
 from hal.departures import Run
 from hal.errors import UserError
-from hal.outputs import FORMATS, ROWS, families, figure_files, figure_names
+from hal.outputs import FORMATS, ROWS, Drawing, families, figure_files, figure_names
 from hal.params import Params
 from hal.present import captions
 from hal.present.blocks import Block, Figure, Prose
@@ -57,7 +57,10 @@ def with_something(
     params: Params, figures: dict[str, Figure], cells: pd.DataFrame, r: dict[str, pd.DataFrame]
 ) -> dict[str, Figure]:
     """Those in which there is something to see."""
-    return {name: figure for name, figure in figures.items() if _shows_something(params, name, cells, r)}
+    kinds = figure_names(params)
+    return {
+        name: figure for name, figure in figures.items() if _shows_something(params, kinds[name], cells, r)
+    }
 
 
 def of_kind(params: Params, figures: dict[str, Figure], kind: str) -> list[Figure]:
@@ -75,9 +78,10 @@ def left_out(params: Params, figures: dict[str, Figure]) -> list[Block]:
     return [Prose(f"Left out, because there is nothing to show: {which}.")]
 
 
-def _shows_something(params: Params, name: str, cells: pd.DataFrame, r: dict[str, pd.DataFrame]) -> bool:
+def _shows_something(
+    params: Params, drawing: Drawing, cells: pd.DataFrame, r: dict[str, pd.DataFrame]
+) -> bool:
     """Whether any network that a figure is about has finished, or what it shows is computed; the overview is always there."""
-    drawing = figure_names(params)[name]
     if drawing.dataset:
         members = families(params)[drawing.dataset] if drawing.kind == "sensitivity" else [drawing.dataset]
         first = [BASELINE] * (drawing.page == 1 and drawing.kind != "scores")  # alone it is shown once
