@@ -27,8 +27,10 @@ def describe(device: torch.device) -> dict[str, str | None]:
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's or the processor's model."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    """The GPU's model, or the processor's with the instructions that PyTorch uses of it: by them the last digits differ."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 @functools.cache
