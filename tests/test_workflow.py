@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from hal import locks
+from hal.cell_files import read_record, record_bytes
 from hal.current import drawing
 from hal.dag import cell_records, figure_inputs, minutes, prefix
 from hal.errors import UserError, hal_command
@@ -562,8 +563,16 @@ def test_a_finished_network_whose_checkpoint_is_not_here_is_not_replaced_unasked
     assert {path: path.read_bytes() for path in records} == records
     said = refused()
     assert "trains what is missing" not in said
+    record = root / "results/tiny/pairs/seed0/cell.json"
+    content = read_record(record)
+    content["files"]["predictions.npz"] = (
+        "0" * 64
+    )  # as if trained on another processor, which rounds otherwise
+    record.write_bytes(record_bytes(content))
     assert hal(project, "--overlay", "configs/tiny.yaml", "evaluate").returncode == 0
     assert all(path.exists() for path in lost)
+    assert cells_trained(planned(project, *tiny)) == 0
+    records[record] = record.read_bytes()
     for path in lost:
         path.unlink()
     run_as_said(said, "--force")

@@ -1,6 +1,7 @@
 """The files of a cell: what each holds, how it is written, and how it is read by whoever believes no byte of it.
 
-`cell.json` vouches for the others by their SHA-256, and for itself by a seal.
+`cell.json` vouches for the others by their SHA-256, and for itself by a seal. What another processor measured again on the same
+weights has other last digits: `remeasured.json` beside it vouches for that, and cell.json for the weights.
 """
 
 import csv
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 CURVES = ("epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
 FINAL = ("test_error", "test_loss", "train_error", "train_loss")  # of the last epoch, in cell.json
+REMEASURED = "remeasured.json"
+WEIGHTS = "weights.safetensors"
 AGREES = 0.1  # percentage points by which arithmetic on another machine may move an error
 
 # Every array with its kind (NumPy's letter) and its number of dimensions.
@@ -202,11 +205,37 @@ def recorded_files(record: dict[str, Any], *folders: Path) -> dict[Path, str]:
     return {folder / name: sha256 for name, sha256 in record["files"].items() for folder in folders}
 
 
-def check_sum(path: Path, record: dict[str, Any]) -> None:
-    """Compare a file of the cell with the sum that cell.json, `record`, holds of it.
+def remeasured_bytes(record: dict[str, Any], sums: dict[str, str], here: str) -> bytes:
+    """remeasured.json: the SHA-256 of files that were measured again on the weights of cell.json, `record`, and on what machine."""
+    note = {"weights": record["files"][WEIGHTS], "files": sums, "device": here}
+    return f"{json.dumps(note, indent=2)}\n".encode()
+
+
+def remeasured(folder: Path, record: dict[str, Any]) -> dict[str, str]:
+    """The sums that remeasured.json in that folder has of files measured on the weights of cell.json, `record`; none without one of these weights."""
+    try:
+        note = read_json(folder / REMEASURED)
+    except (OSError, ValueError):
+        return {}
+    of_these = note.get("weights") == record["files"].get(WEIGHTS) is not None
+    return note["files"] if of_these and isinstance(note.get("files"), dict) else {}
+
+
+def is_remeasured(path: Path, record: dict[str, Any]) -> bool:
+    """Whether a file of the cell is there, and not the one that was written with cell.json but measured again on its weights.
 
     Raises:
-        UserError: the file is missing, or not the one that was written with cell.json.
+        OSError: the file cannot be read.
+    """
+    again = remeasured(path.parent, record).get(path.name)  # of most files there is none: they need no look
+    return again is not None and path.exists() and sha256_of(path) == again != record["files"].get(path.name)
+
+
+def check_sum(path: Path, record: dict[str, Any]) -> None:
+    """Compare a file of the cell with the sum that cell.json, `record`, or remeasured.json holds of it.
+
+    Raises:
+        UserError: the file is missing, or neither the one that was written with cell.json nor measured again on its weights.
     """
     try:
         sha256 = sha256_of(path)
@@ -214,7 +243,8 @@ def check_sum(path: Path, record: dict[str, Any]) -> None:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    if record["files"].get(path.name, sha256) != sha256:
+    recorded = record["files"].get(path.name, sha256)
+    if sha256 not in (recorded, remeasured(path.parent, record).get(path.name)):
         raise UserError(f"{path}: not the file that cell.json speaks of (its SHA-256 is another)")
 
 

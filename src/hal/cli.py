@@ -284,7 +284,10 @@ def _doctor(params: Params, arguments: argparse.Namespace) -> None:
 def _verify(params: Params, arguments: argparse.Namespace) -> None:
     from hal.study.check_sums import verify, verify_drawn
 
-    print(f"{verify(params)} files of cells are what was written")
+    compared, remeasured = verify(params)
+    print(f"{compared - remeasured} files of cells are what was written")
+    if remeasured:
+        print(f"{remeasured} were measured again on the stored weights, by a machine that rounds otherwise")
     if not arguments.cells:
         from hal.dag import drawn_files
 

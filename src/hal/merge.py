@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hal import locks, session
-from hal.cell_files import check_sum, read_record, recorded_files
+from hal.cell_files import REMEASURED, check_sum, read_record, recorded_files
 from hal.errors import UserError
 from hal.files import replace_together
 from hal.params import Cell, Params
@@ -92,14 +92,14 @@ def _check_run(params: Params, other: Path) -> None:
 
 
 def _sources(cell: Cell, root: Path, record: dict[str, Any]) -> list[tuple[str, Path]]:
-    """The files that cell.json speaks of and that are there, each with its folder's name."""
-    folders = ("results", "checkpoints")
-    return [
+    """The files that cell.json speaks of and that are there, and what vouches for those measured again, each with its folder's name."""
+    files = [
         (folder, path)
-        for folder in folders
+        for folder in ("results", "checkpoints")
         for path in recorded_files(record, root / folder / cell.name)
-        if path.is_file()
     ]
+    files.append(("checkpoints", root / "checkpoints" / cell.name / REMEASURED))
+    return [(folder, path) for folder, path in files if path.is_file()]
 
 
 def _check_files(cell: Cell, root: Path, record: dict[str, Any]) -> None:

@@ -452,10 +452,10 @@ def test_verify_names_the_files_that_are_not_what_was_written(tmp_path):
     params = tiny_params(tmp_path)
     run(params, params.cell("tiny", "pairs", 0))
     run(params, params.cell("tiny", "baseline", 1))
-    assert verify(params) == 6 + 4
+    assert verify(params) == (6 + 4, 0)
     paths = params.cell_paths(params.cell("tiny", "pairs", 0))
     (paths.checkpoints / "predictions.npz").unlink()
-    assert verify(params) == 9
+    assert verify(params) == (9, 0)
     weights = paths.checkpoints / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     with pytest.raises(UserError, match=r"pairs/seed0/weights\.safetensors: not what was written"):
@@ -518,7 +518,7 @@ def test_a_run_killed_before_any_rename_or_delete_leaves_no_cell_of_two_runs(tmp
             except KeyboardInterrupt:
                 deaths += 1
         if (paths.results / "cell.json").exists():
-            assert verify(params) == 6
+            assert verify(params).compared == 6
             assert whole_files() == before
     assert deaths > 10
     run(params, cell)

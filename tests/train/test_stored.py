@@ -1,21 +1,25 @@
 """Stored weights give the recorded error again, and the files that were measured on them."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-from hal.cell_files import read_record
+from hal.cell_files import REMEASURED, npz_bytes, read_record
 from hal.cli import main
 from hal.data.prepare import prepare
 from hal.errors import UserError
-from hal.files import sha256_of
+from hal.files import read_json, sha256_of
 from hal.params import load
 from hal.present.evaluated import lines
-from hal.study import measures
+from hal.study import controls, crossed, measures
+from hal.study.check_sums import verify
+from hal.study.grid import load_cells
 from hal.train.cell import run
 from hal.train.stored import chosen, measure
 from tests.made_up import change_record
@@ -60,18 +64,106 @@ def test_what_was_measured_on_the_weights_comes_back_byte_for_byte(params):
     assert measure(params, cell).restored == []
 
 
-def test_a_file_that_comes_out_otherwise_is_said_and_not_written(params):
-    """As on another processor, whose sums round otherwise."""
-    path = params.path("checkpoints", "tiny", "pairs", "seed0", "predictions.npz")
-    path.unlink()
-    sums = {
-        "weights.safetensors": sha256_of(path.with_name("weights.safetensors")),
-        "predictions.npz": "0" * 64,
+def made_elsewhere(params, name, *files, **changes):
+    """Let cell.json speak of files that a processor measured whose sums round otherwise; they are not here. Returns their paths."""
+    folder, record = params.path("checkpoints", *name.split("/")), params.path("results", name, "cell.json")
+    sums = read_record(record)["files"] | dict.fromkeys(files, "0" * 64)
+    change_record(params, name, files=sums, **changes)
+    for file in files:
+        (folder / file).unlink()
+    return [folder / file for file in files]
+
+
+def test_what_another_machine_measures_on_the_weights_stands_in_for_what_is_not_here(params):
+    """A clone on another processor: it has the weights, and its last digits are others."""
+    cell, names = params.cell("tiny", "pairs", 0), ("predictions.npz", "auxiliary.npz")
+    for dataset in params.grid.datasets:
+        controls.write(params, dataset)
+    before = controls.read(params, load_cells(params))
+    paths = made_elsewhere(params, cell.name, *names)
+    measured = measure(params, cell)
+    assert measured.remeasured == measured.other == paths
+    (line,) = [line for line in lines(params, cell, measured) if "stored as measured here" in line]
+    assert all(str(path) in line for path in paths)
+    assert verify(params) == (6 + 4, 2)
+    note = read_json(paths[0].with_name(REMEASURED))
+    assert note["files"] == {path.name: sha256_of(path) for path in paths}
+    assert note["device"] == measured.here
+
+    controls.write(params, "tiny")  # cell.json speaks of other predictions than the ones that were counted
+    after = controls.read(params, load_cells(params))
+    pd.testing.assert_frame_equal(after.drop(columns="networks"), before.drop(columns="networks"))
+    assert run(params, cell)["hash"] == cell.hash  # it is whole: nothing is trained again
+    paths[1].unlink()
+    assert measure(params, cell).remeasured == paths[1:]
+    assert verify(params) == (6 + 4, 2)
+
+
+def test_what_was_counted_where_the_network_was_trained_stands_before_what_is_measured_again(params):
+    """One image that another processor decides otherwise changes no number that was published."""
+    tables = {
+        TABLE.path(params, "tiny"): write
+        for TABLE, write in ((controls.TABLE, controls.write), (crossed.TABLE, crossed.write))
     }
-    change_record(params, "tiny/pairs/seed0", files=sums)
+    (predictions,) = made_elsewhere(params, "tiny/pairs/seed0", "predictions.npz")
+    measure(params, params.cell("tiny", "pairs", 0))
+    for write in tables.values():
+        write(params, "tiny")
+    before = {path: path.read_bytes() for path in tables}
+
+    with np.load(predictions) as arrays:
+        others = dict(arrays)
+    others["logits"] = others["logits"][:, ::-1]  # every hint gives what another gave
+    predictions.write_bytes(npz_bytes(others))
+    note = predictions.with_name(REMEASURED)
+    note.write_text(
+        note.read_text().replace(read_json(note)["files"]["predictions.npz"], sha256_of(predictions))
+    )
+    change_record(params, "tiny/pairs/seed0", test_error=error_of(params, others))
+    assert verify(params).remeasured == 1
+    for path, write in tables.items():
+        write(params, "tiny")
+        assert path.read_bytes() == before[path]
+        path.unlink()
+        write(params, "tiny")  # where nothing was counted before, it counts
+        assert path.read_bytes() != before[path]
+
+
+def error_of(params, arrays):
+    cell = params.cell("tiny", "pairs", 0)
+    owner = measures.owners(cell.superclasses, cell.classes)
+    tested = measures.as_tested(arrays["logits"], arrays["label"], arrays["told"], owner, cell.loss)
+    return 100 * (tested != arrays["label"]).mean()
+
+
+def test_where_another_image_is_wrong_nothing_is_stored(params):
+    (path,) = made_elsewhere(params, "tiny/pairs/seed0", "predictions.npz")
+    record = read_record(params.path("results/tiny/pairs/seed0/cell.json"))
+    change_record(params, "tiny/pairs/seed0", test_error=record["test_error"] + 0.01)
     measured = measure(params, params.cell("tiny", "pairs", 0))
-    assert path in measured.other
+    assert (measured.other, measured.remeasured, measured.differs) == ([path], [], False)
     assert not path.exists()
+    assert not path.with_name(REMEASURED).exists()
+
+
+@pytest.mark.parametrize("fault", ["changed", "of other weights", "no mapping", "nothing"])
+def test_a_file_that_nothing_vouches_for_is_refused(params, fault):
+    (path,) = made_elsewhere(params, "tiny/pairs/seed0", "predictions.npz")
+    measure(params, params.cell("tiny", "pairs", 0))
+    note = path.with_name(REMEASURED)
+    content = read_json(note)
+    if fault == "changed":
+        path.write_bytes(path.read_bytes() + b"?")
+    elif fault == "nothing":
+        note.unlink()
+    else:
+        content |= {"weights": "0" * 64} if fault == "of other weights" else {"files": "all of them"}
+        note.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"pairs/seed0/predictions\.npz: not what was written"):
+        verify(params)
+    controls.write(params, "tiny")
+    table = controls.read(params, load_cells(params)).query("case == 'pairs' and seed == 0")
+    assert table["missing"].str.contains("not the file that cell.json speaks of").all()
 
 
 def test_weights_that_were_changed_or_are_not_there_are_refused(params):
@@ -157,7 +249,7 @@ def test_where_files_come_out_otherwise_both_machines_are_named(params):
     assert "recorded on an H100 in float32, computed here on " in line
     change_record(params, cell.name, files=sums, provenance=made)
     (line,) = [line for line in lines(params, cell, measure(params, cell)) if "not byte for byte" in line]
-    assert "another version of a library" in line
+    assert "another processor or version of a library" in line
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def lines(params: Params, cell: Cell, measured: "Retested") -> list[str]:
     if measured.other:
         names = ", ".join(path.name for path in measured.other)
         why = (
-            "another version of a library does that"
+            "another processor or version of a library does that"
             if measured.made == measured.here
             else f"recorded on {measured.made}, computed here on {measured.here}"
         )
@@ -55,4 +55,8 @@ def lines(params: Params, cell: Cell, measured: "Retested") -> list[str]:
         printed.append(f"  byte for byte as recorded: {', '.join(path.name for path in measured.same)}")
     if measured.restored:
         printed.append(f"  brought back: {', '.join(map(str, measured.restored))}")
+    if measured.remeasured:
+        printed.append(
+            f"  stored as measured here, for the error is the recorded one: {', '.join(map(str, measured.remeasured))}"
+        )
     return printed

@@ -2,47 +2,57 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from hal import current
-from hal.cell_files import read_record, recorded_files
+from hal.cell_files import check_sum, is_remeasured, read_record, recorded_files
 from hal.departures import Run
 from hal.errors import UserError, first_few
-from hal.files import sha256_of
 from hal.params import Params
 
 
-def verify(params: Params) -> int:
+class Verified(NamedTuple):
+    """How many files were compared, and how many of them were measured again on the stored weights."""
+
+    compared: int
+    remeasured: int
+
+
+def verify(params: Params) -> Verified:
     """Compare every file of the grid's cells that is there with the SHA-256 in its cell.json, and that with its own.
 
-    Returns:
-        How many files were compared. A file that is missing is for training or `dvc pull` to bring back.
+    A file that is missing is for training or `dvc pull` to bring back.
 
     Raises:
         UserError: names the files that are damaged or of another run, and what to do.
     """
-    compared: int = 0
+    compared = remeasured = 0
     wrong: list[str] = []
     for cell in params.cells():
         paths = params.cell_paths(cell)
         path = paths.record
         try:
-            wanted = recorded_files(read_record(path), paths.results, paths.checkpoints)
+            record = read_record(path)
         except FileNotFoundError:
             continue  # not finished: the table and `hal status` say so
         except (OSError, UserError):
             wrong.append(str(path))
             continue
         compared += 1
-        for path in filter(Path.exists, wanted):
+        for path in filter(Path.exists, recorded_files(record, paths.results, paths.checkpoints)):
             compared += 1
-            if not path.is_file() or sha256_of(path) != wanted[path]:
+            try:
+                check_sum(path, record)
+            except UserError:
                 wrong.append(str(path))
+            else:
+                remeasured += is_remeasured(path, record)
     if wrong:
         raise UserError(
             f"{first_few(wrong)}: not what was written, by the SHA-256 in cell.json. After `git switch` or "
             "`git checkout`: `dvc checkout`. Else delete the folder and `dvc pull`, or train the cell again"
         )
-    return compared
+    return Verified(compared, remeasured)
 
 
 def verify_drawn(params: Params, run: Run, files: Iterable[Path]) -> int:

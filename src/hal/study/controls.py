@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hal.cell_files import AGREES, read_auxiliary, read_predictions
+from hal.cell_files import AGREES, is_remeasured, read_auxiliary, read_predictions
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.settings import BASELINE
@@ -43,8 +43,8 @@ class Predicted(NamedTuple):
 def write(params: Params, dataset: str) -> Path:
     """Compute the controls of a data set's cells, write results/controls/<dataset>.csv and return its path.
 
-    Where a cell's predictions are not here (a clone without checkpoints), what the file already says of the very same
-    cell and grouping stays. An entry that cannot be made says what is missing.
+    Where a cell's predictions are not here (a clone without checkpoints), or were measured again on another machine, what the file
+    already says of the very same cell and grouping stays. An entry that cannot be made says what is missing.
 
     Raises:
         UserError: the data set is not in the grid.
@@ -60,7 +60,11 @@ def write(params: Params, dataset: str) -> Path:
         if not result.ok:
             rows += _unfinished(params, result)
         elif path.exists():
-            rows += _computed(params, result, baseline, predicted.get(result.cell.seed), stored)
+            computed = _computed(params, result, baseline, predicted.get(result.cell.seed), stored)
+            again = has_remeasured(result) or (baseline is not None and has_remeasured(baseline))
+            rows += [
+                TABLE.kept(row, stored, "") if again and TABLE.has(row, stored) else row for row in computed
+            ]
         else:
             rows += _stored_rows(params, result, baseline, stored, f"{path}: no such file")
     return TABLE.write(params, dataset, rows)
@@ -92,6 +96,13 @@ def predictions(params: Params, result: CellResult) -> tuple[np.ndarray, np.ndar
     """A cell's test logits, labels and what it was told; see `cell_files.read_predictions`."""
     path = params.cell_paths(result.cell).predictions
     return read_predictions(path, result.cell, result.record)
+
+
+def has_remeasured(result: CellResult) -> bool:
+    """Whether its predictions, or what else is counted here, were measured again on its weights: what was counted before stands."""
+    return any(
+        is_remeasured(path, result.record) for path in (result.paths.predictions, result.paths.auxiliary)
+    )
 
 
 def controls_of(cell: Cell) -> tuple[str, ...]:

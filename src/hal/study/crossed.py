@@ -24,7 +24,7 @@ from hal.errors import UserError
 from hal.params import Params
 from hal.settings import BASELINE
 from hal.study import measures
-from hal.study.controls import predictions
+from hal.study.controls import has_remeasured, predictions
 from hal.study.grid import load_cells, select
 from hal.study.kept import KeptTable, grouping_text, identity
 from hal.study.resampling import LEVEL, NO_INTERVAL, RESAMPLES, Interval
@@ -100,15 +100,19 @@ def crossed(
 def write(params: Params, dataset: str) -> Path:
     """Compute a data set's intervals, write results/crossed/<dataset>.csv and return its path.
 
-    Where a network's predictions are not here (a clone without checkpoints), what the file already says of the very same
-    networks stays.
+    Where a network's predictions are not here (a clone without checkpoints), or were measured again on another machine, what the
+    file already says of the very same networks stays.
     """
     cells = select(load_cells(params), dataset=dataset)
     stored = TABLE.read(params, dataset)
+    again = {r.cell.case for r in select(cells, state="ok")["result"] if has_remeasured(r)}
     samples: dict[Sample, np.ndarray] = {}
     absent: dict[tuple[str, str], str] = {}  # of networks whose predictions cannot be read, why
     rows, computed = [], []
     for entry, quantity in _entries(params, dataset, cells):
+        if any(case in again for case, _, _ in quantity) and TABLE.has(entry, stored):
+            rows.append(TABLE.kept(entry, stored, ""))
+            continue
         for case, grouping, what in quantity:
             if (case, grouping, what) not in samples and (case, grouping) not in absent:
                 try:

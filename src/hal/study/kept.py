@@ -77,6 +77,11 @@ class KeptTable:
             return {}
         return {tuple(row[name] for name in self.key): row for row in frame.to_dict("records")}
 
+    def has(self, row: Mapping[str, Any], stored: Rows) -> bool:
+        """Whether the same is stored, with its numbers."""
+        old = stored.get(tuple(str(row[name]) for name in self.key))
+        return old is not None and not old["missing"]
+
     def kept(self, row: dict[str, Any], stored: Rows, absent: str) -> dict[str, Any]:
         """The row with the numbers that are stored of the same, or without any; `absent` is then said of it."""
         old = stored.get(tuple(str(row[name]) for name in self.key))
