@@ -68,7 +68,11 @@ def test_every_hint_block_and_loss_has_a_title_and_is_explained(params):
             named = network_title(changed, "mnist", "changed")
             assert (named == "the paper's network") == (value == default), value
             if value != default:
-                assert re.sub(r" \(.*", "", named.lower()) in shown.OWED.lower(), value
+                kind = re.sub(r" \(.*", "", named.lower()).removesuffix(", masked loss")
+                assert shown.KINDS[key, value].lower().startswith(f"{kind}:"), value
+                assert [said in shown.explained(changed) for said in shown.KINDS.values()] == [
+                    said == shown.KINDS[key, value] for said in shown.KINDS.values()
+                ]
 
 
 def test_what_is_changed_is_named_from_the_settings(params):

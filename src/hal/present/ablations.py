@@ -19,13 +19,34 @@ from hal.present.numbers import (
 from hal.study.resampling import LEVEL
 from hal.titles import case_title, dataset_title, network_title
 
-OWED = (
-    "An ablation is the paper's network under one of its groupings with something changed. No hint: x* = 0 for every image. A random hint: a superclass drawn anew for "
-    "every image. Hint beside the features: its one-hot vector goes into the output layer with the features, and no auxiliary block stands in between. Masked loss: trained and "
-    "tested with the classes of the true superclass alone. No block: the network is told nothing, and the loss alone knows the superclass. In the sentences differences are in "
-    "points [95 %, Welch, uncorrected], and p, which decides whether networks can be told apart, is Welch's test corrected by Holm: an interval without 0 may stand beside “not distinguishable”."
-)
+KINDS = {  # what a case's settings may change, in the order in which it is explained
+    ("hint", "zero"): "No hint: x* = 0 for every image.",
+    ("hint", "random"): "A random hint: a superclass drawn anew for every image.",
+    (
+        "block",
+        "concat",
+    ): "Hint beside the features: its one-hot vector goes into the output layer with the features, and no auxiliary block stands in between.",
+    ("loss", "masked"): "Masked loss: trained and tested with the classes of the true superclass alone.",
+    ("block", "none"): "No block: the network is told nothing, and the loss alone knows the superclass.",
+}
 NOTHING_TRUE, TRUE = "Told nothing true", "Told the truth, or masked with it, in another way"
+
+
+def explained(params: Params) -> str:
+    """What an ablation is, those that the run has, and how their differences are given."""
+    cases = [params.datasets[d].cases[case] for d in params.grid.datasets for case in params.ablations(d)]
+    return " ".join(
+        [
+            "An ablation is the paper's network under one of its groupings with something changed.",
+            *(
+                said
+                for (key, value), said in KINDS.items()
+                if any(getattr(case, key) == value for case in cases)
+            ),
+            "In the sentences differences are in points [95 %, Welch, uncorrected], and p, which decides whether networks can be told apart, is Welch's test corrected by Holm: "
+            "an interval without 0 may stand beside “not distinguishable”.",
+        ]
+    )
 
 
 def table(params: Params, ablations: pd.DataFrame) -> Table:

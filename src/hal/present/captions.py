@@ -10,7 +10,7 @@ from hal.paper import load_paper
 from hal.params import Params
 from hal.present.numbers import number, widths
 from hal.settings import BASELINE
-from hal.study.grid import select
+from hal.study.grid import first_ok, select
 from hal.study.hint import DEAF
 from hal.titles import case_title, dataset_title, family_title, network_title, superclass_names
 
@@ -149,17 +149,11 @@ def deaf(drawing: Drawing, networks: pd.DataFrame, cells: pd.DataFrame) -> str:
     names = [
         f"{r.case} (seed {r.seed})"
         for case in drawing.cases
-        for r in select(
-            networks, dataset=drawing.dataset, case=case, seed=_drawn_seed(cells, drawing.dataset, case)
-        ).itertuples()
+        if (drawn := first_ok(cells, drawing.dataset, case))
+        for r in select(networks, dataset=drawing.dataset, case=case, seed=drawn.cell.seed).itertuples()
         if r.flips < DEAF
     ]
     return f" Deaf to their hint: {', '.join(names)}." if names else ""
-
-
-def _drawn_seed(cells: pd.DataFrame, dataset: str, case: str) -> int | None:
-    """The seed whose scores are drawn: the first that is ok."""
-    return next(iter(select(cells, dataset=dataset, case=case, state="ok")["seed"]), None)
 
 
 def alternative(params: Params, drawing: Drawing, cells: pd.DataFrame, separability: pd.DataFrame) -> str:
@@ -173,7 +167,8 @@ def alternative(params: Params, drawing: Drawing, cells: pd.DataFrame, separabil
         return f"Line chart of losses, a panel for each case. {' '.join(losses)}"
     distributions = []
     for case in drawing.cases:
-        seed = _drawn_seed(cells, dataset, case)
+        shown = first_ok(cells, dataset, case)
+        seed = shown.cell.seed if shown else None
         for drawn in select(separability, dataset=dataset, case=case, level="all", seed=seed).itertuples():
             measures = f"AUC {number(drawn.auc)}, overlap {number(drawn.overlap)}"
             distributions.append(f"{case_title(params, dataset, case)}, seed {seed}: {measures}.")

@@ -159,7 +159,7 @@ def _ablations(params: Params, figures: dict[str, Figure]) -> list[Block]:
     (table,) = read_results(params, "ablations")
     return [
         Heading("owed", "What is a lower error owed to?"),
-        Prose(ablations.OWED),
+        Prose(ablations.explained(params)),
         Items(tuple(ablations.sentences(params, table))),
         *drawings.of_kind(params, figures, "ablations"),
         ablations.table(params, table),

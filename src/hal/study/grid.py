@@ -100,6 +100,11 @@ def select(table: pd.DataFrame, **wanted: object) -> pd.DataFrame:
     return table
 
 
+def first_ok(cells: pd.DataFrame, dataset: str, case: str) -> CellResult | None:
+    """The cell of a case that stands for it where one network is shown: the first that counts."""
+    return next(iter(select(cells, dataset=dataset, case=case, state="ok")["result"]), None)
+
+
 def by_case(table: pd.DataFrame) -> DataFrameGroupBy:
     """The rows of each data set and case, in the order in which they stand."""
     return table.groupby(["dataset", "case"], sort=False, observed=True)

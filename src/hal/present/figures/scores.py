@@ -14,7 +14,7 @@ from hal.outputs import Drawing
 from hal.params import Params
 from hal.present.figures import colours, style
 from hal.present.numbers import cut, widths
-from hal.study.grid import CellResult, scores, select, summary
+from hal.study.grid import CellResult, first_ok, scores, select, summary
 from hal.titles import case_title, dataset_title, superclass_names
 
 _TAIL = 0.001  # the share of scores at either end that may not stretch the axis
@@ -40,10 +40,9 @@ def draw(params: Params, remark: str, drawing: Drawing, cells: pd.DataFrame, col
     drawn: dict[str, tuple[CellResult, pd.DataFrame]] = {}
     images = 0
     for name in drawing.cases:
-        mine = select(cells, case=name)["result"]
-        shown = next((result for result in mine if result.ok), None)
+        shown = first_ok(cells, dataset, name)
         if shown is None:
-            remarks.append(f"{name}: no finished cell: {summary(mine)}")
+            remarks.append(f"{name}: no finished cell: {summary(select(cells, case=name)['result'])}")
             continue
         try:
             table = scores(shown)
