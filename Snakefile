@@ -220,7 +220,8 @@ rule controls:
         ancient(dag.descriptions(P)),
         drawn("controls"),
     output:
-        dag.control_files(P, "{dataset}"),
+        # what is counted of a network stays as it was counted first (see hal.study.kept)
+        [update(file) for file in dag.control_files(P, "{dataset}")],
     log:
         f"{ROOT}logs/controls/{{dataset}}.log",
     benchmark:

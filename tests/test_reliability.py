@@ -39,7 +39,7 @@ Of a finished network every file was damaged in each of the ways below. No wrong
 Figures, tables and pages have their sums, too: what is damaged, missing or drawn from other cells is drawn again by the next `snakemake`.
 """
 MIDDLE = """
-`weights.safetensors` is read by `hal evaluate`, which refuses damaged ones. To mend: delete the cell's folder and train it again, or `dvc pull`; nothing else is lost.
+`weights.safetensors` is read by `hal evaluate`, which refuses damaged ones. Of damaged predictions or scores what was counted before stays. To mend: delete the file; git or `dvc pull` brings it back, `hal evaluate` makes `predictions.npz` and `auxiliary.npz` from the weights, and training again makes all; nothing else is lost.
 
 Other faults, each injected by a test:
 """

@@ -333,7 +333,7 @@ def test_what_was_measured_again_elsewhere_is_taken_with_what_vouches_for_it(two
     change_record(b, "mnist/case1/seed0", files=files)
     with pytest.raises(UserError, match=r"predictions\.npz: not the file that cell\.json speaks of"):
         merge(a, [b.path()])
-    note = remeasured_bytes(read_record(record_path), {"predictions.npz": sha256_of(predictions)}, "here")
+    note = remeasured_bytes(read_record(record_path), {"predictions.npz": sha256_of(predictions)})
     predictions.with_name(REMEASURED).write_bytes(note)
     ((said,), _) = merge(a, [b.path()])
     assert "predictions.npz" not in said

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hal import locks
+from hal import locks, sums
 from hal.cell_files import read_record, record_bytes
 from hal.current import drawing
 from hal.dag import cell_records, figure_inputs, minutes, prefix
@@ -572,6 +572,16 @@ def test_a_finished_network_whose_checkpoint_is_not_here_is_not_replaced_unasked
     assert hal(project, "--overlay", "configs/tiny.yaml", "evaluate").returncode == 0
     assert all(path.exists() for path in lost)
     assert cells_trained(planned(project, *tiny)) == 0
+    assert hal(project, "--overlay", "configs/tiny.yaml", "draw").returncode == 0
+    counted = root / "results/controls/tiny.csv"
+    published = counted.read_text().replace(
+        "tiny,pairs,0,pairs,0 1 | 2 3,flips,", "tiny,pairs,0,pairs,0 1 | 2 3,flips,1", 1
+    )
+    assert published != counted.read_text()  # as if an image had come out otherwise where it was trained
+    sums.write({counted: published}, counted.with_suffix(".sha256"))
+    done = snakemake(project, "--force", "runs/tiny/results/controls/tiny.csv", *tiny)
+    assert done.returncode == 0, done.stdout
+    assert counted.read_text() == published
     records[record] = record.read_bytes()
     for path in lost:
         path.unlink()

@@ -26,6 +26,7 @@ CURVES = ("epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
 FINAL = ("test_error", "test_loss", "train_error", "train_loss")  # of the last epoch, in cell.json
 REMEASURED = "remeasured.json"
 WEIGHTS = "weights.safetensors"
+FROM_WEIGHTS = ("predictions.npz", "auxiliary.npz")  # what remeasured.json can vouch for
 AGREES = 0.1  # percentage points by which arithmetic on another machine may move an error
 
 # Every array with its kind (NumPy's letter) and its number of dimensions.
@@ -205,10 +206,9 @@ def recorded_files(record: dict[str, Any], *folders: Path) -> dict[Path, str]:
     return {folder / name: sha256 for name, sha256 in record["files"].items() for folder in folders}
 
 
-def remeasured_bytes(record: dict[str, Any], sums: dict[str, str], here: str) -> bytes:
-    """remeasured.json: the SHA-256 of files that were measured again on the weights of cell.json, `record`, and on what machine."""
-    note = {"weights": record["files"][WEIGHTS], "files": sums, "device": here}
-    return f"{json.dumps(note, indent=2)}\n".encode()
+def remeasured_bytes(record: dict[str, Any], sums: dict[str, str]) -> bytes:
+    """remeasured.json: the SHA-256 of files that were measured again on the weights of cell.json, `record`."""
+    return f"{json.dumps({'weights': record['files'][WEIGHTS], 'files': sums}, indent=2)}\n".encode()
 
 
 def remeasured(folder: Path, record: dict[str, Any]) -> dict[str, str]:
@@ -217,18 +217,30 @@ def remeasured(folder: Path, record: dict[str, Any]) -> dict[str, str]:
         note = read_json(folder / REMEASURED)
     except (OSError, ValueError):
         return {}
-    of_these = note.get("weights") == record["files"].get(WEIGHTS) is not None
-    return note["files"] if of_these and isinstance(note.get("files"), dict) else {}
+    files, of_these = note.get("files"), note.get("weights") == record["files"].get(WEIGHTS) is not None
+    if not of_these or not isinstance(files, dict):
+        return {}
+    return {name: files[name] for name in FROM_WEIGHTS if name in files}
 
 
 def is_remeasured(path: Path, record: dict[str, Any]) -> bool:
-    """Whether a file of the cell is there, and not the one that was written with cell.json but measured again on its weights.
+    """Whether a file of the cell is there, and not the one that was written with cell.json but measured again on its weights."""
+    again = remeasured(path.parent, record).get(path.name)
+    if again is None:  # as of most files, which then need no look
+        return False
+    try:
+        return sha256_of(path) == again != record["files"].get(path.name)
+    except OSError:
+        return False
 
-    Raises:
-        OSError: the file cannot be read.
-    """
-    again = remeasured(path.parent, record).get(path.name)  # of most files there is none: they need no look
-    return again is not None and path.exists() and sha256_of(path) == again != record["files"].get(path.name)
+
+def vouched_for(path: Path, record: dict[str, Any]) -> bool:
+    """Whether a file of the cell is there and passes `check_sum`."""
+    try:
+        check_sum(path, record)
+    except UserError:
+        return False
+    return True
 
 
 def check_sum(path: Path, record: dict[str, Any]) -> None:

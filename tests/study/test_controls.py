@@ -225,6 +225,13 @@ def test_broken_predictions_cost_their_own_cell_only_and_are_named(params, fault
     assert (table[table["error"].notna()]["missing"] == "").all()
 
 
+def test_broken_predictions_cost_no_number_that_was_counted_on_them(params):
+    before = controls.write(params, "mnist").read_bytes()
+    for cell in params.cells():
+        predictions_path(params, cell.name).write_bytes(b"broken")
+        assert controls.write(params, "mnist").read_bytes() == before
+
+
 @pytest.mark.parametrize("state", ["missing", "unfinished", "diverged", "stale", "broken"])
 def test_only_cells_that_are_ok_have_controls(params, state):
     make_up_cell(params, params.cell("mnist", "case1", 0), state, images=500)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-from hal.cell_files import REMEASURED, npz_bytes, read_record
+from hal.cell_files import REMEASURED, check_sum, npz_bytes, read_record, remeasured_bytes
 from hal.cli import main
 from hal.data.prepare import prepare
 from hal.errors import UserError
@@ -88,7 +88,7 @@ def test_what_another_machine_measures_on_the_weights_stands_in_for_what_is_not_
     assert verify(params) == (6 + 4, 2)
     note = read_json(paths[0].with_name(REMEASURED))
     assert note["files"] == {path.name: sha256_of(path) for path in paths}
-    assert note["device"] == measured.here
+    assert measure(params, cell).remeasured == []
 
     controls.write(params, "tiny")  # cell.json speaks of other predictions than the ones that were counted
     after = controls.read(params, load_cells(params))
@@ -129,6 +129,17 @@ def test_what_was_counted_where_the_network_was_trained_stands_before_what_is_me
         assert path.read_bytes() != before[path]
 
 
+def test_only_what_is_measured_on_weights_can_be_vouched_for_again(params):
+    paths = params.cell_paths(params.cell("tiny", "pairs", 0))
+    record = read_record(paths.record)
+    for path in (paths.curves, paths.scores, paths.weights):
+        path.write_bytes(path.read_bytes() + b" ")
+        note = remeasured_bytes(record, {path.name: sha256_of(path)})
+        path.with_name(REMEASURED).write_bytes(note)
+        with pytest.raises(UserError, match="not the file that"):
+            check_sum(path, record)
+
+
 def error_of(params, arrays):
     cell = params.cell("tiny", "pairs", 0)
     owner = measures.owners(cell.superclasses, cell.classes)
@@ -144,6 +155,44 @@ def test_where_another_image_is_wrong_nothing_is_stored(params):
     assert (measured.other, measured.remeasured, measured.differs) == ([path], [], False)
     assert not path.exists()
     assert not path.with_name(REMEASURED).exists()
+    said = lines(params, params.cell("tiny", "pairs", 0), measured)
+    assert f"  not here, and not stored (another number of images is wrong here): {path}" in said
+
+
+def test_where_the_recorded_bytes_come_out_they_take_the_place_of_what_was_measured_again(params):
+    path = params.path("checkpoints/tiny/pairs/seed0/predictions.npz")
+    exact, record = path.read_bytes(), read_record(params.path("results/tiny/pairs/seed0/cell.json"))
+    path.write_bytes(b"as another processor measured it")
+    path.with_name(REMEASURED).write_bytes(remeasured_bytes(record, {path.name: sha256_of(path)}))
+    assert verify(params).remeasured == 1
+    measured = measure(params, params.cell("tiny", "pairs", 0))
+    assert measured.restored == [path]
+    assert path.read_bytes() == exact
+    assert verify(params).remeasured == 0
+
+
+@pytest.mark.parametrize("fault", ["no note", "half of it", "a folder"])
+def test_what_nothing_vouches_for_is_vouched_for_again_or_said(params, tmp_path, capsys, fault):
+    """Where `git pull` brought other weights, or a note was lost: no circle of advice."""
+    overlay = ["--overlay", str(tmp_path / "overlay.yaml")]
+    (path,) = made_elsewhere(params, "tiny/pairs/seed0", "predictions.npz")
+    assert main([*overlay, "evaluate", "tiny", "pairs"]) == 0
+    content = path.read_bytes()
+    path.with_name(REMEASURED).unlink()
+    if fault == "half of it":
+        path.write_bytes(content[: len(content) // 2])
+    elif fault == "a folder":
+        path.unlink()
+        path.mkdir()
+    assert main([*overlay, "evaluate", "tiny", "pairs"]) == (fault != "no note")
+    said = capsys.readouterr().err
+    assert (f"{path}: is neither what was written" in said) == (fault != "no note")
+    if fault != "no note":
+        assert main([*overlay, "controls"]) == 0
+        path.rmdir() if fault == "a folder" else path.unlink()
+        assert main([*overlay, "evaluate", "tiny", "pairs"]) == 0
+    assert path.read_bytes() == content
+    assert verify(params).remeasured == 1
 
 
 @pytest.mark.parametrize("fault", ["changed", "of other weights", "no mapping", "nothing"])
@@ -243,7 +292,7 @@ def test_a_cell_that_diverged_is_left_out_with_a_word_unless_it_is_named(params,
 def test_where_files_come_out_otherwise_both_machines_are_named(params):
     cell = params.cell("tiny", "pairs", 0)
     made = read_record(params.cell_paths(cell).record)["provenance"]
-    sums = {"predictions.npz": "0" * 64}
+    sums = read_record(params.cell_paths(cell).record)["files"] | {"predictions.npz": "0" * 64}
     change_record(params, cell.name, files=sums, provenance=made | {"device": "an H100"})
     (line,) = [line for line in lines(params, cell, measure(params, cell)) if "not byte for byte" in line]
     assert "recorded on an H100 in float32, computed here on " in line

@@ -9,6 +9,10 @@ from hal.study import measures
 if TYPE_CHECKING:
     from hal.train.stored import Retested
 
+UNREAD = (
+    "is neither what was written with cell.json nor measured on its weights, so nobody reads it; delete it, and `hal evaluate` "
+    "measures it again"
+)
 _NAMES = {
     "oracle_mask": "masked",
     "no_oracle": "told nothing",
@@ -57,6 +61,10 @@ def lines(params: Params, cell: Cell, measured: "Retested") -> list[str]:
         printed.append(f"  brought back: {', '.join(map(str, measured.restored))}")
     if measured.remeasured:
         printed.append(
-            f"  stored as measured here, for the error is the recorded one: {', '.join(map(str, measured.remeasured))}"
+            f"  stored as measured here, for as many images are wrong as recorded: {', '.join(map(str, measured.remeasured))}"
         )
+    if lacking := [path for path in measured.other if not path.exists()]:
+        same = measured.error == measured.recorded
+        why = "git may bring it back" if same else "another number of images is wrong here"
+        printed.append(f"  not here, and not stored ({why}): {', '.join(map(str, lacking))}")
     return printed

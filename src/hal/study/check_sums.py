@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hal import current
-from hal.cell_files import check_sum, is_remeasured, read_record, recorded_files
+from hal.cell_files import FROM_WEIGHTS, is_remeasured, read_record, recorded_files, vouched_for
 from hal.departures import Run
 from hal.errors import UserError, first_few
 from hal.params import Params
@@ -41,16 +41,13 @@ def verify(params: Params) -> Verified:
         compared += 1
         for path in filter(Path.exists, recorded_files(record, paths.results, paths.checkpoints)):
             compared += 1
-            try:
-                check_sum(path, record)
-            except UserError:
-                wrong.append(str(path))
-            else:
-                remeasured += is_remeasured(path, record)
+            wrong += [] if vouched_for(path, record) else [str(path)]
+            remeasured += is_remeasured(path, record)
     if wrong:
         raise UserError(
             f"{first_few(wrong)}: not what was written, by the SHA-256 in cell.json. After `git switch` or "
-            "`git checkout`: `dvc checkout`. Else delete the folder and `dvc pull`, or train the cell again"
+            f"`git checkout`: `dvc checkout`. Else delete {'it' if len(wrong) == 1 else 'them'}: git or `dvc pull` may bring back what was "
+            f"written, and `hal evaluate` {' and '.join(FROM_WEIGHTS)}; or train the cell again"
         )
     return Verified(compared, remeasured)
 

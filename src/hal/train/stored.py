@@ -11,7 +11,17 @@ import numpy as np
 import torch
 from safetensors.torch import load
 
-from hal.cell_files import AGREES, REMEASURED, check_sum, read_record, remeasured, remeasured_bytes
+from hal.cell_files import (
+    AGREES,
+    FROM_WEIGHTS,
+    REMEASURED,
+    check_sum,
+    is_remeasured,
+    read_record,
+    remeasured,
+    remeasured_bytes,
+    vouched_for,
+)
 from hal.data import store, wanted
 from hal.errors import UserError
 from hal.files import write_bytes
@@ -34,8 +44,9 @@ class Retested:
         predictions: logits (N, S, K), label (N,) and, where it was told something, told (N,), as in predictions.npz.
         same: the files (predictions, scores) that came out as cell.json knows them, byte for byte.
         other: those that came out otherwise, as on another kind of processor.
-        restored: those of `same` that were not here, and now are.
-        remeasured: those of `other` in checkpoints/ that were not here and now are, for the error is exactly the recorded one.
+        restored: those of `same` that were not here, or only as measured again by another machine, and now are.
+        remeasured: those of `other` in checkpoints/ that now stand here as measured, for the error is exactly the recorded one.
+        unread: those that are here and that nothing vouches for, so that nobody reads them.
         made, here: the device and precision of the training, and of this measurement.
     """
 
@@ -46,6 +57,7 @@ class Retested:
     other: list[Path]
     restored: list[Path]
     remeasured: list[Path]
+    unread: list[Path]
     made: str
     here: str
 
@@ -93,8 +105,8 @@ def chosen(
 def measure(params: Params, cell: Cell) -> Retested:
     """Load a finished cell's weights and test them; write the files measured on them that are missing here.
 
-    Nothing is ever replaced. One that is, byte for byte, what cell.json vouches for is written as it is. One of checkpoints/ with
-    other last digits is written, too, if just as many test images are wrong, and remeasured.json then vouches for it.
+    One that is, byte for byte, what cell.json vouches for is written as it is. One of checkpoints/ with other last digits is written,
+    too, if just as many test images are wrong, and remeasured.json then vouches for it. Nothing else that is here is replaced.
 
     Raises:
         UserError: the cell is not finished under these settings, or its weights or its data set are missing or damaged.
@@ -120,16 +132,15 @@ def measure(params: Params, cell: Cell) -> Retested:
         error, _ = Evaluation(net, data, arithmetic).error_and_loss()
         contents = measured_files(cell, net, data, arithmetic, paths)
     same = [path for path, content in contents.items() if _sum(content) == record["files"].get(path.name)]
-    restored = [path for path in same if not path.exists()]
+    restored = [path for path in same if not path.exists() or is_remeasured(path, record)]
     for path in restored:
         write_bytes(path, contents[path])
     other = [path for path in contents if path not in same]
     here = f"{provenance.device_name(device)} in {_on(device, cell.train.precision)}"
-    again = [path for path in other if path.parent == paths.checkpoints and not path.exists()]
-    if again and error == record["test_error"]:
-        _write_remeasured({path: contents[path] for path in again}, paths.checkpoints, record, here)
-    else:
-        again = []
+    again = []
+    if error == record["test_error"]:
+        again = [path for path in other if path.name in FROM_WEIGHTS and _lacks(path, contents[path], record)]
+        _write_remeasured({path: contents[path] for path in again}, paths.checkpoints, record)
     with np.load(io.BytesIO(contents[paths.predictions])) as arrays:
         predictions = dict(arrays)
     return Retested(
@@ -140,16 +151,27 @@ def measure(params: Params, cell: Cell) -> Retested:
         other,
         restored,
         again,
+        unread=[path for path in contents if path.exists() and not vouched_for(path, record)],
         made=f"{record['provenance'].get('device')} in {cell.train.precision}",
         here=here,
     )
 
 
-def _write_remeasured(contents: dict[Path, bytes], folder: Path, record: dict[str, Any], here: str) -> None:
+def _lacks(path: Path, content: bytes, record: dict[str, Any]) -> bool:
+    """Whether a file is not here, or here as measured and not vouched for."""
+    if not path.exists():
+        return True
+    return not vouched_for(path, record) and path.is_file() and path.read_bytes() == content
+
+
+def _write_remeasured(contents: dict[Path, bytes], folder: Path, record: dict[str, Any]) -> None:
     """Write the files, and before them what vouches for them: a process that dies between leaves nothing unvouched for."""
-    sums = {name: sha256 for name, sha256 in remeasured(folder, record).items() if (folder / name).exists()}
+    if not contents:
+        return
+    before = remeasured(folder, record)
+    sums = {name: before[name] for name in before if is_remeasured(folder / name, record)}
     sums |= {path.name: _sum(content) for path, content in contents.items()}
-    write_bytes(folder / REMEASURED, remeasured_bytes(record, sums, here))
+    write_bytes(folder / REMEASURED, remeasured_bytes(record, sums))
     for path, content in contents.items():
         write_bytes(path, content)
 
