@@ -68,3 +68,9 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path):
         files.write_text(tmp_path / "table.csv", "new")
     assert ".tmp" not in str(caught.value)
     assert os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_a_pipe_has_no_sum_and_hangs_nobody(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="is a pipe"):
+        files.sha256_of(tmp_path / "pipe")

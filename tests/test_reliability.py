@@ -39,7 +39,7 @@ Of a finished network every file was damaged in each of the ways below. No wrong
 Figures, tables and pages have their sums, too: what is damaged, missing or drawn from other cells is drawn again by the next `snakemake`.
 """
 MIDDLE = """
-`weights.safetensors` is read by `hal evaluate`, which refuses damaged ones. Of damaged predictions or scores what was counted before stays. To mend: delete the file; git or `dvc pull` brings it back, `hal evaluate` makes `predictions.npz` and `auxiliary.npz` from the weights, and training again makes all; nothing else is lost.
+`weights.safetensors` is read by `hal evaluate`, which refuses damaged ones. Controls that were counted before stay where predictions, `auxiliary.npz` or scores are damaged; the separability of damaged scores does not. To mend: move the file away; git or `dvc pull` may bring it back, `hal evaluate` measures `predictions.npz` and `auxiliary.npz` on whole weights, and training again makes all.
 
 Other faults, each injected by a test:
 """

@@ -7,8 +7,8 @@ import subprocess
 import pandas as pd
 import pytest
 
-from hal import locks
-from hal.cell_files import REMEASURED, WEIGHTS, check_sum, read_record, remeasured_bytes
+from hal import locks, remeasured
+from hal.cell_files import check_sum, read_record
 from hal.cli import main
 from hal.errors import UserError
 from hal.files import sha256_of
@@ -329,14 +329,14 @@ def test_what_was_measured_again_elsewhere_is_taken_with_what_vouches_for_it(two
     lose(a, "mnist/case1/seed0")
     predictions = b.path("checkpoints/mnist/case1/seed0/predictions.npz")
     record_path = b.path("results/mnist/case1/seed0/cell.json")
-    files = read_record(record_path)["files"] | {WEIGHTS: "1" * 64, "predictions.npz": "2" * 64}
+    files = read_record(record_path)["files"] | {remeasured.WEIGHTS: "1" * 64, "predictions.npz": "2" * 64}
     change_record(b, "mnist/case1/seed0", files=files)
     with pytest.raises(UserError, match=r"predictions\.npz: not the file that cell\.json speaks of"):
         merge(a, [b.path()])
-    note = remeasured_bytes(read_record(record_path), {"predictions.npz": sha256_of(predictions)})
-    predictions.with_name(REMEASURED).write_bytes(note)
+    note = remeasured.note_bytes(read_record(record_path), {"predictions.npz": sha256_of(predictions)})
+    predictions.with_name(remeasured.NOTE).write_bytes(note)
     ((said,), _) = merge(a, [b.path()])
-    assert "predictions.npz" not in said
+    assert "; predictions.npz measured again on another machine" in said
     taken = a.path("checkpoints/mnist/case1/seed0/predictions.npz")
     check_sum(taken, read_record(a.path("results/mnist/case1/seed0/cell.json")))
     assert taken.read_bytes() == predictions.read_bytes()

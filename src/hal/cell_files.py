@@ -1,7 +1,6 @@
 """The files of a cell: what each holds, how it is written, and how it is read by whoever believes no byte of it.
 
-`cell.json` vouches for the others by their SHA-256, and for itself by a seal. What another processor measured again on the same
-weights has other last digits: `remeasured.json` beside it vouches for that, and cell.json for the weights.
+`cell.json` vouches for the others by their SHA-256, and for itself by a seal; for what was measured again on the weights see `hal.remeasured`.
 """
 
 import csv
@@ -18,15 +17,13 @@ from hal.arrays import read_arrays
 from hal.errors import UserError, first_line
 from hal.files import read_json, sha256_of
 from hal.params import Cell
+from hal.remeasured import sums_in
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where a table is read: a machine that only trains may lack it
 
 CURVES = ("epoch", "lr", "train_loss", "train_error", "test_loss", "test_error")
 FINAL = ("test_error", "test_loss", "train_error", "train_loss")  # of the last epoch, in cell.json
-REMEASURED = "remeasured.json"
-WEIGHTS = "weights.safetensors"
-FROM_WEIGHTS = ("predictions.npz", "auxiliary.npz")  # what remeasured.json can vouch for
 AGREES = 0.1  # percentage points by which arithmetic on another machine may move an error
 
 # Every array with its kind (NumPy's letter) and its number of dimensions.
@@ -206,34 +203,6 @@ def recorded_files(record: dict[str, Any], *folders: Path) -> dict[Path, str]:
     return {folder / name: sha256 for name, sha256 in record["files"].items() for folder in folders}
 
 
-def remeasured_bytes(record: dict[str, Any], sums: dict[str, str]) -> bytes:
-    """remeasured.json: the SHA-256 of files that were measured again on the weights of cell.json, `record`."""
-    return f"{json.dumps({'weights': record['files'][WEIGHTS], 'files': sums}, indent=2)}\n".encode()
-
-
-def remeasured(folder: Path, record: dict[str, Any]) -> dict[str, str]:
-    """The sums that remeasured.json in that folder has of files measured on the weights of cell.json, `record`; none without one of these weights."""
-    try:
-        note = read_json(folder / REMEASURED)
-    except (OSError, ValueError):
-        return {}
-    files, of_these = note.get("files"), note.get("weights") == record["files"].get(WEIGHTS) is not None
-    if not of_these or not isinstance(files, dict):
-        return {}
-    return {name: files[name] for name in FROM_WEIGHTS if name in files}
-
-
-def is_remeasured(path: Path, record: dict[str, Any]) -> bool:
-    """Whether a file of the cell is there, and not the one that was written with cell.json but measured again on its weights."""
-    again = remeasured(path.parent, record).get(path.name)
-    if again is None:  # as of most files, which then need no look
-        return False
-    try:
-        return sha256_of(path) == again != record["files"].get(path.name)
-    except OSError:
-        return False
-
-
 def vouched_for(path: Path, record: dict[str, Any]) -> bool:
     """Whether a file of the cell is there and passes `check_sum`."""
     try:
@@ -256,7 +225,7 @@ def check_sum(path: Path, record: dict[str, Any]) -> None:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     recorded = record["files"].get(path.name, sha256)
-    if sha256 not in (recorded, remeasured(path.parent, record).get(path.name)):
+    if sha256 != recorded and sha256 != sums_in(path.parent, record).get(path.name):
         raise UserError(f"{path}: not the file that cell.json speaks of (its SHA-256 is another)")
 
 

@@ -230,7 +230,7 @@ def _train(params: Params, arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(params: Params, arguments: argparse.Namespace) -> None:
-    from hal.present.evaluated import UNREAD, lines
+    from hal.present.evaluated import lines, unread
     from hal.train.stored import chosen, measure
 
     differ = []
@@ -243,8 +243,7 @@ def _evaluate(params: Params, arguments: argparse.Namespace) -> None:
             measured = measure(params, cell)
             print("\n".join(lines(params, cell, measured)), flush=True)
             differ += [cell.name] if measured.differs else []
-            for path in measured.unread:
-                faults[f"{path}: {UNREAD}"] = None
+            faults |= dict.fromkeys(unread(measured))
     if differ:
         said = "the stored weights do not give the recorded error; `hal verify` compares the files"
         faults[f"{', '.join(differ)}: {said}"] = None

@@ -38,6 +38,7 @@ COMPUTING = (
     "paper.py",
     "paper.yaml",
     "params.py",
+    "remeasured.py",
     "schema.py",
     "settings.py",
     "study",

@@ -84,7 +84,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        OSError: it is not there, is a pipe (which would hang) or a folder, or the system does not let it be read.
+    """
+    if path.is_fifo():
+        raise OSError(errno.EINVAL, "is a pipe", str(path))
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hal import locks, session
-from hal.cell_files import REMEASURED, check_sum, read_record, recorded_files
+from hal import locks, remeasured, session
+from hal.cell_files import check_sum, read_record, recorded_files
 from hal.errors import UserError
 from hal.files import replace_together
 from hal.params import Cell, Params
@@ -97,9 +97,12 @@ def _sources(cell: Cell, root: Path, record: dict[str, Any]) -> list[tuple[str, 
         (folder, path)
         for folder in ("results", "checkpoints")
         for path in recorded_files(record, root / folder / cell.name)
+        if path.is_file()
     ]
-    files.append(("checkpoints", root / "checkpoints" / cell.name / REMEASURED))
-    return [(folder, path) for folder, path in files if path.is_file()]
+    checkpoints = root / "checkpoints" / cell.name
+    if remeasured.among(checkpoints, record):
+        files.append(("checkpoints", checkpoints / remeasured.NOTE))
+    return files
 
 
 def _check_files(cell: Cell, root: Path, record: dict[str, Any]) -> None:
@@ -153,5 +156,7 @@ def _copy(params: Params, cell: Cell, root: Path, record: dict[str, Any]) -> str
         lock.release()
     lacking = sorted(set(record["files"]) - {path.name for _, path in sources})
     without = f"; without {', '.join(lacking)}, which Snakemake will ask for" if lacking else ""
+    again = ", ".join(sorted(remeasured.among(paths.checkpoints, record)))
+    with_again = f"; {again} measured again on another machine" if again else ""
     made = record["provenance"]
-    return f"{cell.name}: from {root} (made on {made.get('device')}, code {made.get('code')}{without})"
+    return f"{cell.name}: from {root} (made on {made.get('device')}, code {made.get('code')}{with_again}{without})"

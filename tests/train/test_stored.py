@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-from hal.cell_files import REMEASURED, check_sum, npz_bytes, read_record, remeasured_bytes
+from hal import locks, remeasured, sums
+from hal.cell_files import check_sum, npz_bytes, read_record
 from hal.cli import main
 from hal.data.prepare import prepare
 from hal.errors import UserError
@@ -20,6 +21,7 @@ from hal.present.evaluated import lines
 from hal.study import controls, crossed, measures
 from hal.study.check_sums import verify
 from hal.study.grid import load_cells
+from hal.train import stored
 from hal.train.cell import run
 from hal.train.stored import chosen, measure
 from tests.made_up import change_record
@@ -74,7 +76,7 @@ def made_elsewhere(params, name, *files, **changes):
     return [folder / file for file in files]
 
 
-def test_what_another_machine_measures_on_the_weights_stands_in_for_what_is_not_here(params):
+def test_what_another_machine_measures_on_the_weights_stands_in_for_what_is_not_here(params, capsys):
     """A clone on another processor: it has the weights, and its last digits are others."""
     cell, names = params.cell("tiny", "pairs", 0), ("predictions.npz", "auxiliary.npz")
     for dataset in params.grid.datasets:
@@ -86,7 +88,9 @@ def test_what_another_machine_measures_on_the_weights_stands_in_for_what_is_not_
     (line,) = [line for line in lines(params, cell, measured) if "stored as measured here" in line]
     assert all(str(path) in line for path in paths)
     assert verify(params) == (6 + 4, 2)
-    note = read_json(paths[0].with_name(REMEASURED))
+    assert main(["--overlay", str(params.path("overlay.yaml")), "verify", "--cells"]) == 0
+    assert "2 were measured again on the stored weights" in capsys.readouterr().out
+    note = read_json(paths[0].with_name(remeasured.NOTE))
     assert note["files"] == {path.name: sha256_of(path) for path in paths}
     assert measure(params, cell).remeasured == []
 
@@ -99,34 +103,68 @@ def test_what_another_machine_measures_on_the_weights_stands_in_for_what_is_not_
     assert verify(params) == (6 + 4, 2)
 
 
-def test_what_was_counted_where_the_network_was_trained_stands_before_what_is_measured_again(params):
-    """One image that another processor decides otherwise changes no number that was published."""
-    tables = {
-        TABLE.path(params, "tiny"): write
-        for TABLE, write in ((controls.TABLE, controls.write), (crossed.TABLE, crossed.write))
-    }
-    (predictions,) = made_elsewhere(params, "tiny/pairs/seed0", "predictions.npz")
-    measure(params, params.cell("tiny", "pairs", 0))
-    for write in tables.values():
-        write(params, "tiny")
-    before = {path: path.read_bytes() for path in tables}
+def replaced(params, name, file, change):
+    """Let a file of a cell be measured again elsewhere, and have come out with other arrays; the cell's error is then theirs."""
+    path, cell = params.path("checkpoints", name, file), params.cell("tiny", name.split("/")[1], 0)
+    with np.load(path) as arrays:
+        others = change(dict(arrays))
+    path.write_bytes(npz_bytes(others))
+    record = read_record(params.cell_paths(cell).record)
+    path.with_name(remeasured.NOTE).write_bytes(remeasured.note_bytes(record, {file: sha256_of(path)}))
+    if file == "predictions.npz":
+        logits, label, told = others["logits"], others["label"], others.get("told")
+        tested = measures.when_told(logits, told).argmax(axis=1)
+        change_record(params, name, test_error=100 * (tested != label).mean())
 
-    with np.load(predictions) as arrays:
-        others = dict(arrays)
-    others["logits"] = others["logits"][:, ::-1]  # every hint gives what another gave
-    predictions.write_bytes(npz_bytes(others))
-    note = predictions.with_name(REMEASURED)
-    note.write_text(
-        note.read_text().replace(read_json(note)["files"]["predictions.npz"], sha256_of(predictions))
-    )
-    change_record(params, "tiny/pairs/seed0", test_error=error_of(params, others))
+
+@pytest.mark.parametrize(
+    ("name", "file", "change", "recounted"),
+    [
+        # every hint gives what another gave, another class is predicted, every score is that of another image
+        ("tiny/pairs/seed0", "predictions.npz", lambda a: a | {"logits": a["logits"][:, ::-1]}, (True, True)),
+        (
+            "tiny/baseline/seed0",
+            "predictions.npz",
+            lambda a: a | {"logits": a["logits"][..., ::-1]},
+            (True, True),
+        ),
+        ("tiny/pairs/seed0", "auxiliary.npz", lambda a: a | {"u_test": 2 * a["u_test"]}, (True, False)),
+    ],
+)
+def test_what_was_counted_first_stands_before_what_is_measured_again(params, name, file, change, recounted):
+    """One image that another processor decides otherwise changes no number that was published."""
+    tables = [(of.TABLE.path(params, "tiny"), of.write) for of in (controls, crossed)]
+    for _, write in tables:
+        write(params, "tiny")
+    before = {path: path.read_bytes() for path, _ in tables}
+    replaced(params, name, file, change)
     assert verify(params).remeasured == 1
-    for path, write in tables.items():
+    for (path, write), other in zip(tables, recounted, strict=True):
         write(params, "tiny")
         assert path.read_bytes() == before[path]
         path.unlink()
         write(params, "tiny")  # where nothing was counted before, it counts
-        assert path.read_bytes() != before[path]
+        assert (path.read_bytes() != before[path]) == other
+
+
+def test_a_control_whose_own_files_are_those_recorded_is_counted_anew(params):
+    """Where the baseline alone was measured again, only what is told its predictions keeps an older number."""
+    path = controls.write(params, "tiny")
+    right = path.read_text()
+    row = "tiny,pairs,0,pairs,0 1 | 2 3,{},"
+    for control in ("flips", "no_oracle_baseline"):
+        published = path.read_text().replace(row.format(control), f"{row.format(control)}9")
+        sums.write({path: published}, path.with_suffix(".sha256"))
+    replaced(
+        params,
+        "tiny/baseline/seed0",
+        "predictions.npz",
+        lambda arrays: arrays | {"logits": arrays["logits"] + 1},
+    )
+    controls.write(params, "tiny")
+    assert path.read_text() == right.replace(
+        row.format("no_oracle_baseline"), f"{row.format('no_oracle_baseline')}9"
+    )
 
 
 def test_only_what_is_measured_on_weights_can_be_vouched_for_again(params):
@@ -134,17 +172,10 @@ def test_only_what_is_measured_on_weights_can_be_vouched_for_again(params):
     record = read_record(paths.record)
     for path in (paths.curves, paths.scores, paths.weights):
         path.write_bytes(path.read_bytes() + b" ")
-        note = remeasured_bytes(record, {path.name: sha256_of(path)})
-        path.with_name(REMEASURED).write_bytes(note)
+        note = remeasured.note_bytes(record, {path.name: sha256_of(path)})
+        path.with_name(remeasured.NOTE).write_bytes(note)
         with pytest.raises(UserError, match="not the file that"):
             check_sum(path, record)
-
-
-def error_of(params, arrays):
-    cell = params.cell("tiny", "pairs", 0)
-    owner = measures.owners(cell.superclasses, cell.classes)
-    tested = measures.as_tested(arrays["logits"], arrays["label"], arrays["told"], owner, cell.loss)
-    return 100 * (tested != arrays["label"]).mean()
 
 
 def test_where_another_image_is_wrong_nothing_is_stored(params):
@@ -154,16 +185,48 @@ def test_where_another_image_is_wrong_nothing_is_stored(params):
     measured = measure(params, params.cell("tiny", "pairs", 0))
     assert (measured.other, measured.remeasured, measured.differs) == ([path], [], False)
     assert not path.exists()
-    assert not path.with_name(REMEASURED).exists()
+    assert not path.with_name(remeasured.NOTE).exists()
     said = lines(params, params.cell("tiny", "pairs", 0), measured)
-    assert f"  not here, and not stored (another number of images is wrong here): {path}" in said
+    assert f"  not here: {path} (another number of images is wrong here, so it is not stored)" in said
+
+
+def test_scores_with_other_digits_are_not_stored_and_it_is_said_what_brings_them_back(params):
+    cell = params.cell("tiny", "pairs", 0)
+    paths = params.cell_paths(cell)
+    change_record(params, cell.name, files=read_record(paths.record)["files"] | {"scores.npz": "0" * 64})
+    paths.scores.unlink()
+    said = lines(params, cell, measure(params, cell))
+    assert (
+        f"  not here: {paths.scores} (stored only with the recorded bytes; git or `dvc pull` may bring it back)"
+        in said
+    )
+    assert not paths.scores.exists()
+
+
+def test_nothing_is_stored_while_the_cell_is_trained_or_after_it_was(params, monkeypatch):
+    cell = params.cell("tiny", "pairs", 0)
+    (path,) = made_elsewhere(params, cell.name, "predictions.npz")
+    lock = locks.acquire(params.cell_paths(cell).lock)
+    with pytest.raises(UserError, match="tiny/pairs/seed0: is being trained here; nothing was stored"):
+        measure(params, cell)
+    lock.release()
+    measured = stored.measured_files
+
+    def trained_meanwhile(*arguments):
+        change_record(params, cell.name, peak_memory_bytes=1)
+        return measured(*arguments)
+
+    monkeypatch.setattr(stored, "measured_files", trained_meanwhile)
+    with pytest.raises(UserError, match="tiny/pairs/seed0: was trained again meanwhile; nothing was stored"):
+        measure(params, cell)
+    assert not path.exists()
 
 
 def test_where_the_recorded_bytes_come_out_they_take_the_place_of_what_was_measured_again(params):
     path = params.path("checkpoints/tiny/pairs/seed0/predictions.npz")
     exact, record = path.read_bytes(), read_record(params.path("results/tiny/pairs/seed0/cell.json"))
     path.write_bytes(b"as another processor measured it")
-    path.with_name(REMEASURED).write_bytes(remeasured_bytes(record, {path.name: sha256_of(path)}))
+    path.with_name(remeasured.NOTE).write_bytes(remeasured.note_bytes(record, {path.name: sha256_of(path)}))
     assert verify(params).remeasured == 1
     measured = measure(params, params.cell("tiny", "pairs", 0))
     assert measured.restored == [path]
@@ -178,7 +241,7 @@ def test_what_nothing_vouches_for_is_vouched_for_again_or_said(params, tmp_path,
     (path,) = made_elsewhere(params, "tiny/pairs/seed0", "predictions.npz")
     assert main([*overlay, "evaluate", "tiny", "pairs"]) == 0
     content = path.read_bytes()
-    path.with_name(REMEASURED).unlink()
+    path.with_name(remeasured.NOTE).unlink()
     if fault == "half of it":
         path.write_bytes(content[: len(content) // 2])
     elif fault == "a folder":
@@ -199,7 +262,7 @@ def test_what_nothing_vouches_for_is_vouched_for_again_or_said(params, tmp_path,
 def test_a_file_that_nothing_vouches_for_is_refused(params, fault):
     (path,) = made_elsewhere(params, "tiny/pairs/seed0", "predictions.npz")
     measure(params, params.cell("tiny", "pairs", 0))
-    note = path.with_name(REMEASURED)
+    note = path.with_name(remeasured.NOTE)
     content = read_json(note)
     if fault == "changed":
         path.write_bytes(path.read_bytes() + b"?")
@@ -236,10 +299,6 @@ def test_only_a_finished_cell_of_these_settings_and_data_is_measured(params, tmp
     longer = tiny_params(tmp_path, epochs=4)
     with pytest.raises(UserError, match="of other settings"):
         measure(longer, longer.cell("tiny", "pairs", 0))
-    params = tiny_params(tmp_path)
-    change_record(params, "tiny/baseline/seed0", status="diverged", diverged_at_step=7)
-    with pytest.raises(UserError, match="diverged at step 7"):
-        measure(params, params.cell("tiny", "baseline", 0))
 
 
 def test_those_among_the_named_cells_are_taken_whose_weights_are_here(params):
@@ -277,28 +336,37 @@ def test_the_command_says_the_error_and_what_a_mask_gives_and_fails_where_the_er
     assert "tiny/pairs/seed0: the stored weights do not give the recorded error" in capsys.readouterr().err
 
 
-def test_a_cell_that_diverged_is_left_out_with_a_word_unless_it_is_named(params, tmp_path, capsys):
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_of_a_cell_that_diverged_the_predictions_come_back_and_no_error_is_said(
+    params, tmp_path, capsys, elsewhere
+):
+    """Without them Snakemake would train it again."""
     overlay = ["--overlay", str(tmp_path / "overlay.yaml")]
-    change_record(params, "tiny/baseline/seed0", status="diverged", diverged_at_step=8724)
+    path = params.path("checkpoints/tiny/baseline/seed0/predictions.npz")
+    diverged = {"status": "diverged", "diverged_at_step": 8724, "test_error": None}
+    if elsewhere:
+        made_elsewhere(params, "tiny/baseline/seed0", path.name, **diverged)
+    else:
+        change_record(params, "tiny/baseline/seed0", **diverged)
+        path.unlink()
     assert main([*overlay, "evaluate"]) == 0
     said = capsys.readouterr().out
-    assert "left out: tiny/baseline/seed0: diverged at step 8,724; there is no error to measure" in said
+    assert "tiny/baseline/seed0: diverged at step 8,724; there is no error to measure" in said
+    assert "tiny/baseline/seed0: test error" not in said
     assert "tiny/pairs/seed0: test error" in said
-    for named in (["tiny", "baseline", "0"], ["tiny", "baseline"]):
-        assert main([*overlay, "evaluate", *named]) == 1
-        assert "diverged at step 8,724" in capsys.readouterr().err
+    assert verify(params) == (4 + 6, elsewhere)
 
 
 def test_where_files_come_out_otherwise_both_machines_are_named(params):
     cell = params.cell("tiny", "pairs", 0)
     made = read_record(params.cell_paths(cell).record)["provenance"]
-    sums = read_record(params.cell_paths(cell).record)["files"] | {"predictions.npz": "0" * 64}
-    change_record(params, cell.name, files=sums, provenance=made | {"device": "an H100"})
+    files = read_record(params.cell_paths(cell).record)["files"] | {"predictions.npz": "0" * 64}
+    change_record(params, cell.name, files=files, provenance=made | {"device": "an H100"})
     (line,) = [line for line in lines(params, cell, measure(params, cell)) if "not byte for byte" in line]
     assert "recorded on an H100 in float32, computed here on " in line
-    change_record(params, cell.name, files=sums, provenance=made)
+    change_record(params, cell.name, files=files, provenance=made)
     (line,) = [line for line in lines(params, cell, measure(params, cell)) if "not byte for byte" in line]
-    assert "another processor or version of a library" in line
+    assert "another processor of that name, or another version of a library," in line
 
 
 @pytest.mark.slow

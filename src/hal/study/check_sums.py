@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hal import current
-from hal.cell_files import FROM_WEIGHTS, is_remeasured, read_record, recorded_files, vouched_for
+from hal.cell_files import read_record, recorded_files, vouched_for
 from hal.departures import Run
 from hal.errors import UserError, first_few
 from hal.params import Params
+from hal.remeasured import FILES, is_remeasured
 
 
 class Verified(NamedTuple):
@@ -19,7 +20,7 @@ class Verified(NamedTuple):
 
 
 def verify(params: Params) -> Verified:
-    """Compare every file of the grid's cells that is there with the SHA-256 in its cell.json, and that with its own.
+    """Compare every file of the grid's cells that is there with the SHA-256 in its cell.json or remeasured.json, and cell.json with its own.
 
     A file that is missing is for training or `dvc pull` to bring back.
 
@@ -41,13 +42,14 @@ def verify(params: Params) -> Verified:
         compared += 1
         for path in filter(Path.exists, recorded_files(record, paths.results, paths.checkpoints)):
             compared += 1
-            wrong += [] if vouched_for(path, record) else [str(path)]
             remeasured += is_remeasured(path, record)
+            if not vouched_for(path, record):
+                wrong.append(str(path))
     if wrong:
         raise UserError(
             f"{first_few(wrong)}: not what was written, by the SHA-256 in cell.json. After `git switch` or "
-            f"`git checkout`: `dvc checkout`. Else delete {'it' if len(wrong) == 1 else 'them'}: git or `dvc pull` may bring back what was "
-            f"written, and `hal evaluate` {' and '.join(FROM_WEIGHTS)}; or train the cell again"
+            f"`git checkout`: `dvc checkout`. Else move {'it' if len(wrong) == 1 else 'them'} away: git or `dvc pull` may bring it back, and "
+            f"`hal evaluate` measures {' and '.join(FILES)} on whole weights; or train the cell again"
         )
     return Verified(compared, remeasured)
 

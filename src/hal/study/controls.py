@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hal.cell_files import AGREES, is_remeasured, read_auxiliary, read_predictions
+from hal import remeasured
+from hal.cell_files import AGREES, read_auxiliary, read_predictions
 from hal.errors import UserError
 from hal.params import Cell, Params
 from hal.settings import BASELINE
@@ -43,8 +44,8 @@ class Predicted(NamedTuple):
 def write(params: Params, dataset: str) -> Path:
     """Compute the controls of a data set's cells, write results/controls/<dataset>.csv and return its path.
 
-    Where a cell's predictions are not here (a clone without checkpoints), or were measured again on another machine, what the file
-    already says of the very same cell and grouping stays. An entry that cannot be made says what is missing.
+    Where a cell's files are not here (a clone without checkpoints), are damaged, or were measured again on another machine, what the
+    table already says of the very same networks and grouping stays. Else an entry that cannot be made says what is missing.
 
     Raises:
         UserError: the data set is not in the grid.
@@ -55,18 +56,20 @@ def write(params: Params, dataset: str) -> Path:
     cells = select(load_cells(params), dataset=dataset)
     baselines = _baselines(cells)
     predicted = {seed: _predicted(params, result) for seed, result in baselines.items()}
+    again = {
+        result.cell.name: remeasured.among(result.paths.checkpoints, result.record)
+        for result in select(cells, state="ok")["result"]
+    }
     for result in cells["result"]:
-        path, baseline = params.cell_paths(result.cell).predictions, baselines.get(result.cell.seed)
         if not result.ok:
             rows += _unfinished(params, result)
-        elif path.exists():
-            computed = _computed(params, result, baseline, predicted.get(result.cell.seed), stored)
-            again = has_remeasured(result) or (baseline is not None and has_remeasured(baseline))
-            rows += [
-                TABLE.kept(row, stored, "") if again and TABLE.has(row, stored) else row for row in computed
-            ]
-        else:
-            rows += _stored_rows(params, result, baseline, stored, f"{path}: no such file")
+            continue
+        baseline = baselines.get(result.cell.seed)
+        own, of_baseline = again[result.cell.name], again[baseline.cell.name] if baseline else set()
+        rows += [
+            TABLE.or_stored(row, stored) if _stands(row["control"], own, of_baseline) else row
+            for row in _computed(params, result, baseline, predicted.get(result.cell.seed), stored)
+        ]
     return TABLE.write(params, dataset, rows)
 
 
@@ -96,13 +99,6 @@ def predictions(params: Params, result: CellResult) -> tuple[np.ndarray, np.ndar
     """A cell's test logits, labels and what it was told; see `cell_files.read_predictions`."""
     path = params.cell_paths(result.cell).predictions
     return read_predictions(path, result.cell, result.record)
-
-
-def has_remeasured(result: CellResult) -> bool:
-    """Whether its predictions, or what else is counted here, were measured again on its weights: what was counted before stands."""
-    return any(
-        is_remeasured(path, result.record) for path in (result.paths.predictions, result.paths.auxiliary)
-    )
 
 
 def controls_of(cell: Cell) -> tuple[str, ...]:
@@ -155,10 +151,7 @@ def _computed(
             name: _measured(params, result, stored, predicted, name) for name in _groupings(params, result)
         }
     except UserError as error:
-        return [
-            TABLE.kept(row, kept, "") if TABLE.has(row, kept) else row | {"missing": str(error)}
-            for row in rows
-        ]
+        return [TABLE.or_stored(row | {"missing": str(error)}, kept) for row in rows]
     rows = [_filled(row, measured[row["grouping"]], result, kept) for row in rows]
     recorded = result.record["test_error"]
     for computed in (100 * row["count"] / row["images"] for row in rows if row["control"] == "as_tested"):
@@ -190,6 +183,13 @@ def _measured(
     return measured
 
 
+def _stands(control: str, own: set[str], of_baseline: set[str]) -> bool:
+    """Whether a control is counted here on a file measured again, of the cell's `own` or the baseline's: what was counted before then stands."""
+    if control in measures.SCORED:
+        return "auxiliary.npz" in own
+    return "predictions.npz" in own | (of_baseline if control == "no_oracle_baseline" else set())
+
+
 def _predicted(params: Params, baseline: CellResult) -> Predicted | None:
     """What a baseline predicts, or None where its predictions are not to be had."""
     try:
@@ -207,9 +207,7 @@ def _filled(
         return row | measured[row["control"]]._asdict()
     unless = dict.fromkeys(measures.SCORED, "scores are not finite")
     unless["no_oracle_baseline"] = "the predictions of the baseline of that seed are not here"
-    reason = unless[row["control"]]
-    old = TABLE.kept(row, kept, reason)
-    return old if pd.notna(old["count"]) else row | {"missing": reason}
+    return TABLE.or_stored(row | {"missing": unless[row["control"]]}, kept)
 
 
 def _stored_rows(

@@ -22,9 +22,10 @@ import pandas as pd
 
 from hal.errors import UserError
 from hal.params import Params
+from hal.remeasured import is_remeasured
 from hal.settings import BASELINE
 from hal.study import measures
-from hal.study.controls import has_remeasured, predictions
+from hal.study.controls import predictions
 from hal.study.grid import load_cells, select
 from hal.study.kept import KeptTable, grouping_text, identity
 from hal.study.resampling import LEVEL, NO_INTERVAL, RESAMPLES, Interval
@@ -100,18 +101,25 @@ def crossed(
 def write(params: Params, dataset: str) -> Path:
     """Compute a data set's intervals, write results/crossed/<dataset>.csv and return its path.
 
-    Where a network's predictions are not here (a clone without checkpoints), or were measured again on another machine, what the
-    file already says of the very same networks stays.
+    Where a network's predictions are not here (a clone without checkpoints), are damaged, or were measured again on another machine,
+    what the file already says of the very same networks stays.
     """
     cells = select(load_cells(params), dataset=dataset)
     stored = TABLE.read(params, dataset)
-    again = {r.cell.case for r in select(cells, state="ok")["result"] if has_remeasured(r)}
+    again = {
+        r.cell.case
+        for r in select(cells, state="ok")["result"]
+        if is_remeasured(r.paths.predictions, r.record)
+    }
     samples: dict[Sample, np.ndarray] = {}
     absent: dict[tuple[str, str], str] = {}  # of networks whose predictions cannot be read, why
     rows, computed = [], []
     for entry, quantity in _entries(params, dataset, cells):
-        if any(case in again for case, _, _ in quantity) and TABLE.has(entry, stored):
-            rows.append(TABLE.kept(entry, stored, ""))
+        if (
+            any(case in again for case, _, _ in quantity)
+            and (old := TABLE.or_stored(entry, stored)) is not entry
+        ):
+            rows.append(old)
             continue
         for case, grouping, what in quantity:
             if (case, grouping, what) not in samples and (case, grouping) not in absent:

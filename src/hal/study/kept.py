@@ -1,4 +1,4 @@
-"""Tables of what was counted on predictions: where those are gone, what a table says of the very same networks stays."""
+"""Tables of what was counted on predictions: where those are gone, damaged or measured again, what a table says of the very same networks stays."""
 
 import dataclasses
 import hashlib
@@ -18,7 +18,10 @@ Rows = Mapping[tuple[str, ...], dict[str, Any]]
 
 
 def identity(what: str, networks: Iterable[CellResult]) -> str:
-    """16 hexadecimal digits that stand for what was counted, and for the predictions of the networks that it was counted on."""
+    """16 hexadecimal digits that stand for what was counted, and for the networks, by their predictions as cell.json has them.
+
+    Counted on predictions measured again elsewhere (`hal.remeasured`), it is of the same networks and has the same digits.
+    """
     predictions = (f"{r.cell.name} {r.record['files'].get('predictions.npz', r.cell.hash)}" for r in networks)
     of = [f"measures {MEASURES}", what, *predictions]
     return hashlib.sha256("\n".join(of).encode()).hexdigest()[:16]
@@ -77,10 +80,10 @@ class KeptTable:
             return {}
         return {tuple(row[name] for name in self.key): row for row in frame.to_dict("records")}
 
-    def has(self, row: Mapping[str, Any], stored: Rows) -> bool:
-        """Whether the same is stored, with its numbers."""
-        old = stored.get(tuple(str(row[name]) for name in self.key))
-        return old is not None and not old["missing"]
+    def or_stored(self, row: dict[str, Any], stored: Rows) -> dict[str, Any]:
+        """The row with the numbers that are stored of the same; itself where none are."""
+        kept = self.kept(row, stored, "none")
+        return row if kept["missing"] else kept
 
     def kept(self, row: dict[str, Any], stored: Rows, absent: str) -> dict[str, Any]:
         """The row with the numbers that are stored of the same, or without any; `absent` is then said of it."""

@@ -27,7 +27,7 @@ def describe(device: torch.device) -> dict[str, str | None]:
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's model, or the processor's with the instructions that PyTorch uses of it: by them the last digits differ."""
+    """The GPU's model, or the processor's with the instructions that PyTorch uses of it: by them the last digits can differ."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})"

@@ -11,21 +11,12 @@ import numpy as np
 import torch
 from safetensors.torch import load
 
-from hal.cell_files import (
-    AGREES,
-    FROM_WEIGHTS,
-    REMEASURED,
-    check_sum,
-    is_remeasured,
-    read_record,
-    remeasured,
-    remeasured_bytes,
-    vouched_for,
-)
+from hal import locks, remeasured
+from hal.cell_files import AGREES, check_sum, read_record, vouched_for
 from hal.data import store, wanted
 from hal.errors import UserError
 from hal.files import write_bytes
-from hal.params import Cell, Params
+from hal.params import Cell, CellPaths, Params
 from hal.settings import BASELINE
 from hal.train import provenance
 from hal.train.cell import measured_files, on_device
@@ -40,18 +31,20 @@ class Retested:
 
     Attributes:
         error: the test error in percent, as the cell was tested.
-        recorded: the one in cell.json.
+        recorded: the one in cell.json; None of a network that diverged.
+        diverged_at_step: of one that diverged.
         predictions: logits (N, S, K), label (N,) and, where it was told something, told (N,), as in predictions.npz.
         same: the files (predictions, scores) that came out as cell.json knows them, byte for byte.
         other: those that came out otherwise, as on another kind of processor.
         restored: those of `same` that were not here, or only as measured again by another machine, and now are.
-        remeasured: those of `other` in checkpoints/ that now stand here as measured, for the error is exactly the recorded one.
+        remeasured: those of `other` that now stand here as measured (see `hal.remeasured`), for the error is exactly the recorded one.
         unread: those that are here and that nothing vouches for, so that nobody reads them.
         made, here: the device and precision of the training, and of this measurement.
     """
 
     error: float
-    recorded: float
+    recorded: float | None
+    diverged_at_step: int | None
     predictions: dict[str, np.ndarray]
     same: list[Path]
     other: list[Path]
@@ -64,16 +57,22 @@ class Retested:
     @property
     def differs(self) -> bool:
         """Whether the error is further from the recorded one than other hardware would move it."""
-        return abs(self.error - self.recorded) > AGREES
+        return self.recorded is not None and abs(self.error - self.recorded) > AGREES
+
+    @property
+    def may_be_stored(self) -> list[Path]:
+        """The files that may be written here: those as recorded, and where as many images are wrong those with other last digits, too."""
+        as_many = self.recorded in (None, self.error)
+        return [*self.same, *(path for path in self.other if as_many and path.name in remeasured.FILES)]
 
 
 def chosen(
     params: Params, dataset: str | None, case: str | None, seeds: Sequence[int]
 ) -> tuple[list[Cell], list[str]]:
-    """The cells to measure: the named ones themselves, if seeds are; else those of the grid that have an error and weights here.
+    """The cells to measure: the named ones themselves, if seeds are; else those of the grid that are finished and have weights here.
 
     Returns:
-        The cells, and a sentence for each that has weights here and yet nothing to measure, as one that diverged.
+        The cells, and a sentence for each that has weights here and yet nothing to measure, as one of other settings.
 
     Raises:
         UserError: there is no such data set, case or seed, or nothing to measure among them.
@@ -105,11 +104,12 @@ def chosen(
 def measure(params: Params, cell: Cell) -> Retested:
     """Load a finished cell's weights and test them; write the files measured on them that are missing here.
 
-    One that is, byte for byte, what cell.json vouches for is written as it is. One of checkpoints/ with other last digits is written,
-    too, if just as many test images are wrong, and remeasured.json then vouches for it. Nothing else that is here is replaced.
+    One that is, byte for byte, what cell.json vouches for is written as it is. Predictions and u with other last digits are written, too, if
+    just as many test images are wrong, and remeasured.json then vouches for them. Nothing else that is here is replaced.
 
     Raises:
-        UserError: the cell is not finished under these settings, or its weights or its data set are missing or damaged.
+        UserError: the cell is not finished under these settings, its weights or its data set are missing or damaged, or it is being
+            trained.
     """
     paths = params.cell_paths(cell)
     record = _finished(params, cell)
@@ -132,20 +132,18 @@ def measure(params: Params, cell: Cell) -> Retested:
         error, _ = Evaluation(net, data, arithmetic).error_and_loss()
         contents = measured_files(cell, net, data, arithmetic, paths)
     same = [path for path, content in contents.items() if _sum(content) == record["files"].get(path.name)]
-    restored = [path for path in same if not path.exists() or is_remeasured(path, record)]
-    for path in restored:
-        write_bytes(path, contents[path])
     other = [path for path in contents if path not in same]
-    here = f"{provenance.device_name(device)} in {_on(device, cell.train.precision)}"
-    again = []
-    if error == record["test_error"]:
-        again = [path for path in other if path.name in FROM_WEIGHTS and _lacks(path, contents[path], record)]
-        _write_remeasured({path: contents[path] for path in again}, paths.checkpoints, record)
+    as_many = record["test_error"] in (None, error)
+    restored = [path for path in same if not path.exists() or remeasured.is_remeasured(path, record)]
+    again = [path for path in other if as_many and _lacks(path, contents[path], record)]
+    if restored or again:
+        _store(cell, paths, record, contents, restored, again)
     with np.load(io.BytesIO(contents[paths.predictions])) as arrays:
         predictions = dict(arrays)
     return Retested(
         error,
         record["test_error"],
+        record.get("diverged_at_step"),
         predictions,
         same,
         other,
@@ -153,27 +151,46 @@ def measure(params: Params, cell: Cell) -> Retested:
         again,
         unread=[path for path in contents if path.exists() and not vouched_for(path, record)],
         made=f"{record['provenance'].get('device')} in {cell.train.precision}",
-        here=here,
+        here=f"{provenance.device_name(device)} in {_on(device, cell.train.precision)}",
     )
 
 
 def _lacks(path: Path, content: bytes, record: dict[str, Any]) -> bool:
-    """Whether a file is not here, or here as measured and not vouched for."""
+    """Whether remeasured.json can vouch for a file that is not here, or is here as measured and not vouched for."""
+    if path.name not in remeasured.FILES or remeasured.WEIGHTS not in record["files"]:
+        return False
     if not path.exists():
         return True
     return not vouched_for(path, record) and path.is_file() and path.read_bytes() == content
 
 
-def _write_remeasured(contents: dict[Path, bytes], folder: Path, record: dict[str, Any]) -> None:
-    """Write the files, and before them what vouches for them: a process that dies between leaves nothing unvouched for."""
-    if not contents:
-        return
-    before = remeasured(folder, record)
-    sums = {name: before[name] for name in before if is_remeasured(folder / name, record)}
-    sums |= {path.name: _sum(content) for path, content in contents.items()}
-    write_bytes(folder / REMEASURED, remeasured_bytes(record, sums))
-    for path, content in contents.items():
-        write_bytes(path, content)
+def _store(
+    cell: Cell,
+    paths: CellPaths,
+    record: dict[str, Any],
+    contents: dict[Path, bytes],
+    restored: Sequence[Path],
+    again: Sequence[Path],
+) -> None:
+    """Write what was measured, where no training of the cell is under way or has come between.
+
+    What vouches for files measured again comes before them: a process that dies between leaves nothing that nobody vouches for.
+    """
+    lock = locks.acquire(paths.lock)
+    if lock is None:
+        raise UserError(f"{cell.name}: is being trained here; nothing was stored")
+    try:
+        if read_record(paths.record) != record:
+            raise UserError(f"{cell.name}: was trained again meanwhile; nothing was stored. Measure it again")
+        if again:
+            before = remeasured.sums_in(paths.checkpoints, record)
+            stay = remeasured.among(paths.checkpoints, record) - {path.name for path in restored}
+            sums = {name: before[name] for name in stay} | {path.name: _sum(contents[path]) for path in again}
+            write_bytes(paths.checkpoints / remeasured.NOTE, remeasured.note_bytes(record, sums))
+        for path in (*restored, *again):
+            write_bytes(path, contents[path])
+    finally:
+        lock.release()
 
 
 def _finished(params: Params, cell: Cell) -> dict[str, Any]:
@@ -189,10 +206,6 @@ def _finished(params: Params, cell: Cell) -> dict[str, Any]:
     if record["hash"] != cell.hash:
         raise UserError(
             f"{path}: of other settings (hash {record['hash']}, not {cell.hash}); `hal status` says which"
-        )
-    if record["status"] != "ok":
-        raise UserError(
-            f"{cell.name}: diverged at step {record['diverged_at_step']:,}; there is no error to measure"
         )
     return record
 
