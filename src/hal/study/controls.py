@@ -151,7 +151,7 @@ def _computed(
             name: _measured(params, result, stored, predicted, name) for name in _groupings(params, result)
         }
     except UserError as error:
-        return [TABLE.or_stored(row | {"missing": str(error)}, kept) for row in rows]
+        return [TABLE.kept(row, kept, str(error)) for row in rows]
     rows = [_filled(row, measured[row["grouping"]], result, kept) for row in rows]
     recorded = result.record["test_error"]
     for computed in (100 * row["count"] / row["images"] for row in rows if row["control"] == "as_tested"):
