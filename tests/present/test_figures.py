@@ -34,7 +34,7 @@ def test_every_kind_of_figure_has_its_words(tmp_path):
     params = made_up_params(tmp_path, ABLATIONS_AND_VARIANTS)
     kinds = {drawing.kind: drawing for drawing in figure_names(params).values()}
     assert {"ablations", "sensitivity", "overview", "networks"} <= set(kinds)
-    nothing = pd.DataFrame(columns=["dataset", "case", "level", "seed", "state"])
+    nothing = pd.DataFrame(columns=["dataset", "case", "level", "seed", "state", "result"])
     for kind, drawing in kinds.items():
         assert len(captions.caption(params, drawing)) > 40, kind
         words = (
