@@ -120,7 +120,7 @@ def replaced(params, name, file, change):
 @pytest.mark.parametrize(
     ("name", "file", "change", "recounted"),
     [
-        # every hint gives what another gave, another class is predicted, every score is that of another image
+        # every hint gives what another gave; another class is predicted; every score is another
         ("tiny/pairs/seed0", "predictions.npz", lambda a: a | {"logits": a["logits"][:, ::-1]}, (True, True)),
         (
             "tiny/baseline/seed0",

@@ -52,7 +52,7 @@ def unread(measured: "Retested") -> list[str]:
     """A sentence for each file that is here and that nobody reads."""
     said = []
     for path in measured.unread:
-        again = path in measured.may_be_stored
+        again = path in measured.storable
         back = "`hal evaluate` measures it again" if again else "git or `dvc pull` may bring it back"
         said.append(
             f"{path}: is neither what was written with cell.json nor measured on its weights, so nobody reads it; move it away: {back}"

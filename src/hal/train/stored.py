@@ -36,6 +36,7 @@ class Retested:
         predictions: logits (N, S, K), label (N,) and, where it was told something, told (N,), as in predictions.npz.
         same: the files (predictions, scores) that came out as cell.json knows them, byte for byte.
         other: those that came out otherwise, as on another kind of processor.
+        storable: those of `same`, and where as many images are wrong as recorded those of `other` that remeasured.json can vouch for.
         restored: those of `same` that were not here, or only as measured again by another machine, and now are.
         remeasured: those of `other` that now stand here as measured (see `hal.remeasured`), for the error is exactly the recorded one.
         unread: those that are here and that nothing vouches for, so that nobody reads them.
@@ -48,6 +49,7 @@ class Retested:
     predictions: dict[str, np.ndarray]
     same: list[Path]
     other: list[Path]
+    storable: list[Path]
     restored: list[Path]
     remeasured: list[Path]
     unread: list[Path]
@@ -58,12 +60,6 @@ class Retested:
     def differs(self) -> bool:
         """Whether the error is further from the recorded one than other hardware would move it."""
         return self.recorded is not None and abs(self.error - self.recorded) > AGREES
-
-    @property
-    def may_be_stored(self) -> list[Path]:
-        """The files that may be written here: those as recorded, and where as many images are wrong those with other last digits, too."""
-        as_many = self.recorded in (None, self.error)
-        return [*self.same, *(path for path in self.other if as_many and path.name in remeasured.FILES)]
 
 
 def chosen(
@@ -133,9 +129,11 @@ def measure(params: Params, cell: Cell) -> Retested:
         contents = measured_files(cell, net, data, arithmetic, paths)
     same = [path for path, content in contents.items() if _sum(content) == record["files"].get(path.name)]
     other = [path for path in contents if path not in same]
-    as_many = record["test_error"] in (None, error)
+    vouchable = record["test_error"] in (None, error) and remeasured.WEIGHTS in record["files"]
+    again = [path for path in other if vouchable and path.name in remeasured.FILES]
+    storable = [*same, *again]
     restored = [path for path in same if not path.exists() or remeasured.is_remeasured(path, record)]
-    again = [path for path in other if as_many and _lacks(path, contents[path], record)]
+    again = [path for path in again if _lacks(path, contents[path], record)]
     if restored or again:
         _store(cell, paths, record, contents, restored, again)
     with np.load(io.BytesIO(contents[paths.predictions])) as arrays:
@@ -147,6 +145,7 @@ def measure(params: Params, cell: Cell) -> Retested:
         predictions,
         same,
         other,
+        storable,
         restored,
         again,
         unread=[path for path in contents if path.exists() and not vouched_for(path, record)],
@@ -156,9 +155,7 @@ def measure(params: Params, cell: Cell) -> Retested:
 
 
 def _lacks(path: Path, content: bytes, record: dict[str, Any]) -> bool:
-    """Whether remeasured.json can vouch for a file that is not here, or is here as measured and not vouched for."""
-    if path.name not in remeasured.FILES or remeasured.WEIGHTS not in record["files"]:
-        return False
+    """Whether a file is not here, or is here as measured and nothing vouches for it yet."""
     if not path.exists():
         return True
     return not vouched_for(path, record) and path.is_file() and path.read_bytes() == content
