@@ -14,6 +14,7 @@ from hal.params import Cell, Params, load
 from hal.train.batches import DeviceData, EpochDraw, draw_epoch
 from hal.train.cell import build_network
 from hal.train.device import configure
+from hal.train.memory import keep_freed_memory
 
 ROOT = Path(__file__).parent.parent
 SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3), "digits": (8, 8, 1)}
@@ -35,6 +36,7 @@ class Setting:
         projections: the 1x1 convolutions of the shortcuts as what they are, `convolutions`, or as matrix `products`.
         weights: `cast` by autocast, a kernel each, or `copies`, all convolutions' at once; a difference in bfloat16.
         compiled: whether torch.compile fuses the network.
+        memory: of a CPU: what a step frees is `kept` for the next one, or `returned` to the system.
     """
 
     network: str
@@ -47,6 +49,7 @@ class Setting:
     projections: str = "convolutions"
     weights: str = "cast"
     compiled: bool = False
+    memory: str = "kept"
 
     @functools.cached_property
     def params(self) -> Params:
@@ -63,6 +66,8 @@ class Setting:
     def configure(self) -> None:
         """Set threads and arithmetic as for a cell of the pipeline."""
         configure(dataclasses.replace(self.params.runtime, deterministic=self.deterministic), self.precision)
+        if (self.device, self.memory) == ("cpu", "kept"):
+            keep_freed_memory()
         if self.compiled:
             # The compiler asks for the precision by its older name, which PyTorch refuses once the newer ones were used.
             torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")

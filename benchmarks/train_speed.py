@@ -151,7 +151,12 @@ def _short(cells: list[int], cuda: bool) -> Plan:
     """Ways, cells and what differs from the pipeline's setting: on a GPU what eight minutes should hold."""
     ours: Plan = [("plain", 1, {}), ("engine", 1, {}), ("resident", 1, {})]
     if not cuda:
-        candidates = [{"norm": "cudnn"}, {"layout": "nchw"}, {"precision": "bfloat16"}]
+        candidates = [
+            {"norm": "cudnn"},
+            {"layout": "nchw"},
+            {"precision": "bfloat16"},
+            {"memory": "returned"},
+        ]
         together: Plan = [(way, k, {}) for k in cells for way in ("streams", "processes")]
         return [*ours, *(("engine", 1, c) for c in candidates), *together, ("floor", 1, {}), ("fixed", 1, {})]
     brief, whole = {"precision": "bfloat16"}, {"precision": "float32"}
@@ -285,7 +290,12 @@ def _changed(setting: dict[str, Any]) -> Iterator[str]:
     for field in dataclasses.fields(Setting):
         value = setting[field.name]
         if field.default not in (dataclasses.MISSING, value):
-            words = {True: field.name, False: f"not {field.name}", "copies": "weight copies"}
+            words = {
+                True: field.name,
+                False: f"not {field.name}",
+                "copies": "weight copies",
+                "returned": "memory returned",
+            }
             yield words.get(value, str(value))
 
 

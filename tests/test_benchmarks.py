@@ -48,7 +48,7 @@ def test_every_way_is_measured_or_says_why_not_and_the_same_command_goes_on(
     train_speed.main(options(path, "--ways", "plain", "engine", "processes"))
     measured = json.loads(path.read_text())["measured"]
     rows = [job for job in measured if job["what"] == "row"]
-    assert [row["way"] for row in rows] == ["plain", *4 * ["engine"], "processes"]
+    assert [row["way"] for row in rows] == ["plain", *5 * ["engine"], "processes"]
     for row in rows:
         assert "why_not" not in row
         assert row["images_per_s"] == pytest.approx(
@@ -113,7 +113,7 @@ def test_what_the_time_cuts_off_is_measured_by_the_next_call(benchmark, tmp_path
     monkeypatch.setattr(train_speed, "measured", hangs)
     train_speed.main(options(path, "--ways", "plain", "engine", "--minutes", "0.005"))
     ways = [job.get("way") for job in json.loads(path.read_text())["measured"] if job.get("no_time")]
-    assert ways == [*4 * ["engine"], None, None]
+    assert ways == [*5 * ["engine"], None, None]
     monkeypatch.setattr(train_speed, "measured", works)
     train_speed.main(options(path, "--ways", "plain", "engine"))
     assert not any(job.get("no_time") for job in json.loads(path.read_text())["measured"])

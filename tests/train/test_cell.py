@@ -34,7 +34,8 @@ from hal.train import provenance, state
 from hal.train.cell import build_network, run
 from hal.train.evaluate import round_mantissa
 from hal.train.loop import Trainer, first_not_finite, train
-from hal.train.provenance import code_version, forget_peak_memory, peak_memory
+from hal.train.memory import forget_peak_memory, keep_freed_memory, peak_memory
+from hal.train.provenance import code_version
 from tests.tiny import ROOT, tiny_params
 
 
@@ -733,6 +734,7 @@ def test_seeds_trained_by_one_process_are_those_of_a_process_each(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux forgets a peak")
 def test_the_peak_memory_of_a_cell_is_its_own():
     cpu = torch.device("cpu")
+    keep_freed_memory()
     held = np.ones(2**27, np.uint8)
     before = peak_memory(cpu)
     del held

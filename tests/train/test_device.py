@@ -3,6 +3,9 @@
 import contextlib
 import multiprocessing
 import os
+import platform
+import subprocess
+import sys
 import time
 import types
 import uuid
@@ -27,6 +30,28 @@ def test_nested_claims_get_different_slots_and_a_freed_one_is_taken_again(names)
             assert (first, second) == (0, 1)
         with claimed_slot(names) as third:
             assert third == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told to keep memory")
+def test_on_a_cpu_a_process_keeps_the_memory_that_it_frees():
+    script = """
+import resource, torch
+from hal.settings import RuntimeSettings
+from hal.train.device import claimed_device
+
+def pages_of_a_step():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**26)  # 256 MiB, 65,536 pages, or 128 huge ones
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+first = [pages_of_a_step() for _ in range(3)][-1]
+with claimed_device(RuntimeSettings(device="cpu")):
+    print(first, [pages_of_a_step() for _ in range(3)][-1])
+"""
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    given_back, kept = map(int, said.split())
+    assert given_back >= 128 > 10 * kept
 
 
 def _hold(names, queue, seconds):

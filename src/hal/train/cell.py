@@ -31,6 +31,7 @@ from hal.train import evaluate, provenance
 from hal.train.batches import DeviceData
 from hal.train.device import check_wanted, claimed_device, configure
 from hal.train.loop import Trainer, train
+from hal.train.memory import forget_peak_memory, peak_memory
 from hal.train.model import HAL
 from hal.train.state import Progress, discard_state, locked, save_state
 
@@ -107,7 +108,7 @@ def _run(
         "cells_per_gpu": params.runtime.cells_per_gpu if device.type == "cuda" else None,
         "deterministic": params.runtime.deterministic,
     }
-    provenance.forget_peak_memory(device)
+    forget_peak_memory(device)
     print(f"{cell.name}: on {provenance.device_name(device)}, {settings.precision}", flush=True)
     if settings.highest_lr < settings.max_lr:
         print(
@@ -291,7 +292,7 @@ def _record(
             "train_images_per_s": round(progress.epoch * steps * cell.train.batch_size / progress.train_s, 1),
             "resumed": progress.resumed,
         },
-        "peak_memory_bytes": provenance.peak_memory(data.device),
+        "peak_memory_bytes": peak_memory(data.device),
         "provenance": made_with
         | {"data_sha256": description["arrays_sha256"]}
         | ({"before": before} if before else {}),

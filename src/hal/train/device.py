@@ -11,6 +11,7 @@ import torch
 from hal import gpu, locks, nvidia_mps
 from hal.errors import UserError
 from hal.settings import RuntimeSettings
+from hal.train.memory import keep_freed_memory
 
 
 def check_wanted(runtime: RuntimeSettings, name: str, steps: int) -> None:
@@ -37,6 +38,7 @@ def claimed_device(runtime: RuntimeSettings) -> Iterator[torch.device]:
     if runtime.device == "cpu" or not torch.cuda.is_available():
         if runtime.device == "auto":
             _say_that_there_is_no_gpu()
+        keep_freed_memory()
         yield torch.device("cpu")
         return
     gpus = visible_gpus()

@@ -1,9 +1,7 @@
 """What a result was made with: code, libraries, driver, device."""
 
-import contextlib
 import functools
 import platform
-import resource
 from pathlib import Path
 
 import torch
@@ -55,22 +53,6 @@ def code_version() -> str:
     if Path(top) != package.parents[1]:
         return "unknown"
     return commit[:12] + ("-dirty" if changes else "")
-
-
-def forget_peak_memory(device: torch.device) -> None:
-    """Let `peak_memory` count from now on, so that a cell is not charged for the one that its process trained before."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    else:
-        with contextlib.suppress(OSError):  # Linux has it; elsewhere the peak is that of the whole process
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes: the GPU allocator's peak on CUDA, the process's resident peak on CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _processor() -> str:
