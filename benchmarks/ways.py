@@ -52,7 +52,7 @@ def plain(setting: Setting, k: int) -> Iterator[Epoch]:
             image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
             return self.transform(image), int(images.train_labels[i])
 
-    setting.configure()
+    dataclasses.replace(setting, memory="returned").configure()  # as of any script
     data = setting.data()
     one_hot = data.x_star(data.superclass_of)
     net = setting.net().to(memory_format=torch.contiguous_format)
