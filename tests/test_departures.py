@@ -182,6 +182,25 @@ def test_what_variants_have_other_than_the_paper_is_said_where_the_run_is_not_th
     ]
 
 
+def test_a_setting_that_every_data_set_has_of_its_own_is_named_as_theirs(tmp_path):
+    """All tables said 20 epochs, which no network was trained for."""
+    own = "grid: {datasets: [mnist]}\ntrain: {epochs: 20}\ndatasets: {mnist: {train: {epochs: %d}}}"
+    said = departures(made_up_params(tmp_path, own % 250))
+    assert not [phrase for phrase in said if "epochs" in phrase]
+    said = departures(made_up_params(tmp_path, own % 7))
+    assert [phrase for phrase in said if "epochs" in phrase] == ["MNIST with epochs 7 (paper: 250)"]
+
+
+def test_variants_of_the_file_itself_are_no_change_of_an_overlay(tmp_path):
+    text = (
+        ROOT / "params.yaml"
+    ).read_text() + "\nvariants: {low: {title: a low rate, train: {max_lr: 0.1}}}\n"
+    (tmp_path / "params.yaml").write_text(text)
+    (tmp_path / "overlay.yaml").write_text("root: runs/mine\n")
+    params = load(tmp_path / "params.yaml", [tmp_path / "overlay.yaml"])
+    assert describe(params, [tmp_path / "overlay.yaml"], tmp_path / "params.yaml").changes == ()
+
+
 def test_what_an_overlay_adds_is_named_once_and_variants_by_their_titles(tmp_path):
     """It said `datasets.mnist-slow defined by the overlay in place of none`, and each key of a new case."""
     mine = (

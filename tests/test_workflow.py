@@ -753,9 +753,15 @@ def test_an_overlay_that_forgot_its_root_replaces_no_finished_network_of_another
     dry = snakemake(project, "-n", "--configfile", "configs/mine.yaml")
     assert dry.returncode == 0
     assert "hal: without -n this is refused: 4 finished networks of other settings" in dry.stdout
-    drawn = hal(project, "--overlay", "configs/mine.yaml", "draw")
-    assert drawn.returncode == 1
-    assert "runs/tiny is the run of tiny.yaml" in drawn.stdout
+    counted = {
+        path: path.read_bytes() for path in (root / "results").glob("c*/tiny.csv")
+    }  # controls, crossed
+    for command in ("draw", "controls"):
+        drawn = hal(project, "--overlay", "configs/mine.yaml", command)
+        assert drawn.returncode == 1
+        assert "runs/tiny is the run of tiny.yaml" in drawn.stdout
+    assert {path: path.read_bytes() for path in counted} == counted
+    assert len(counted) == 2
     assert {path: path.read_bytes() for path in root.rglob("cell.json")} == records
     grid = "grid: {datasets: [digits], seeds: [0]}"
     (project / "configs/mine.yaml").write_text(f"root: runs/tiny\n{grid}\n")

@@ -100,8 +100,6 @@ def read_curves(path: Path, record: dict[str, Any]) -> "pd.DataFrame":
     check_sum(path, record)
     try:
         frame = pd.read_csv(path, usecols=list(CURVES), dtype=float)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: broken ({first_line(error)})") from None
     epochs, ok = record.get("epochs"), record.get("status") == "ok"
@@ -182,7 +180,7 @@ def is_complete(resume: Path) -> bool:
     try:
         progress = read_json(resume / "progress.json")
         return bool(progress.get("diverged") or progress["epoch"] == progress["epochs"])
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError):
         return False
 
 
@@ -233,8 +231,6 @@ def _arrays(path: Path, record: dict[str, Any], wanted: dict[str, tuple[str, int
     check_sum(path, record)
     try:
         arrays = list(read_arrays(path, wanted).values())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
     except (ValueError, KeyError, OSError) as error:
         raise UserError(f"{path}: broken ({first_line(error)})") from None
     for (name, (kind, dimensions)), array in zip(wanted.items(), arrays, strict=True):

@@ -345,9 +345,11 @@ def _merge(params: Params, arguments: argparse.Namespace) -> None:
 
 def _controls(params: Params, arguments: argparse.Namespace) -> None:
     from hal.current import drawing
+    from hal.standing import check_own
     from hal.study import controls, crossed
 
     for dataset in arguments.datasets or params.grid.datasets:
+        check_own(params, arguments.overlays, [dataset])
         with drawing(params, [f"controls/{dataset}"]):
             print(controls.write(params, dataset))
             print(crossed.write(params, dataset))

@@ -97,6 +97,14 @@ def other_experiment(params: Params, overlays: Sequence[str]) -> str:
         return ""
 
 
+def sums_drawn(params: Params) -> dict[str, str]:
+    """The sums of the files drawn last, by their paths below the root; none where nothing is noted."""
+    try:
+        return dict(read_json(stamp_path(params))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def check_root(params: Params, overlays: Sequence[str]) -> None:
     """Refuse an experiment that has none of the networks which are here of the one that this root was drawn as.
 

@@ -37,8 +37,7 @@ def changes(params: Params, base: Params) -> list[tuple[str, Any, Any]]:
     `root`, `data` and `runtime` only say where and how fast; data sets that neither grid trains say nothing.
     A data set that `base` lacks is one change, and so is a variant.
     """
-    grid = dataclasses.replace(params.grid, datasets=tuple(params.own_datasets))
-    ours, theirs = settings(dataclasses.replace(params, grid=grid)), settings(base)
+    ours, theirs = settings(_without_variants(params)), settings(_without_variants(base))
     trained = {*params.grid.datasets, *base.grid.datasets}
     changes = []
     for key in [*ours, *(key for key in theirs if key not in ours)]:
@@ -51,7 +50,15 @@ def changes(params: Params, base: Params) -> list[tuple[str, Any, Any]]:
             changes.append((key, theirs.get(key), ours.get(key)))
     added = [name for name in params.own_datasets if name not in base.datasets]
     changes += [(f"datasets.{name}", None, "defined by the overlay") for name in added]
-    return changes + [(f"{_VARIANTS}{name}", None, title) for name, title in _variants(params).items()]
+    varied = {name: title for name, title in _variants(params).items() if name not in _variants(base)}
+    return changes + [(f"{_VARIANTS}{name}", None, title) for name, title in varied.items()]
+
+
+def _without_variants(params: Params) -> Params:
+    """Whose grid names the data sets alone that its own file names."""
+    return dataclasses.replace(
+        params, grid=dataclasses.replace(params.grid, datasets=tuple(params.own_datasets))
+    )
 
 
 def _variants(params: Params) -> dict[str, str]:
@@ -89,7 +96,10 @@ def of_settings(params: Params, dataset: str | None = None) -> list[str]:
     Where those that all share do, what variants have instead is named with it.
     """
     paper, phrases = load_paper(), []
+    in_grid = [own_settings(params.datasets[name]) for name in params.own_datasets]
     for key, stated in paper.settings.items():
+        if dataset is None and all(key in own for own in in_grid):
+            continue  # what all share is then nobody's; `_of_dataset` says what each has
         common, *others = _values(params, key)
         value = own_settings(params.datasets[dataset]).get(key, common) if dataset else common
         if value != stated:

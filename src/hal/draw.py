@@ -5,14 +5,13 @@ from pathlib import Path
 
 from hal import current, dag
 from hal.departures import Run
-from hal.errors import UserError
 from hal.outputs import figure_names
 from hal.params import Params
 from hal.present import figures, write_tables
 from hal.present.pdf import write_pdf
 from hal.present.render import render
+from hal.standing import check_own
 from hal.study import all_tables, controls, crossed
-from hal.study.grid import load_grid
 
 CHANGED = "cells have changed meanwhile; draw again for what is of all of them"
 
@@ -23,7 +22,7 @@ def draw(params: Params, run: Run) -> Iterator[str]:
     Raises:
         UserError: a table of results/ is damaged, or the root has finished networks of another experiment.
     """
-    _check_own(params, run)
+    check_own(params, run.overlays, params.grid.datasets)
     before = current.basis(params, run)
     for dataset in params.grid.datasets:
         yield str(controls.write(params, dataset))
@@ -43,16 +42,5 @@ def stamp(params: Params, run: Run) -> Path:
     Raises:
         UserError: the root has finished networks of another experiment.
     """
-    _check_own(params, run)
+    check_own(params, run.overlays, params.grid.datasets)
     return current.write_stamp(params, run, map(Path, dag.drawn_files(params)))
-
-
-def _check_own(params: Params, run: Run) -> None:
-    """Whose root it is, is known from what was drawn last: nobody else's tables may take that place beside networks that are left of it."""
-    other = current.other_experiment(params, run.overlays)
-    if other and any(result.state == "stale" for result in load_grid(params)):
-        raise UserError(
-            f"{params.root} is the run of {other}, whose finished networks are of other settings; give this experiment a root of "
-            "its own (`root: runs/NAME`)"
-        )
-    current.check_root(params, run.overlays)

@@ -26,6 +26,7 @@ from hal.train.batches import draw_epoch
 from hal.train.device import claimed_device, configure, cpu_cores
 from hal.train.evaluate import Evaluation
 from hal.train.loop import Trainer
+from hal.train.memory import enough_memory
 from hal.train.provenance import device_name
 
 STEPS = 5  # in one go: once untimed, then timed
@@ -56,7 +57,7 @@ def measured(params: Params, cell: Cell, size: Size) -> float:
         (np.arange(n_test) % cell.classes).astype(np.uint8),
     )
     configure(params.runtime, cell.train.precision)
-    with claimed_device(params.runtime) as device:
+    with claimed_device(params.runtime) as device, enough_memory(cell.name, "its steps were not timed"):
         data, net = training.on_device(cell, images, device)
         trainer = Trainer(net, data, cell.train)
         evaluation = Evaluation(net, data, trainer.autocast)
@@ -174,14 +175,14 @@ def within(
 def powers(params: Params, done: Iterable[Cell]) -> dict[str, float]:
     """The power of every claim that has one, once these cells are done; 0 where a network that it speaks of is not there.
 
-    A claim counts as many seeds as all networks of its data sets have.
+    A claim counts as many seeds as all of Table 2's networks of its data sets have.
     """
     by_network: dict[Network, int] = {}
     for cell in done:
         by_network[cell.dataset, cell.case] = by_network.get((cell.dataset, cell.case), 0) + 1
     seeds = {
-        dataset: min(by_network.get((dataset, case), 0) for case in params.cases(dataset))
-        for dataset in params.grid.datasets
+        dataset: min(by_network.get((dataset, case), 0) for case in printed.errors)
+        for dataset, printed in load_paper().datasets.items()
     }
     shares = {}
     for claim in load_paper().claims:

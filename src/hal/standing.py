@@ -1,11 +1,14 @@
-"""What Snakemake would find of a cell."""
+"""What Snakemake would find of a cell, and whose cells those of a root are."""
+
+from collections.abc import Collection, Sequence
 
 from safetensors import SafetensorError, safe_open
 
 from hal.cell_files import is_of, read_record
+from hal.current import check_root, other_experiment
 from hal.errors import UserError
 from hal.params import Cell, Params
-from hal.study.grid import data_identity
+from hal.study.grid import data_identity, load_grid
 
 
 def standing(params: Params, cell: Cell) -> str:
@@ -23,3 +26,20 @@ def standing(params: Params, cell: Cell) -> str:
     except (OSError, UserError, KeyError, TypeError, SafetensorError):
         return "damaged"
     return "finished"
+
+
+def check_own(params: Params, overlays: Sequence[str], datasets: Collection[str]) -> None:
+    """Refuse to write tables of these data sets where the root was drawn last as another experiment's, and networks of it are left.
+
+    What was counted of those would be gone, and where their predictions are not here it cannot be counted again.
+
+    Raises:
+        UserError: names that other experiment.
+    """
+    other = other_experiment(params, overlays)
+    if other and any(r.state == "stale" and r.cell.dataset in datasets for r in load_grid(params)):
+        raise UserError(
+            f"{params.root} is the run of {other}, whose finished networks are of other settings; give this experiment a root of "
+            "its own (`root: runs/NAME`)"
+        )
+    check_root(params, overlays)

@@ -7,8 +7,10 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+from hal.current import write_stamp
 from hal.departures import describe
 from hal.errors import UserError
+from hal.files import sha256_of
 from hal.outputs import figure_names
 from hal.paper import load_paper
 from hal.present import captions, figures, in_short, latex, report, verdicts, write_tables
@@ -676,6 +678,27 @@ def test_without_latexmk_there_is_a_line_that_says_so_until_there_is_one(demo, m
     (tmp_path / "latexmk").touch(mode=0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{path}")
     assert not note_holds(demo, note)
+
+
+def test_without_latexmk_the_pdf_of_this_very_report_stays(demo, monkeypatch, tmp_path):
+    """A reader without TeX who drew a committed run again lost its PDF, though the report came out the same."""
+    run = described(demo)
+    build(demo)
+    pdf, note = demo.path("report", "report.pdf"), demo.path("report", "pdf.txt")
+    picture = demo.path("figures", "overview.pdf")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    picture.write_bytes(b"a picture")
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no latexmk
+    for changed in (None, picture, demo.path("report", "report.tex"), pdf):
+        pdf.write_bytes(b"%PDF of this report")
+        line = f"{pdf}: made (SHA-256 {sha256_of(pdf)})"
+        note.write_text(f"{line}\n")
+        write_stamp(demo, run, [demo.path("report", "report.tex"), note, picture])
+        if changed:
+            changed.write_bytes(b"of another report")
+        assert write_pdf(demo, note) == (f"{pdf}: not made: latexmk is not installed" if changed else line)
+        assert pdf.exists() == (not changed)
+        assert note_holds(demo, note)
 
 
 def test_without_a_report_there_is_no_pdf_to_build(demo):

@@ -164,6 +164,20 @@ def test_every_made_up_network_has_its_controls_and_those_that_are_told_nothing_
     assert printed.notes[0].startswith("MNIST case1-zero: seed 1 diverged")
 
 
+def test_a_network_that_is_masked_has_the_hint_whatever_its_block_is_told(tmp_path):
+    """It was counted with those told nothing true, and its gain with theirs."""
+    both = "case1-both: {superclasses: [[5, 6, 7, 8, 9], [0, 1, 2, 3, 4]], hint: zero, loss: masked}"
+    params = made_up_params(
+        tmp_path, f"grid: {{datasets: [mnist], seeds: [0, 1]}}\ndatasets: {{mnist: {{cases: {{{both}}}}}}}"
+    )
+    make_up_grid(params, images=200)
+    controls.write(params, "mnist")
+    cells = load_cells(params)
+    (said,) = shown.in_short(params, ablations.ablations(params, cells, controls.read(params, cells)))
+    assert "in the mean: told the truth, or masked with it" in said
+    assert "nothing true" not in said
+
+
 def test_the_sentences_follow_the_tests(params):
     make_up_grid(params, images=500)
     controls.write(params, "mnist")

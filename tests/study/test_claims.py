@@ -3,6 +3,7 @@ import json
 import math
 import re
 import typing
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -358,8 +359,44 @@ def test_another_experiment_never_gets_a_verdict_only_an_indication(tmp_path, ov
     found = judged(papers_grid(tmp_path, "mnist", overlay))
     about_training = [v for v in found.values() if judges.RULES[v.claim.test].networks]
     assert {v.verdict for v in about_training} == {"not yet run"}
-    assert found["mnist-reduces"].indication == "for"
+    others = "superclasses" in overlay  # what is called case1 is then none of the claim's
+    assert found["mnist-reduces"].indication == ("" if others else "for")
     assert "not the paper's experiment" in found["mnist-reduces"].why
+    assert ("MNIST case1 is not Table 1's grouping" in found["mnist-reduces"].why) == others
+
+
+@pytest.mark.parametrize(
+    ("superclasses", "of_errors", "of_pairs"),
+    [
+        (
+            "[[5, 6, 7, 8], [0, 1, 2, 3, 4, 9]]",
+            "MNIST case1 is not Table 1's grouping",
+            "is not Table 1's grouping",
+        ),
+        ("[[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]", "", "has Table 1's superclasses in another order"),
+    ],
+)
+def test_a_grouping_that_only_has_a_name_of_the_papers_says_nothing_of_its_claims(
+    tmp_path, superclasses, of_errors, of_pairs
+):
+    """An indication was given for the paper's case 1 by whatever was called so."""
+    params = papers_grid(
+        tmp_path, "mnist", f"datasets: {{mnist: {{cases: {{case1: {{superclasses: {superclasses}}}}}}}}}"
+    )
+    cells = load_cells(params)
+    measured = Measured(params, cells, separability.separability(cells), per_cell(cells))
+    reads = {
+        "errors": lambda: measured.moments("mnist", "case1"),
+        "losses": lambda: measured.log_loss("mnist", "case1", "train_loss"),
+        "epochs": lambda: measured.epochs("mnist", "case1", "train_loss"),
+        "scores": lambda: measured.overlaps("mnist", "case1"),
+        "pairs": lambda: measured.overlaps("mnist", "case1", pair=(0, 1)),
+    }
+    for what, read in reads.items():
+        said = of_pairs if what == "pairs" else of_errors
+        with pytest.raises(Untestable, match=said) if said else nullcontext():
+            read()
+    assert measured.moments("mnist", "case2").n == measured.moments("mnist", "baseline").n == 5
 
 
 def test_a_claim_of_whose_cases_a_run_has_none_is_not_yet_run(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from hal.errors import UserError
 from hal.params import load
-from hal.study import controls, measures
+from hal.study import controls, crossed, measures
 from hal.study.grid import load_cells
 from tests.made_up import ROOT, change_record, made_up_params, make_up_cell, make_up_grid
 
@@ -272,6 +272,34 @@ def test_a_reason_that_holds_no_more_is_not_kept(params):
     rows = controls.read(params, load_cells(params)).query("case == 'case1' and seed == 0")
     (reason,) = rows[rows["control"] == "no_oracle_baseline"]["missing"]
     assert reason == "the predictions of the baseline of that seed are not here"
+
+
+def test_why_a_number_is_missing_is_what_holds_now(params):
+    """A row never counted kept its first reason: predictions that were damaged, then moved away, were damaged for ever."""
+    path = predictions_path(params, "mnist/case1/seed0")
+    path.write_bytes(b"damaged")
+    controls.write(params, "mnist")
+    crossed.write(params, "mnist")
+    path.unlink()
+    rows = computed(params).query("case == 'case1' and seed == 0")
+    assert rows["missing"].str.endswith("predictions.npz: no such file").all()
+    crossed.write(params, "mnist")
+    rows = crossed.read(params, load_cells(params))
+    lacking = rows[(rows["case"] == "case1") & (rows["quantity"] != "masked")]["missing"]
+    assert lacking.str.endswith("predictions.npz: no such file").all()
+
+
+def test_a_network_that_is_told_zeros_has_no_score_under_another_superclass(tmp_path):
+    """Its scores were computed as if it were told what it never is: no image blind, though no prediction could change."""
+    kinds = "{told: {superclasses: &s [[0, 1, 2], [3, 4, 5, 6, 7, 8, 9]]}, zeros: {superclasses: *s, hint: zero}, chance: {superclasses: *s, hint: random}}"
+    params = made_up_params(
+        tmp_path, f"grid: {{datasets: [mnist], seeds: [0]}}\ndatasets: {{mnist: {{cases: {kinds}}}}}"
+    )
+    of_case = {
+        case: set(controls.controls_of(params.cell("mnist", case, 0))) for case in params.cases("mnist")
+    }
+    assert of_case["told"] == of_case["chance"] == {*measures.TOLD, *measures.SCORED}
+    assert of_case["zeros"] == set(measures.TOLD)
 
 
 def test_what_needs_a_baseline_stays_where_its_predictions_are_gone(params):

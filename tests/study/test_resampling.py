@@ -205,3 +205,4 @@ def test_where_the_mean_of_five_new_seeds_is_to_be_expected():
     ]
     assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
     assert not prediction_interval(Moments(1, math.nan, 5), 5).known
+    assert not prediction_interval(Moments(1, 0.0, 2), 1).known  # two alike: no third is foretold to a hair

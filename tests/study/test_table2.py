@@ -139,6 +139,17 @@ datasets: {mnist: {title: '<b>&_%|$#', cases: {case1: {title: 'a|b \frac{ ~^"`'}
     assert r"a\textbar{}b \textbackslash{}frac\{ \textasciitilde{}\textasciicircum{}" in tex
 
 
+def test_a_table_for_a_paper_needs_no_colour_that_only_the_report_defines(tmp_path):
+    """It did not compile wherever a network was missing."""
+    params = made_up_params(tmp_path, "grid: {datasets: [mnist], seeds: [0, 1]}")
+    make_up_grid(params, {"mnist/case1/seed1": "missing"}, images=50)
+    written = block(params)
+    assert any(
+        getattr(text, "mark", "") == "partial" for _, rows in written.groups for row in rows for text in row
+    )
+    assert "color" not in latex.tabular(written)
+
+
 def test_all_files_hold_the_same_numbers(params):
     all_tables.write(params)
     stored = pd.read_csv(params.path("results", "table2.csv")).set_index("case")

@@ -105,6 +105,12 @@ def test_all_groupings_together_against_the_mask_count_each_plain_network_once(p
     errors = tables.controls(params, found, statistics, described(params))
     ((_, rows),) = errors.groups
     assert rows[-1][:6] == ("All cases", "12", "–", "1.10", "1.40", "+0.30 [+0.10, +0.50]")
+    make_up_cell(params, params.cell("mnist", "case4", 2), "missing")
+    cells = load_cells(params)
+    statistics = comparisons(params, cells, table)
+    found = table2b.table2b(cells, table, statistics)
+    ((_, rows),) = tables.controls(params, found, statistics, described(params)).groups
+    assert rows[-1][:2] == ("All cases", "11 of 12 †")  # it said 11, as if all were there
 
 
 def test_one_seed_has_means_and_no_interval(tmp_path):

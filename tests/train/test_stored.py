@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from hal import locks, remeasured, sums
@@ -406,6 +407,18 @@ def test_a_network_of_the_repository_gives_its_number_again_and_obeys_what_is_sa
     told = measures.as_tested(logits, label, owner[label], owner, cell.loss)
     masked = measures.masked(logits, label, owner[label], owner)
     assert (masked[told == label] == label[told == label]).all()
+
+
+@pytest.mark.parametrize(
+    ("error", "of"),
+    [(torch.OutOfMemoryError("CUDA out of memory"), "the GPU"), (MemoryError(), "this machine")],
+)
+def test_memory_that_is_not_enough_is_said_in_a_line(params, monkeypatch, error, of):
+    """`hal evaluate` beside a grid that fills the GPU ended in a traceback, and left out the cells after it."""
+    monkeypatch.setattr(stored, "measured_files", lambda *_: (_ for _ in ()).throw(error))
+    said = f"tiny/pairs/seed0: the memory of {of} is not enough; nothing was measured"
+    with pytest.raises(UserError, match=said):
+        measure(params, params.cell("tiny", "pairs", 0))
 
 
 def test_one_cell_that_cannot_be_measured_keeps_no_other(params, tmp_path, capsys):

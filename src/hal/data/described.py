@@ -66,14 +66,11 @@ def described(params: Params, dataset: str) -> Described | None:
 
 def _read(params: Params, dataset: str) -> dict[str, Any] | None:
     try:
-        told = read_json(params.data_paths(dataset).description)
-        if isinstance(told, dict):
-            return told
+        return read_json(params.data_paths(dataset).description)
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
-        pass
-    raise _damaged(params, dataset)
+        raise _damaged(params, dataset) from None
 
 
 def _damaged(params: Params, dataset: str) -> UserError:

@@ -120,8 +120,8 @@ def _beside_baseline(params: Params, ablations: pd.DataFrame) -> tuple[pd.DataFr
     """The ablations that can be compared with the baseline: those told nothing true, and those told the true superclass."""
     changed = [row.case in params.ablations(row.dataset) for row in ablations.itertuples()]
     rows = ablations[np.array(changed, dtype=bool)].dropna(subset=["from_baseline"])
-    hints = [params.datasets[row.dataset].cases[row.case].hint for row in rows.itertuples()]
-    true = np.array([hint == "superclass" for hint in hints], dtype=bool)
+    cases = [params.datasets[row.dataset].cases[row.case] for row in rows.itertuples()]
+    true = np.array([case.hint == "superclass" or case.loss == "masked" for case in cases], dtype=bool)
     return rows[~true], rows[true]
 
 

@@ -23,8 +23,8 @@ LISTENS = (
     "score is the same under every superclass, and so are the logits. Best and worst hint: the error if each image were told the "
     "superclass (true or not) that helps, or hurts, it most. Score change: "
     "how far the score moves with the superclass told (at most 2). AUC: how well the training images' scores split by "
-    "superclass, each image told its own, and all told the same: where the second is as large, the split shows the features "
-    "and not the hint. A case marked * is an ablation."
+    "superclass, each image told its own (an ablation with a random hint: one at random), and all told the same: where the second is as large, the split shows the features "
+    "and not the hint. A case marked * is an ablation; where it is told zeros, there is no score under another superclass."
 )
 SPLIT = (
     "Where a case's error comes from, in percent and points. Unused hint: HAL minus HAL masked, what a mask still mends in "

@@ -181,7 +181,7 @@ def _wide(text: str) -> float:
 
 
 def tabular(table: Table) -> str:
-    """The table as a `table` environment for a paper; needs the packages booktabs, array and xcolor."""
+    """The table as a `table` environment for a paper; needs the package booktabs, and no colours, which only the report defines."""
     headings = " & ".join(escape(column.heading) for column in table.columns)
     lines = [
         r"\begin{table}",
@@ -200,7 +200,9 @@ def tabular(table: Table) -> str:
         if group:
             lines.append(rf"\multicolumn{{{len(table.columns)}}}{{l}}{{{escape(group)}}} \\")
         for row in rows:
-            cells = (entry(text, column) for text, column in zip(row, table.columns, strict=True))
+            cells = (
+                entry(_uncoloured(text), column) for text, column in zip(row, table.columns, strict=True)
+            )
             lines.append(" & ".join(cells) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
     if table.notes:
@@ -208,6 +210,10 @@ def tabular(table: Table) -> str:
         lines += [rf"{escape(note)}\par" for note in table.notes]
         lines.append(r"\end{minipage}")
     return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _uncoloured(text: str) -> str:
+    return text if getattr(text, "mark", "") == "strong" else str(text)
 
 
 def _paper_columns(table: Table) -> str:

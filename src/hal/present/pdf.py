@@ -1,11 +1,13 @@
 """report.tex to report.pdf."""
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+from hal.current import sums_drawn
 from hal.errors import UserError
 from hal.files import sha256_of, write_bytes, write_text
 from hal.params import Params
@@ -20,22 +22,41 @@ def write_pdf(params: Params, note: Path | None = None) -> str:
 
     Args:
         params: where the report lies.
-        note: a file for that line. With it, a PDF that cannot be made is no error: the HTML says the same.
+        note: a file for that line. With it, a PDF that cannot be made is no error: the HTML says the same. One that is here and
+            was made of this very report stays then, with its line.
 
     Raises:
         UserError: there is no report.tex; or, without a note, no PDF could be made.
     """
     try:
-        path = _build(params)
-        line = f"{path}: made (SHA-256 {sha256_of(path)})"
+        line = _made(_build(params))
     except _NoPDFError as error:
-        params.path("report", "report.pdf").unlink(missing_ok=True)  # it would be of an older report
-        line = f"{params.path('report', 'report.pdf')}: not made: {error}"
+        pdf = params.path("report", "report.pdf")
+        line, stays = f"{pdf}: not made: {error}", _of_this_report(params, pdf)
+        if not stays:
+            pdf.unlink(missing_ok=True)  # it would be of an older report
         if note is None:
             raise UserError(line) from None
+        line = _made(pdf) if stays else line
     if note is not None:
         write_text(note, line + "\n")
     return line
+
+
+def _made(pdf: Path) -> str:
+    return f"{pdf}: made (SHA-256 {sha256_of(pdf)})"
+
+
+def _of_this_report(params: Params, pdf: Path) -> bool:
+    """Whether the PDF is the one whose line was noted when this very report, with these pictures, was drawn last."""
+    if not pdf.exists():
+        return False
+    line, sums = f"{_made(pdf)}\n".encode(), sums_drawn(params)
+    sources = [params.path("report", "report.tex"), *params.path("figures").glob("*.pdf")]
+    now = {params.path("report", "pdf.txt"): hashlib.sha256(line).hexdigest()} | {
+        path: sha256_of(path) for path in sources
+    }
+    return all(sums.get(str(params.within(path))) == sha256 for path, sha256 in now.items())
 
 
 def note_holds(params: Params, note: Path) -> bool:

@@ -78,7 +78,8 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
             rows.append((title, (case_title(params, r.dataset, r.case), count, *numbers)))
         for r in together[together["dataset"] == dataset].itertuples():
             means = (NONE, number(r.reference_mean), number(r.mean), difference(r, "difference"), NONE)
-            rows.append((title, ("All cases", str(r.n), *means)))
+            planned = len(params.groupings(r.dataset)) * len(params.grid.seeds)
+            rows.append((title, ("All cases", _count(r.n, planned), *means)))
     caption = (
         "Test error in percent, mean ± sample standard deviation over n seeds. Baseline masked: the baseline's "
         "logits restricted to the classes of the true superclass: the same hint as HAL's, with no auxiliary block. "

@@ -102,10 +102,10 @@ def predictions(params: Params, result: CellResult) -> tuple[np.ndarray, np.ndar
 
 
 def controls_of(cell: Cell) -> tuple[str, ...]:
-    """The controls that a network of that kind has."""
+    """The controls that a network of that kind has; what a score does under other superclasses is none of a network that is told zeros under all."""
     if not cell.is_told:
         return measures.UNTOLD
-    return measures.TOLD + (measures.SCORED if cell.scored else ())
+    return measures.TOLD + (measures.SCORED if cell.scored and cell.hint != "zero" else ())
 
 
 def _baselines(cells: pd.DataFrame) -> dict[int, CellResult]:
@@ -151,7 +151,7 @@ def _computed(
             name: _measured(params, result, stored, predicted, name) for name in _groupings(params, result)
         }
     except UserError as error:
-        return [TABLE.kept(row, kept, str(error)) for row in rows]
+        return [TABLE.or_stored(row | {"missing": str(error)}, kept) for row in rows]
     rows = [_filled(row, measured[row["grouping"]], result, kept) for row in rows]
     recorded = result.record["test_error"]
     for computed in (100 * row["count"] / row["images"] for row in rows if row["control"] == "as_tested"):

@@ -128,7 +128,7 @@ def write(params: Params, dataset: str) -> Path:
                 except UserError as error:
                     absent[case, grouping] = str(error)
         if reasons := [absent[name[:2]] for name in quantity if name[:2] in absent]:
-            rows.append(TABLE.kept(entry, stored, reasons[0]))
+            rows.append(TABLE.or_stored(entry | {"missing": reasons[0]}, stored))
             continue
         means = {name: 100 * float(samples[name].mean()) for name in quantity}
         value = sum(weight * means[name] for name, weight in quantity.items())

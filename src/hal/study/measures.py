@@ -22,7 +22,7 @@ every number is exact. The measures, which the tables call controls:
   logits, is the same under all (to 0.001).
 - `score_change`: the mean over test images of the largest minus the smallest score under any superclass (no count: `value`).
 - `own_hint_auc`, `same_hint_auc`: how well the scores of the training images split by superclass (AUC, averaged over pairs
-  of superclasses), each told its own, and all told the same one (averaged over which). If the second is as large, the
+  of superclasses), each told its own (an ablation: what its hint is), and all told the same one (averaged over which). If the second is as large, the
   split shows the features and not the hint.
 
 Beside each error stands how many predicted classes are of the true superclass.

@@ -73,9 +73,9 @@ def mean_interval(m: Moments, comparisons: int = 1) -> Interval:
 def prediction_interval(m: Moments, n: int, comparisons: int = 1) -> Interval:
     """Where the mean of `n` new seeds lies in 95 % of repetitions, if seeds scatter normally as in the sample of `m`.
 
-    With `comparisons` > 1 so wide that as many hold together (Bonferroni), at 95 %.
+    With `comparisons` > 1 so wide that as many hold together (Bonferroni), at 95 %. None where no seed varies: the next one may.
     """
-    if m.n < 2 or math.isnan(m.sd):
+    if m.n < 2 or not m.sd > 0:
         return NO_INTERVAL
     half = (
         float(scipy.special.stdtrit(m.n - 1, 1 - LEVEL / comparisons / 2)) * m.sd * math.sqrt(1 / m.n + 1 / n)

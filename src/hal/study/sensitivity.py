@@ -5,6 +5,7 @@ import pandas as pd
 from hal.outputs import families
 from hal.params import Params
 from hal.study.grid import by_case, select
+from hal.study.resampling import moments
 from hal.titles import beside_variants
 
 UNVARIED = "as set"
@@ -24,17 +25,17 @@ def sensitivity(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for base, members in families(params).items():
         for (dataset, case), mine in by_case(pd.concat(select(cells, dataset=name) for name in members)):
-            errors = mine["test_error"].dropna()
+            errors = moments(mine["test_error"].dropna())
             rows.append(
                 {
                     "dataset": base,
                     "variant": variant_title(params, dataset),
                     "case": case,
                     "planned": len(mine),
-                    "n": len(errors),
+                    "n": errors.n,
                     "diverged": (mine["state"] == "diverged").sum(),
-                    "mean": errors.mean(),
-                    "sd": errors.std(ddof=1),
+                    "mean": errors.mean,
+                    "sd": errors.sd,
                 }
             )
     return pd.DataFrame(rows)

@@ -9,7 +9,7 @@ from hal.params import Params
 from hal.settings import BASELINE
 from hal.study.claims.evidence import HALF
 from hal.study.grid import by_case, summary
-from hal.study.resampling import NO_INTERVAL, Moments, prediction_interval
+from hal.study.resampling import NO_INTERVAL, Moments, moments, prediction_interval
 
 
 def table2(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
@@ -22,21 +22,21 @@ def table2(params: Params, cells: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (dataset, case), mine in by_case(cells):
-        errors = mine["test_error"].dropna()
+        errors = moments(mine["test_error"].dropna())
         printed = load_paper().error(params, dataset, case)
         expected = NO_INTERVAL
         if printed and printed.sd is not None:
             scatter = Moments(printed.mean, printed.sd + HALF, load_paper().runs)
-            expected = prediction_interval(scatter, len(errors) or len(mine))
+            expected = prediction_interval(scatter, errors.n or len(mine))
         rows.append(
             {
                 "dataset": dataset,
                 "case": case,
                 "grouping": "" if case == BASELINE else params.datasets[dataset].cases[case].title,
-                "n": len(errors),
+                "n": errors.n,
                 "planned": len(mine),
-                "mean": errors.mean(),
-                "sd": errors.std(ddof=1),
+                "mean": errors.mean,
+                "sd": errors.sd,
                 "difference": math.nan,
                 "paper_mean": printed.mean if printed else math.nan,
                 "paper_sd": printed.sd if printed and printed.sd is not None else math.nan,

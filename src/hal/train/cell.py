@@ -31,7 +31,7 @@ from hal.train import evaluate, provenance
 from hal.train.batches import DeviceData
 from hal.train.device import check_wanted, claimed_device, configure
 from hal.train.loop import Trainer, train
-from hal.train.memory import forget_peak_memory, peak_memory
+from hal.train.memory import enough_memory, forget_peak_memory, peak_memory
 from hal.train.model import HAL
 from hal.train.state import Progress, discard_state, locked, save_state
 
@@ -81,16 +81,11 @@ def run(
         steps = cell.train.epochs * cell.train.steps(len(images.train_labels))
         check_wanted(params.runtime, cell.name, steps)
         configure(params.runtime, cell.train.precision)
-        with claimed_device(params.runtime) as device:
-            try:
-                return _run(params, cell, images, description, device, keep_state)
-            except (MemoryError, RuntimeError) as error:
-                if not _lacks_memory(error):
-                    raise
-                raise UserError(
-                    f"{cell.name}: the memory of {provenance.device_name(device)} is not enough; what was trained is kept. Run fewer "
-                    "cells at once (--cores, runtime.cells_per_gpu), or one on a larger machine"
-                ) from None
+        with (
+            claimed_device(params.runtime) as device,
+            enough_memory(cell.name, "what was trained is kept"),
+        ):
+            return _run(params, cell, images, description, device, keep_state)
 
 
 def _run(
@@ -157,11 +152,6 @@ def build_network(cell: Cell, channels: int) -> HAL:
         seed=cell.seed,
         **dataclasses.asdict(cell.model),
     )
-
-
-def _lacks_memory(error: Exception) -> bool:
-    """Whether a GPU or this machine has too little memory; of the latter PyTorch has no class of error."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _check_writable(folder: Path) -> None:

@@ -4,9 +4,12 @@ import contextlib
 import ctypes
 import platform
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+
+from hal.errors import UserError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
@@ -21,6 +24,27 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+@contextlib.contextmanager
+def enough_memory(cell: str, then: str) -> Iterator[None]:
+    """Say for people that a GPU's memory, or this machine's, is not enough for the cell of that name, and what `then` is.
+
+    Raises:
+        UserError: it is not.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # Where the machine's is not, PyTorch has no class of error.
+        lacking = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not (lacking or "can't allocate memory" in str(error)):
+            raise
+        of = "the GPU" if isinstance(error, torch.OutOfMemoryError) else "this machine"
+        raise UserError(
+            f"{cell}: the memory of {of} is not enough; {then}. Run fewer cells at once (--cores, runtime.cells_per_gpu), or one on "
+            "a larger machine"
+        ) from None
 
 
 def forget_peak_memory(device: torch.device) -> None:

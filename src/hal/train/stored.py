@@ -23,6 +23,7 @@ from hal.train.cell import measured_files, on_device
 from hal.train.device import claimed_device, configure
 from hal.train.evaluate import Evaluation
 from hal.train.loop import autocast
+from hal.train.memory import enough_memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +122,7 @@ def measure(params: Params, cell: Cell) -> Retested:
             f"{cell.name}: was trained on other data than {params.data_paths(cell.dataset).arrays}"
         )
     configure(params.runtime, cell.train.precision)
-    with claimed_device(params.runtime) as device:
+    with claimed_device(params.runtime) as device, enough_memory(cell.name, "nothing was measured"):
         data, net = on_device(cell, images, device)
         net.load_state_dict(load(weights.read_bytes()))
         arithmetic = autocast(cell.train, device)

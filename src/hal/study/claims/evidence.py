@@ -12,7 +12,7 @@ from hal.data.described import described
 from hal.decimals import decimals
 from hal.departures import of_settings
 from hal.errors import UserError
-from hal.paper import load_paper
+from hal.paper import load_paper, other_order, same_grouping
 from hal.params import Params
 from hal.settings import BASELINE
 from hal.study import separability
@@ -148,6 +148,7 @@ class Measured(Errors):
 
     def sample(self, dataset: str, case: str, measure: str = "test_error") -> np.ndarray:
         """Of the cells that count."""
+        self._check_grouping(dataset, case)
         sample = errors(self.cells, dataset, case, measure)
         if not len(sample):
             raise Untestable(f"no finished network of {dataset_title(self.params, dataset)} {case}")
@@ -167,6 +168,7 @@ class Measured(Errors):
 
     def overlaps(self, dataset: str, case: str, pair: Sequence[int] = (), worst: bool = False) -> np.ndarray:
         """Of the cells that count."""
+        self._check_grouping(dataset, case, numbered=bool(pair))
         rows = select(self.scores, dataset=dataset, case=case)
         values = self._whole(dataset, case, select(rows, level="all"), "overlap")
         of_pairs = select(rows, level="pair")
@@ -226,7 +228,24 @@ class Measured(Errors):
             raise NotYet(f"no data set of more than {classes} classes is in this run")
         return pairs
 
+    def _check_grouping(self, dataset: str, case: str, numbered: bool = False) -> None:
+        """Refuse what has a name of the paper's and is another grouping, or, if it matters, has its superclasses in another order."""
+        paper = load_paper()
+        if dataset not in paper.datasets:
+            return
+        printed, entry = paper.dataset(self.params, dataset), self.params.datasets[dataset]
+        title = dataset_title(self.params, dataset)
+        if printed is None:
+            raise Untestable(f"{title} is no data set of the paper")
+        if case not in printed.cases or case not in entry.cases or same_grouping(printed, entry, case):
+            return
+        if not other_order(printed, entry, case):
+            raise Untestable(f"{title} {case} is not Table 1's grouping")
+        if numbered:
+            raise Untestable(f"{title} {case} has Table 1's superclasses in another order")
+
     def _curves(self, dataset: str, case: str, loss: str) -> pd.DataFrame:
+        self._check_grouping(dataset, case)
         return select(self.curves, dataset=dataset, case=case, loss=loss)
 
     def _whole(self, dataset: str, case: str, rows: pd.DataFrame, column: str) -> np.ndarray:
