@@ -23,6 +23,7 @@ COLUMNS = (
     *("dataset", "case", "seed", "grouping", "superclasses", "control"),
     *("count", "images", "right_superclass", "value", "networks", "missing"),
 )
+_NO_BASELINE = "the predictions of the baseline of that seed are not here"
 DERIVED = ("error", "superclass_accuracy")  # percent, of count and right_superclass among images
 
 TABLE = KeptTable(
@@ -151,7 +152,10 @@ def _computed(
             name: _measured(params, result, stored, predicted, name) for name in _groupings(params, result)
         }
     except UserError as error:
-        return [TABLE.or_stored(row | {"missing": str(error)}, kept) for row in rows]
+        reasons = {"no_oracle_baseline": _NO_BASELINE} if predicted is None else {}
+        return [
+            TABLE.or_stored(row | {"missing": reasons.get(row["control"], str(error))}, kept) for row in rows
+        ]
     rows = [_filled(row, measured[row["grouping"]], result, kept) for row in rows]
     recorded = result.record["test_error"]
     for computed in (100 * row["count"] / row["images"] for row in rows if row["control"] == "as_tested"):
@@ -206,7 +210,7 @@ def _filled(
     if row["control"] in measured:
         return row | measured[row["control"]]._asdict()
     unless = dict.fromkeys(measures.SCORED, "scores are not finite")
-    unless["no_oracle_baseline"] = "the predictions of the baseline of that seed are not here"
+    unless["no_oracle_baseline"] = _NO_BASELINE
     return TABLE.or_stored(row | {"missing": unless[row["control"]]}, kept)
 
 
