@@ -74,15 +74,28 @@ def planned(project: Path, *arguments: str) -> dict[str, int]:
     """Rule to number of jobs, from a dry run."""
     done = snakemake(project, "--dry-run", *arguments)
     assert done.returncode == 0, done.stdout
-    if "Nothing to be done" in done.stdout:
+    return jobs_in(done.stdout)
+
+
+def jobs_in(said: str) -> dict[str, int]:
+    """Rule to number of jobs, from what a dry run said."""
+    if "Nothing to be done" in said:
         return {}
-    table = done.stdout.rsplit("Job stats:", 1)[1].split("total")[0]
+    table = said.rsplit("Job stats:", 1)[1].split("total")[0]
     rows = [line.split() for line in table.splitlines()[3:] if line.strip()]
     return {name: int(count) for name, count in rows}
 
 
 def cells_trained(jobs: dict[str, int]) -> int:
     return jobs.get("cell_unscored", 0) + jobs.get("cell_scored", 0)
+
+
+def assert_begins_and_trains_nothing(project: Path, *arguments: str) -> None:
+    """That Snakemake would refuse nothing and train nothing: a dry run says at its end what a real one checks at its beginning."""
+    done = snakemake(project, "--dry-run", *arguments)
+    assert done.returncode == 0, done.stdout
+    assert "without -n this is refused" not in done.stdout, done.stdout
+    assert cells_trained(jobs_in(done.stdout)) == 0
 
 
 def edit(project: Path, old: str, new: str) -> None:
@@ -587,8 +600,7 @@ def test_a_finished_network_whose_checkpoint_is_not_here_is_not_replaced_unasked
         path.unlink()
     run_as_said(said, "--force")
     assert all(path.exists() for path in lost)
-    done = snakemake(project, *tiny)
-    assert done.returncode == 0, done.stdout
+    assert_begins_and_trains_nothing(project, *tiny)
 
 
 def test_finished_networks_are_not_replaced_because_data_are_not_here_or_a_file_is_damaged(finished):
@@ -612,7 +624,7 @@ def test_finished_networks_are_not_replaced_because_data_are_not_here_or_a_file_
     }
     for path, content in data.items():
         path.write_bytes(content)
-    assert snakemake(project, *tiny).returncode == 0
+    assert snakemake(project, "train_tiny", *tiny).returncode == 0
     record = root / "results/tiny/baseline/seed0/cell.json"
     record.write_bytes(record.read_bytes() + b"x")
     assert "tiny/baseline/seed0 is damaged (`hal --overlay configs/tiny.yaml verify` says how)" in refused()
@@ -623,8 +635,7 @@ def test_finished_networks_are_not_replaced_because_data_are_not_here_or_a_file_
     weights.write_bytes(content[:500])
     assert "tiny/baseline/seed0 is damaged" in refused("runs/tiny/results/tiny/baseline/seed0")
     weights.write_bytes(content)
-    done = snakemake(project, *tiny)
-    assert done.returncode == 0, done.stdout
+    assert_begins_and_trains_nothing(project, *tiny)
 
 
 def test_a_killed_snakemake_goes_on_and_ends_with_the_same_bytes(project):
