@@ -57,7 +57,8 @@ class Disk:
     """Counts what is done to files below the working directory, and refuses it from the n-th on.
 
     The n-th new file or folder finds no room: a file when it is made, in the middle of its writing, or when it is flushed,
-    in turn. A process that dies does so before the n-th rename or delete.
+    in turn. A process that dies does so before the n-th rename or delete of what is there: a temporary file that was renamed is
+    deleted once more, which changes nothing.
     """
 
     def __init__(self, fault: str, n: int, number: int = errno.ENOSPC) -> None:
@@ -126,8 +127,9 @@ class Disk:
 
     def moving(self, real, path, *arguments, **options):
         """Renames and deletes, which take no room."""
-        descriptor = options.get("dir_fd")  # what shutil.rmtree deletes has no path of its own
-        if self.fault == "death" and (descriptor is not None or self.ours(path)) and self.step(path, "death"):
+        of_rmtree = options.get("dir_fd") is not None  # what it deletes is there, and has no path of its own
+        changes = of_rmtree or (self.ours(path) and os.path.lexists(path))
+        if self.fault == "death" and changes and self.step(path, "death"):
             raise Death
         return real(path, *arguments, **options)
 
@@ -238,6 +240,10 @@ def test_no_fault_leaves_half_a_file_and_the_same_command_mends_it(
         said = capsys.readouterr().err
         if disk.refused is None:
             assert status == 0
+            # as if it had died after the last rename or delete: the same command finds all done
+            assert contents(folder) == after
+            assert hal(command) == 0
+            assert contents(folder) == after
             break
         now = contents(folder)
         temporary = {name for name in now if TEMPORARY.match(Path(name).name)}
