@@ -8,6 +8,7 @@ import pytest
 from hal import cli, dag
 from hal.outputs import figure_names
 from tests.made_up import ROOT, made_up_params, make_up_grid
+from tests.svg_alone import draw_svg_alone
 
 pytestmark = pytest.mark.slow
 
@@ -17,8 +18,16 @@ train: {epochs: 3}
 variants: {slow: {title: slower, train: {max_lr: 0.1}}}"""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def svg_alone():
+    """What is read shows in a figure's SVG as in its other formats, whose place the same bytes take."""
+    with pytest.MonkeyPatch.context() as patch:
+        draw_svg_alone(patch)
+        yield
+
+
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
+def drawn(tmp_path_factory, svg_alone):
     """A run of which everything is drawn, and its parameters."""
     root = tmp_path_factory.mktemp("inputs") / "run"
     root.mkdir()

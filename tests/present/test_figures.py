@@ -1,3 +1,4 @@
+import functools
 import itertools
 import json
 import re
@@ -149,7 +150,7 @@ def test_a_figure_with_a_row_for_each_case_has_pages_too(tmp_path):
     controls.write(params, "mine")
     all_tables.write(params)
     for name, cases in (("listens", range(20)), ("listens_2", range(20, 26))):
-        texts = drawn_texts(figures.draw(params, described(params), name)[0])
+        texts = drawn_texts(drawn(params, name))
         assert [text for text in texts if re.match(r"c\d+: ", text)] == [f"c{i}: Mine" for i in cases]
 
 
@@ -578,8 +579,9 @@ def test_points_and_distributions_tell_their_values(tmp_path):
     tables = all_tables.study(params, load_cells(params))
     all_tables.write(params)
 
+    @functools.cache
     def tips(name):
-        root = ElementTree.fromstring(figures.draw(params, described(params), name)[0].read_bytes())
+        root = ElementTree.fromstring(drawn(params, name).read_bytes())
         return [element.get("data-tip") for element in root.iter() if element.get("data-tip")]
 
     ours = tables["borders"].set_index(["case", "whose"]).loc[("case2", "ours")]

@@ -22,6 +22,7 @@ from hal.present.results import read_results
 from hal.study import all_tables, controls, crossed
 from hal.study.grid import load_cells
 from tests.made_up import ROOT, change_record, described, made_up_params, make_up_grid
+from tests.svg_alone import draw_svg_alone
 
 pytestmark = pytest.mark.slow
 
@@ -118,13 +119,15 @@ def demo(tmp_path):
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """The same with its controls and every figure, and its page; not to be changed."""
+    """The same with its controls and every figure (as SVG), and its page; not to be changed."""
     params = made_up_params(tmp_path_factory.mktemp("drawn"), DEMO)
     make_up_grid(params, images=400)
     controls.write(params, "digits")
     all_tables.write(params)
-    for name in figure_names(params):
-        figures.draw(params, described(params), name)
+    with pytest.MonkeyPatch.context() as patch:
+        draw_svg_alone(patch)
+        for name in figure_names(params):
+            figures.draw(params, described(params), name)
     render(params, described(params))
     return params
 
@@ -479,7 +482,8 @@ def test_the_page_needs_nothing_from_outside(drawn):
     assert "@import" not in html
 
 
-def test_the_whole_papers_figures_fit_into_a_mail(paper):
+def test_the_whole_papers_figures_fit_into_a_mail(paper, monkeypatch):
+    draw_svg_alone(monkeypatch)
     all_tables.write(paper)
     for name in figure_names(paper):
         figures.draw(paper, described(paper), name)

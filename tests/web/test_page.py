@@ -14,6 +14,7 @@ from hal.present import comparison, figures
 from hal.present.render import render
 from hal.study import all_tables, controls
 from tests.made_up import ROOT, made_up_params, make_up_grid
+from tests.svg_alone import draw_svg_alone
 
 HERE = Path(__file__).parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -46,8 +47,10 @@ def page(tmp_path_factory):
         controls.write(params, dataset)
     all_tables.write(params)
     kind = describe(params, [root / "overlay.yaml"], ROOT / "params.yaml")
-    for name in figure_names(params):
-        figures.draw(params, kind, name)
+    with pytest.MonkeyPatch.context() as patch:
+        draw_svg_alone(patch)
+        for name in figure_names(params):
+            figures.draw(params, kind, name)
     return render(params, kind)[0]
 
 
