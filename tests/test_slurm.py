@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from hal.params import load
-from tests.checkout import TINY, make_checkout
+from tests.checkout import TINY, make_checkout, save_often
 from tests.tiny import ROOT
 from tests.train.test_cell import files_of
 
@@ -37,6 +37,12 @@ PROFILE = (
     ),
     # the cells compute on the CPU, and yet each gets a GPU of its own
     *("--set-resources", "cell_scored:gpu=1", "cell_unscored:gpu=1"),
+)
+# Snakemake, whose plugin for Slurm else asks 10 s later each time that it finds no job ended.
+ASKING_EACH_SECOND = (
+    "import snakemake.cli, snakemake_executor_plugin_slurm as plugin; "
+    "plugin.Executor.next_seconds_between_status_checks = property(lambda self: 1, lambda self, seconds: None); "
+    "snakemake.cli.main()"
 )
 CONF = """
 ClusterName=standin
@@ -139,7 +145,7 @@ def _output(command: list[str], environment: dict[str, str]) -> str:
 
 def start(project: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *arguments, *TINY, *PROFILE],
+        [sys.executable, "-c", ASKING_EACH_SECOND, *arguments, *TINY, *PROFILE],
         cwd=project,
         env=environment,
         stdout=subprocess.PIPE,
@@ -167,8 +173,9 @@ def test_the_grid_runs_on_a_cluster_and_all_else_where_it_is_submitted(cluster, 
 
 def test_a_cancelled_cell_is_tried_again_and_ends_with_the_same_bytes(cluster, tmp_path):
     project = make_checkout(tmp_path / "project")
+    save_often(project)
     overlay = project / "configs/tiny.yaml"
-    overlay.write_text(overlay.read_text().replace("epochs: 2", "epochs: 600"))
+    overlay.write_text(overlay.read_text().replace("epochs: 2", "epochs: 200"))
     target = "runs/tiny/results/tiny/pairs/seed0"
     process = start(project, cluster, target)
     state = project / "runs/tiny/.resume"
@@ -226,9 +233,10 @@ def test_one_allocation_trains_several_cells_and_snakemake_finds_them_finished(c
 
 def test_an_allocation_that_is_cut_off_is_followed_by_one_that_goes_on_with_its_cells(cluster, tmp_path):
     project = make_checkout(tmp_path / "project")
+    save_often(project)
     overlay = project / "configs/tiny.yaml"
     overlay.write_text(
-        overlay.read_text().replace("epochs: 2", "epochs: 700").replace("seeds: [0, 1]", "seeds: [0]")
+        overlay.read_text().replace("epochs: 2", "epochs: 200").replace("seeds: [0, 1]", "seeds: [0]")
     )
     snakemake = f"{sys.executable} -m snakemake --configfile configs/tiny.yaml --cores 2 train_tiny"
     submit = [
