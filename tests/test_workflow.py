@@ -27,7 +27,7 @@ from hal.refusals import check_targets
 from hal.session import forget_states, gpus, lock, mend_times, overlays, say_full_disk, say_limit, share_gpus
 from hal.standing import standing
 from hal.study.grid import load_grid
-from tests.checkout import TINY, hal, make_checkout, snakemake
+from tests.checkout import TINY, hal, make_checkout, save_often, snakemake
 from tests.made_up import DATA_SHA256, made_up_params, make_up_grid
 from tests.tiny import ROOT
 from tests.train.test_cell import files_of
@@ -639,6 +639,7 @@ def test_finished_networks_are_not_replaced_because_data_are_not_here_or_a_file_
 
 
 def test_a_killed_snakemake_goes_on_and_ends_with_the_same_bytes(project):
+    save_often(project)
     edit(project, "epochs: 2", "epochs: 150")
     tiny = ("runs/tiny/results/tiny/pairs/seed0", "--configfile", "configs/tiny.yaml")
     process = subprocess.Popen(
@@ -648,24 +649,22 @@ def test_a_killed_snakemake_goes_on_and_ends_with_the_same_bytes(project):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    log = project / "runs/tiny/logs/train/tiny/pairs/seed0.log"
-    while not log.exists() or "epoch 10/" not in log.read_text(encoding="utf-8"):
+    while not list((project / "runs/tiny/.resume").glob("*/state.safetensors")):
         assert process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (project / "runs/tiny/results/tiny/pairs/seed0/cell.json").exists()
+    record = project / "runs/tiny/results/tiny/pairs/seed0/cell.json"
+    assert not record.exists()
     done = snakemake(project, *tiny)  # nothing to unlock by hand
     assert done.returncode == 0, done.stdout
+    assert json.loads(record.read_text())["time"]["resumed"] == 1
 
     params = below(project)
     cell = params.cell("tiny", "pairs", 0)
     killed = files_of(params, cell)
     assert snakemake(project, *tiny, "--force").returncode == 0
-    assert (
-        json.loads((project / "runs/tiny/results/tiny/pairs/seed0/cell.json").read_text())["time"]["resumed"]
-        == 0
-    )
+    assert json.loads(record.read_text())["time"]["resumed"] == 0
     assert files_of(params, cell) == killed
 
 
