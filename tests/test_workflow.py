@@ -18,8 +18,9 @@ import pytest
 
 from hal import locks, sums
 from hal.cell_files import read_record, record_bytes
-from hal.current import drawing
-from hal.dag import cell_records, figure_inputs, minutes, prefix
+from hal.current import drawing, outdated
+from hal.dag import cell_records, drawn_files, figure_inputs, minutes, prefix
+from hal.departures import describe
 from hal.errors import UserError, hal_command
 from hal.files import sha256_of
 from hal.params import Params, load
@@ -475,7 +476,7 @@ def test_changes_rerun_just_what_they_touch(finished):
     assert planned(project, *tiny) == {}
 
 
-def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memory(finished):
+def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memory(finished, monkeypatch):
     """A clone has no .snakemake/: what is there to be seen in the files must be enough."""
     project, tiny, root = finished, ("--configfile", "configs/tiny.yaml"), finished / "runs/tiny"
 
@@ -484,6 +485,17 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
         return planned(project, *tiny)
 
     assert without_memory() == {}
+    # what is not here is called outdated, whatever it is, and the Snakefile has drawn again what is called so
+    with monkeypatch.context() as patch:
+        patch.chdir(project)
+        params = load("params.yaml", ["configs/tiny.yaml"])
+        run, files = describe(params, ["configs/tiny.yaml"]), list(map(Path, drawn_files(params)))
+        assert outdated(params, run, files) == set()
+        for some in files[::2], files[1::2]:
+            aside = [path.rename(path.with_name(f"{path.name}.aside")) for path in some]
+            assert outdated(params, run, files) == set(some)
+            for moved, path in zip(aside, some, strict=True):
+                moved.rename(path)
     kept = root.with_name("kept")
     root.rename(kept)
     overlaid = ("--overlay", "configs/tiny.yaml")
@@ -529,13 +541,17 @@ def test_what_it_calls_finished_is_whole_and_current_also_in_a_copy_without_memo
         path = root / drawn
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
-        for damage in (path.unlink, lambda path=path, content=content: path.write_bytes(content)):
-            damage()
-            os.utime(path.parent)
-            jobs = without_memory()
-            assert rule in jobs, drawn
-            assert cells_trained(jobs) == 0
-            restore()
+        path.write_bytes(content)
+        os.utime(path.parent)
+        jobs = without_memory()
+        assert rule in jobs, drawn
+        assert cells_trained(jobs) == 0
+        restore()
+    (root / "report/report.html").unlink()
+    jobs = without_memory()
+    assert "report" in jobs
+    assert cells_trained(jobs) == 0
+    restore()
 
     edit(project, "seeds: [0, 1]", "seeds: [0]")  # everything is there already, and shows too much
     jobs = without_memory()
