@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from hal.errors import UserError
 from hal.files import sha256_of
 from hal.outputs import figure_names
 from hal.paper import load_paper
+from hal.params import Params
 from hal.present import captions, figures, in_short, latex, report, verdicts, write_tables
 from hal.present.blocks import Figure, Fold, Table
 from hal.present.blocks import columns as blocks_columns
@@ -90,13 +92,18 @@ def build(params, *overlays):
 
 
 def blocks(params, kind, overlays=()):
-    """The report's blocks of that kind, folded ones too, by their id or name."""
+    """Compute the tables; return the report's blocks of that kind, folded ones too, by their id or name."""
+    all_tables.write(params)
+    return blocks_of_tables(params, kind, overlays)
+
+
+def blocks_of_tables(params, kind, overlays=()):
+    """The same where the tables are computed already."""
 
     def flat(some):
         for block in some:
             yield from flat(block.blocks) if isinstance(block, Fold) else [block]
 
-    all_tables.write(params)
     found = [
         b
         for b in flat(report.build(params, describe(params, overlays, PARAMS)).blocks)
@@ -138,6 +145,31 @@ def paper(tmp_path):
     params = made_up_params(tmp_path)
     make_up_grid(params, images=50)
     return params
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """A run as it was made up, its tables computed and its report rendered once, for many tests; not to be changed."""
+
+    params: Params
+    page: Page
+    tex: str
+
+
+@pytest.fixture(scope="module")
+def built_demo(tmp_path_factory):
+    """What `build` gives of `demo`."""
+    params = made_up_params(tmp_path_factory.mktemp("built-demo"), DEMO)
+    make_up_grid(params, images=400)
+    return Built(params, *build(params))
+
+
+@pytest.fixture(scope="module")
+def built_paper(tmp_path_factory):
+    """What `build` gives of `paper`."""
+    params = made_up_params(tmp_path_factory.mktemp("built-paper"))
+    make_up_grid(params, images=50)
+    return Built(params, *build(params))
 
 
 def first_lines(params):
@@ -258,8 +290,8 @@ def test_claims_on_data_sets_that_are_not_in_the_run_are_left_to_the_table_of_al
     assert "On SVHN every case gains" in params.path("results", "verdicts.md").read_text(encoding="utf-8")
 
 
-def test_a_complete_run_of_the_papers_experiment_says_so_first(paper):
-    page, tex = build(paper)
+def test_a_complete_run_of_the_papers_experiment_says_so_first(built_paper):
+    page, tex = built_paper.page, built_paper.tex
     assert "The paper's experiment, complete: all 75 networks are trained" in page.text
     assert "complete: all 75 networks" in tex
     assert "is not the paper's experiment: " not in page.text
@@ -373,18 +405,20 @@ def test_where_one_data_sets_baseline_is_missing_the_others_counts_stay_whole_nu
     assert ".0 of 2" not in shown
 
 
-def test_verdicts_come_before_tables_and_a_demo_reproduces_nothing(demo):
-    page, tex = build(demo)
+def test_verdicts_come_before_tables_and_a_demo_reproduces_nothing(built_demo):
+    page, tex = built_demo.page, built_demo.tex
     judged = [claim for claim in load_paper().claims if claim.test not in ("images", "no_rule")]
     said = f"None of the {len(judged)} claims has been put to its test yet. "
     assert page.text.index(said) < page.text.index("Table 2. ")
     assert tex.index(said) < tex.index("Table 2.")
-    assert {row["Verdict"] for row in rows(blocks(demo, Table)["verdicts-table"])} == {"not yet run"}
+    assert {row["Verdict"] for row in rows(blocks_of_tables(built_demo.params, Table)["verdicts-table"])} == {
+        "not yet run"
+    }
 
 
-def test_every_claim_stands_with_its_test_its_numbers_and_the_papers_own_table(paper):
-    page, tex = build(paper)
-    for v in read_results(paper, "verdicts")[0].itertuples():
+def test_every_claim_stands_with_its_test_its_numbers_and_the_papers_own_table(built_paper):
+    page, tex = built_paper.page, built_paper.tex
+    for v in read_results(built_paper.params, "verdicts")[0].itertuples():
         for said in (v.says, v.rule, v.why, v.table_why):
             assert " ".join(said.split()) in page.text
     assert "Largest fall of a mean in points, whichever case truly has it: case1 1.52 " in tex
@@ -455,14 +489,14 @@ def test_no_table_of_the_pdf_is_set_smaller_than_7_points(paper):
     )  # the broken cell's long path
 
 
-def test_a_phone_folds_long_tables_but_for_the_papers_own(paper):
-    folded = {name for name, table in blocks(paper, Table).items() if table.folded}
+def test_a_phone_folds_long_tables_but_for_the_papers_own(built_paper):
+    folded = {name for name, table in blocks_of_tables(built_paper.params, Table).items() if table.folded}
     assert {"statistics-table", "convergence-table", "commands"} <= folded
     assert not {"errors-table", "controls-errors", "groupings", "verdicts-table", "cells"} & folded
 
 
-def test_the_hint_is_said_in_plain_words(paper):
-    page, tex = build(paper)
+def test_the_hint_is_said_in_plain_words(built_paper):
+    page, tex = built_paper.page, built_paper.tex
     assert "every test image is fed its true superclass too" in page.text
     assert "derived from the label" in page.text
     assert "derived from the label" in tex
@@ -502,15 +536,15 @@ def test_what_the_page_leads_to_is_there(drawn):
     assert all(drawn.path("report", value).exists() for value in beside)
 
 
-def test_the_pages_tables_are_inside_it(demo):
-    page, _ = build(demo)
+def test_the_pages_tables_are_inside_it(built_demo):
+    params, page = built_demo.params, built_demo.page
     name = "table2.csv"
     (uri,) = [
         dict(attributes)["href"]
         for attributes in page.elements("a")
         if dict(attributes).get("download") == name
     ]
-    assert base64.b64decode(uri.partition(",")[2]) == demo.path("results", name).read_bytes()
+    assert base64.b64decode(uri.partition(",")[2]) == params.path("results", name).read_bytes()
 
 
 def test_the_page_is_made_for_screen_readers(drawn):
@@ -532,23 +566,23 @@ def test_the_page_is_made_for_screen_readers(drawn):
     assert inner | set(page.values("aria-labelledby")) <= set(ids)
 
 
-def test_every_row_has_an_address(demo):
-    page, _ = build(demo)
+def test_every_row_has_an_address(built_demo):
+    page = built_demo.page
     headings = [scope for tag, name, scope in page.attributes if (tag, name) == ("th", "scope")]
     rows_with_id = [value for tag, name, value in page.attributes if (tag, name) == ("tr", "id")]
     assert len(rows_with_id) == headings.count("row") > 40
     assert {"errors-table-1-1", "errors-table-1-3"} <= set(rows_with_id)
 
 
-def test_the_alternative_text_of_a_figure_holds_its_main_numbers(demo):
-    shown = blocks(demo, Figure)
+def test_the_alternative_text_of_a_figure_holds_its_main_numbers(built_demo):
+    shown = blocks_of_tables(built_demo.params, Figure)
     losses, scores = shown["digits_loss"].alternative, shown["digits_scores"].alternative
     assert re.search(r"baseline, n = 2: final training loss \d\.\d+, final test loss \d\.\d+\.", losses)
     assert re.search(r"case1: ≥ 5, seed 0: AUC 0\.\d\d, overlap 0\.\d\d\.", scores)
 
 
-def test_names_cannot_break_the_page(demo):
-    page, tex = build(demo)
+def test_names_cannot_break_the_page(built_demo):
+    page, tex = built_demo.page, built_demo.tex
     assert r"<b>&_% $x$ \frac{" in page.text
     assert page.tags.count("script") == 1
     assert "b" not in page.tags
@@ -577,8 +611,9 @@ def test_every_cell_says_how_it_was_made(demo):
     assert "da7a" * 16 in page.text
 
 
-def test_commands_rebuild_each_part_of_this_very_run(demo):
-    table = blocks(demo, Table, [demo.path("overlay.yaml"), "configs/demo.yaml"])["commands"]
+def test_commands_rebuild_each_part_of_this_very_run(built_demo):
+    demo = built_demo.params
+    table = blocks_of_tables(demo, Table, [demo.path("overlay.yaml"), "configs/demo.yaml"])["commands"]
     commands = {row["Part"]: row["Command"] for row in rows(table)}
     assert all(
         command.endswith(f" --configfile {demo.path('overlay.yaml')} configs/demo.yaml")
@@ -590,8 +625,8 @@ def test_commands_rebuild_each_part_of_this_very_run(demo):
     )
 
 
-def test_commands_keep_their_two_hyphens_in_latex(demo):
-    _, tex = build(demo)
+def test_commands_keep_their_two_hyphens_in_latex(built_demo):
+    tex = built_demo.tex
     assert r"snakemake -{}-force" in tex
     assert "snakemake --force" not in tex
 
@@ -724,8 +759,8 @@ def test_what_assumptions_are_worth_is_in_a_run_that_varies_them(tmp_path, demo)
         assert "slower" in text
 
 
-def test_what_a_hint_can_do_is_derived_with_its_picture(demo):
-    page, tex = build(demo)
+def test_what_a_hint_can_do_is_derived_with_its_picture(built_demo):
+    page, tex = built_demo.page, built_demo.tex
     assert "What a scalar hint can do" in page.text
     for said in (
         "at most one superclass has a small score",
