@@ -170,6 +170,8 @@ def test_on_another_machine_both_errors_are_held_against_the_other_seeds(params)
         assert "another kind of machine (device another card in place of" in found.says
     alone = compared(first, elsewhere(first), [first], 1)
     assert "decides nothing: too few other seeds (0)" in alone.says
+    alike = compared(first, elsewhere(first), [first, like(1, 3.0), like(2, 3.0)], 1)
+    assert "decides nothing: all 2 other seeds are alike" in alike.says
 
 
 @pytest.mark.parametrize("side", ["stored", "again"])

@@ -189,6 +189,9 @@ def test_a_setting_that_every_data_set_has_of_its_own_is_named_as_theirs(tmp_pat
     assert not [phrase for phrase in said if "epochs" in phrase]
     said = departures(made_up_params(tmp_path, own % 7))
     assert [phrase for phrase in said if "epochs" in phrase] == ["MNIST with epochs 7 (paper: 250)"]
+    short = "variants: {short: {title: short, train: {epochs: 3}}}\n"
+    said = departures(made_up_params(tmp_path, short + own % 250))
+    assert [phrase for phrase in said if "epochs" in phrase] == ["variants with epochs 3 (paper: 250)"]
 
 
 def test_variants_of_the_file_itself_are_no_change_of_an_overlay(tmp_path):

@@ -221,7 +221,12 @@ def _where_expected(
     ]
     expected = prediction_interval(moments(siblings), 1, 2 * cells)
     if not expected.known:
-        return True, f"which decides nothing: too few other seeds ({len(siblings)}) for an interval"
+        few = (
+            f"too few other seeds ({len(siblings)})"
+            if len(siblings) < 2
+            else f"all {len(siblings)} other seeds are alike"
+        )
+        return True, f"which decides nothing: {few} for an interval"
     outside = [
         which
         for which, result in (("the stored", stored), ("the new", again))

@@ -96,10 +96,9 @@ def of_settings(params: Params, dataset: str | None = None) -> list[str]:
     Where those that all share do, what variants have instead is named with it.
     """
     paper, phrases = load_paper(), []
-    in_grid = [own_settings(params.datasets[name]) for name in params.own_datasets]
     for key, stated in paper.settings.items():
-        if dataset is None and all(key in own for own in in_grid):
-            continue  # what all share is then nobody's; `_of_dataset` says what each has
+        if dataset is None and _each_has_its_own(params, key):
+            continue  # `_of_dataset` says what each has, `_of_variants` what their variants have
         common, *others = _values(params, key)
         value = own_settings(params.datasets[dataset]).get(key, common) if dataset else common
         if value != stated:
@@ -115,9 +114,17 @@ def _of_variants(paper: Paper, params: Params) -> list[str]:
     phrases = []
     for key, stated in paper.settings.items():
         common, *others = _values(params, key)
-        if common == stated and others:
+        if _each_has_its_own(params, key):
+            varied = [value for value in others if value != stated]
+            phrases += [f"variants with {_phrase(key, varied, stated)}"] if varied else []
+        elif common == stated and others:
             phrases.append(_phrase(key, [common, *others], stated))
     return phrases
+
+
+def _each_has_its_own(params: Params, key: str) -> bool:
+    """Whether every data set of the grid sets it, so that the value which all could share is no network's."""
+    return all(key in own_settings(params.datasets[name]) for name in params.own_datasets)
 
 
 def _values(params: Params, key: str) -> list[Any]:

@@ -172,7 +172,7 @@ def within(
     return done
 
 
-def powers(params: Params, done: Iterable[Cell]) -> dict[str, float]:
+def powers(done: Iterable[Cell]) -> dict[str, float]:
     """The power of every claim that has one, once these cells are done; 0 where a network that it speaks of is not there.
 
     A claim counts as many seeds as all of Table 2's networks of its data sets have.
@@ -230,13 +230,13 @@ def lines(params: Params, results: Sequence[CellResult], hours: float | None) ->
     if departures(params):
         yield "this run is not the paper's experiment, so none of the paper's claims is decided by it"
         return
-    yield from _decided(params, [*(r.cell for r in results if r.ok), *(r.cell for r in first)])
+    yield from _decided([*(r.cell for r in results if r.ok), *(r.cell for r in first)])
 
 
-def _decided(params: Params, done: Sequence[Cell]) -> Iterator[str]:
+def _decided(done: Sequence[Cell]) -> Iterator[str]:
     """The claims, those that are most surely decided first."""
     says = {claim.id: claim.says for claim in load_paper().claims}
-    ranked = sorted(powers(params, done).items(), key=lambda item: -item[1])
+    ranked = sorted(powers(done).items(), key=lambda item: -item[1])
     yield (
         f"then decidable, with the power of each claim's rule ({100 * DECIDABLE:.0f} % or more), if the paper's errors are the truth:"
     )

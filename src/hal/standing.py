@@ -34,7 +34,7 @@ def check_own(params: Params, overlays: Sequence[str], datasets: Collection[str]
     What was counted of those would be gone, and where their predictions are not here it cannot be counted again.
 
     Raises:
-        UserError: names that other experiment.
+        UserError: names that other experiment, or one of whose networks here this has none.
     """
     other = other_experiment(params, overlays)
     if other and any(r.state == "stale" and r.cell.dataset in datasets for r in load_grid(params)):

@@ -300,6 +300,19 @@ def test_a_network_that_is_told_zeros_has_no_score_under_another_superclass(tmp_
     }
     assert of_case["told"] == of_case["chance"] == {*measures.TOLD, *measures.SCORED}
     assert of_case["zeros"] == set(measures.TOLD)
+    make_up_grid(params, images=500)
+    params.path("checkpoints/mnist/zeros/seed0/auxiliary.npz").write_bytes(b"damaged")
+    rows = computed(params).query("case == 'zeros'")
+    assert (rows["missing"] == "").all()  # its scores are not read
+    assert rows["count"].notna().all()
+
+
+def test_where_a_cells_predictions_and_its_baselines_are_gone_the_masks_reason_is_the_baselines(params):
+    for name in ("mnist/baseline/seed0", "mnist/case1/seed0"):
+        predictions_path(params, name).unlink()
+    rows = computed(params).query("case == 'case1' and seed == 0").set_index("control")["missing"]
+    assert rows["no_oracle_baseline"] == "the predictions of the baseline of that seed are not here"
+    assert rows.drop("no_oracle_baseline").str.endswith("case1/seed0/predictions.npz: no such file").all()
 
 
 def test_what_needs_a_baseline_stays_where_its_predictions_are_gone(params):

@@ -111,6 +111,12 @@ def test_all_groupings_together_against_the_mask_count_each_plain_network_once(p
     found = table2b.table2b(cells, table, statistics)
     ((_, rows),) = tables.controls(params, found, statistics, described(params)).groups
     assert rows[-1][:2] == ("All cases", "11 of 12 †")  # it said 11, as if all were there
+    make_up_cell(params, params.cell("mnist", "baseline", 2), "missing")
+    cells, table = load_cells(params), table[(table["case"] != "baseline") | (table["seed"] != 2)]
+    statistics = comparisons(params, cells, table)
+    found = table2b.table2b(cells, table, statistics)
+    ((_, rows),) = tables.controls(params, found, statistics, described(params)).groups
+    assert rows[-1][:2] == ("All cases", "11 of 12 †, baseline 2 of 3 †")
 
 
 def test_one_seed_has_means_and_no_interval(tmp_path):

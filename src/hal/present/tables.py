@@ -79,7 +79,8 @@ def controls(params: Params, table: pd.DataFrame, statistics: pd.DataFrame, run:
         for r in together[together["dataset"] == dataset].itertuples():
             means = (NONE, number(r.reference_mean), number(r.mean), difference(r, "difference"), NONE)
             planned = len(params.groupings(r.dataset)) * len(params.grid.seeds)
-            rows.append((title, ("All cases", _count(r.n, planned), *means)))
+            too_few = r.reference_n if r.reference_n < len(params.grid.seeds) else None
+            rows.append((title, ("All cases", _count(r.n, planned, too_few, len(params.grid.seeds)), *means)))
     caption = (
         "Test error in percent, mean ± sample standard deviation over n seeds. Baseline masked: the baseline's "
         "logits restricted to the classes of the true superclass: the same hint as HAL's, with no auxiliary block. "
@@ -300,12 +301,13 @@ def sensitivity(params: Params, all_rows: pd.DataFrame) -> list[Table]:
     return tables
 
 
-def _count(n: int, planned: int, of_baseline: int | None = None) -> Text:
-    """How many networks a row is of, and its baseline where that is of others."""
-    if of_baseline in (None, n):
+def _count(n: int, planned: int, of_baseline: int | None = None, baselines: int | None = None) -> Text:
+    """How many of the planned networks a row is of, and of how many its baseline, where that is another number."""
+    baselines = planned if baselines is None else baselines
+    if of_baseline is None or (of_baseline, baselines) == (n, planned):
         return Text(counted(n, planned), "partial" if n < planned else "")
-    text = f"{counted(n, planned)}, baseline {counted(of_baseline, planned)}"
-    return Text(text, "partial" if min(n, of_baseline) < planned else "")
+    text = f"{counted(n, planned)}, baseline {counted(of_baseline, baselines)}"
+    return Text(text, "partial" if n < planned or of_baseline < baselines else "")
 
 
 def _entry(row: Any) -> str:

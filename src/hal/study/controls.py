@@ -178,7 +178,7 @@ def _measured(
     same_images = predicted is not None and np.array_equal(predicted.label, label)
     of_baseline = predicted.classes if predicted is not None and same_images else None
     measured = measures.of_network(logits, label, told, superclasses, cell.loss, of_baseline)
-    if cell.scored:
+    if not set(measures.SCORED).isdisjoint(controls_of(cell)):
         table = scores(result)
         u_test, u_train = read_auxiliary(params.cell_paths(cell).auxiliary, cell, result.record)
         measured |= measures.of_scored(
