@@ -1,8 +1,8 @@
 # The pipeline on a CPU or, with the NVIDIA container toolkit, on GPUs (`docker run --gpus all`).
 #
-#   docker build -t hal . && docker run --rm -v "$PWD/runs:/home/hal/hal/runs" hal        the demo
-#   docker run --rm -it hal bash                                                          a shell
-#   apptainer build hal.sif docker-daemon://hal:latest                                    for a cluster
+#   docker build -t hal .
+#   docker run --name demo hal && docker cp demo:/home/hal/hal/runs/demo .     the demo, and its report here
+#   docker run --rm -it hal bash                                               a shell
 #
 # Everything Python is of requirements.lock, hashes checked, as after `make install`.
 FROM python:3.12-slim-bookworm
@@ -11,7 +11,8 @@ FROM python:3.12-slim-bookworm
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends git make latexmk texlive-latex-extra texlive-fonts-recommended lmodern \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home --uid 1000 hal
+    && useradd --create-home --uid 1000 hal \
+    && install --directory --owner=hal --group=hal /home/hal/hal
 USER 1000
 WORKDIR /home/hal/hal
 

@@ -1,4 +1,4 @@
-# `make demo`, `make test` and `make paper` from a fresh clone: only git, make and Python 3.11+ are needed.
+# `make demo`, `make test` and `make paper` from a fresh clone: only git, make and Python are needed.
 # Everything is installed into .venv, at the versions and hashes of requirements.lock.
 
 PYTHON ?= python3
@@ -23,6 +23,16 @@ help:
 
 install: .venv/installed
 
+# What is in .venv names the folder and the Python that it was made for: after a move, in a container, or without that Python nothing in it runs.
+ifneq ($(wildcard .venv/installed),)
+ifneq ($(shell cat .venv/installed; $(BIN)/python -c '' 2>/dev/null && echo runs),$(CURDIR) runs)
+.venv/installed: forget-venv
+endif
+endif
+.PHONY: forget-venv
+forget-venv:
+	rm -rf .venv
+
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "$(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -31,7 +41,7 @@ install: .venv/installed
 	@echo "Installing requirements.lock into .venv: about 5 GB, most of it PyTorch with CUDA; this takes minutes"
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@echo '$(CURDIR)' > $@
 
 demo: install
 	$(BIN)/snakemake --configfile configs/demo.yaml
@@ -71,6 +81,7 @@ lint: install
 # Not `pre-commit install`: the checks' tools are in .venv, which need not be active where somebody commits.
 hooks: HOOK = $(shell git rev-parse --git-path hooks)/pre-commit
 hooks: install
+	@git rev-parse --git-dir >/dev/null
 	@printf '#!/bin/sh\nPATH="$$PWD/$(BIN):$$PATH" exec pre-commit run\n' > $(HOOK) && chmod +x $(HOOK)
 
 format: install

@@ -3,7 +3,9 @@
 import dataclasses
 import importlib.util
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -52,6 +54,37 @@ def test_every_pin_has_hashes_and_none_names_a_host():
     assert len(blocks) >= len(locked()) > 100
     assert all("--hash=sha256:" in block for block in blocks)
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links", read("requirements.lock"))
+
+
+def test_what_the_cluster_profile_names_as_examples_can_be_uncommented():
+    text = re.sub(r"^#(?=  - )", "", read("profiles/slurm/config.yaml"), flags=re.MULTILINE)
+    resources = yaml.safe_load(text)["default-resources"]
+    assert resources[2:] == ["slurm_partition=gpu", "slurm_account=my-group", "constraint=h100"]
+
+
+def test_the_image_has_the_runs_that_are_in_git():
+    kept = {
+        ignored: set(re.findall(r"^!/?runs/([\w-]+)/?$", read(ignored), re.MULTILINE))
+        for ignored in (".gitignore", ".dockerignore")
+    }
+    assert kept[".gitignore"] == kept[".dockerignore"] > {"cpu-mnist"}
+
+
+@pytest.mark.parametrize(
+    ("installed", "python", "anew"),
+    [("here", sys.executable, False), ("/moved/away", sys.executable, True), ("here", "/no/python", True)],
+)
+def test_a_venv_of_another_place_or_of_a_python_that_is_gone_is_made_anew(tmp_path, installed, python, anew):
+    """Make took it for installed, and every command then failed."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").symlink_to(python)
+    stamp = tmp_path / ".venv/installed"
+    stamp.write_text(f"{os.path.realpath(tmp_path) if installed == 'here' else installed}\n")
+    os.utime(stamp, (2**32, 2**32))
+    said = subprocess.run(["make", "-n", "install"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert ("rm -rf .venv" in said.stdout) == ("-m venv .venv" in said.stdout) == anew
 
 
 def test_conda_users_get_python_from_conda_and_the_rest_from_the_lock():
@@ -144,7 +177,7 @@ def test_the_container_is_made_of_what_is_here_by_the_steps_of_make_install():
     assert python == yaml.safe_load(read("environment.yml"))["dependencies"][0].split("=")[1]
     container = json.loads(read(".devcontainer.json"))
     assert (ROOT / container["build"]["dockerfile"]).exists()
-    assert container["remoteUser"] in re.findall(r"useradd .* (\w+)$", dockerfile, re.MULTILINE)
+    assert container["remoteUser"] in re.findall(r"useradd .* (\w+) \\$", dockerfile, re.MULTILINE)
     assert set(container["postCreateCommand"].split()[1:]) <= set(targets)
 
 

@@ -15,7 +15,7 @@ from hal.errors import UserError
 from hal.outputs import Drawing, figure_names
 from hal.params import load
 from hal.present import captions, figures
-from hal.present.figures import listens, loss, networks, scores, sensitivity, style, svg
+from hal.present.figures import colours, listens, loss, networks, overview, scores, sensitivity, style, svg
 from hal.present.numbers import cut, number, signed
 from hal.present.results import read_results
 from hal.study import all_tables, controls
@@ -247,6 +247,24 @@ def test_the_number_of_networks_stands_beside_a_name_where_some_are_missing(tmp_
     all_tables.write(params)
     for name in ("overview", "listens", "mine_loss"):
         assert not any("n = 2" in text for text in drawn_texts(drawn(params, name))), name
+
+
+def test_an_interval_that_goes_far_beyond_all_errors_ends_in_an_arrow(tmp_path):
+    """Two networks of 9 and 16 % had an interval to 56 %, and five rows of errors crowded in a third of the axis."""
+    params = mine(tmp_path, 1)
+    rows = [
+        overview.row_of(params, title, colours.HAL, np.array(errors), (np.nan, np.nan))
+        for title, errors in (("apart", [9.37, 16.15]), ("close", [15.0, 15.4]))
+    ]
+    ax = overview.draw(params, "", {"Mine": rows}, 1).axes[0]
+    assert ax.get_xlim() == pytest.approx((0, 1.5 * 16.15))
+    arrows = [line for line in ax.get_lines() if line.get_marker() == ">"]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in arrows] == [
+        (pytest.approx(1.5 * 16.15), overview.OURS)
+    ]
+    ax = overview.draw(params, "", {"Mine": rows[1:]}, 1).axes[0]
+    assert ax.get_xlim()[1] > rows[1].high
+    assert not [line for line in ax.get_lines() if line.get_marker() == ">"]
 
 
 def test_a_sign_that_no_font_has_is_said(tmp_path):

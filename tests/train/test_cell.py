@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -746,6 +747,13 @@ def test_the_peak_memory_of_a_cell_is_its_own():
     del held
     forget_peak_memory(cpu)
     assert peak_memory(cpu) < before - 2**26
+
+
+def test_macos_counts_a_processs_memory_in_bytes(monkeypatch):
+    monkeypatch.setattr("hal.train.memory.resource.getrusage", lambda of: SimpleNamespace(ru_maxrss=3_000))
+    for system, expected in (("linux", 3_072_000), ("darwin", 3_000)):
+        monkeypatch.setattr("sys.platform", system)
+        assert peak_memory(torch.device("cpu")) == expected
 
 
 @pytest.mark.cuda

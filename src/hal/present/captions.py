@@ -27,7 +27,7 @@ DATA = {
 OF_ALL = {
     "overview": (
         "Test errors: means{paper}, and the baseline's error when its logits are masked with the same hint; where there are several networks, each of them "
-        "(small dots, one a seed), Student's 95 % interval below them, cut at 0, and the deviation of the masked baseline. Left is better."
+        "(small dots, one a seed), Student's 95 % interval below them, cut at 0 and with an arrow where it goes on far beyond all errors, and the deviation of the masked baseline. Left is better."
     ),
     "listens": (
         "Left: the share of test images whose predicted class changes with the superclass told, of each network (small dots) and "
@@ -43,7 +43,7 @@ OF_ALL = {
         "all that a perfect use of the hint could remove. Up: the share of the baseline's error that the case removes{paper}. On the dashed line every such error is gone; above it errors within a superclass fell too."
     ),
     "ablations": (
-        "The paper's network with something changed: test errors of every network (small dots: one a seed) and below them their means with Student's 95 % interval, cut at 0; "
+        "The paper's network with something changed: test errors of every network (small dots: one a seed) and below them their means with Student's 95 % interval, cut at 0 and with an arrow where it goes on far beyond all errors; "
         "the green bar is the baseline's error when its logits are masked with the same grouping. Kinds of which no network has finished have no row. Left is better."
     ),
     "separability": (

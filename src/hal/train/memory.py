@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import platform
 import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def peak_memory(device: torch.device) -> int:
     """Bytes: the GPU allocator's peak on CUDA, the process's resident peak on CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # in which getrusage counts
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _has_glibc() -> bool:

@@ -27,6 +27,7 @@ _KINDS = {
     colours.ABLATION: "with something changed, ours",
 }
 SEEDS, OURS, THEIRS = -0.27, -0.03, 0.24  # where in its row (downwards, in rows) something is drawn
+_BEYOND = 1.5  # times the farthest error; intervals of two networks can be so wide that all errors would crowd at the left
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +147,7 @@ def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
         ax.set_title(style.short(title))
         style.say(ax, "no network of it has finished yet")
         return
+    end = _cut_at(rows)
     for y, row in enumerate(rows):
         at = y + OURS
         seeds = np.array(row.seeds, dtype=float)
@@ -155,7 +157,9 @@ def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
         if len(seeds) > 1:  # one is its mean
             ax.plot(seeds, np.full(len(seeds), y + SEEDS), "o", alpha=0.5, markersize=3, gid=tip, **dot)
         if not math.isnan(row.low):
-            ax.plot([row.low, row.high], [at, at], color=row.colour, linewidth=1.4)
+            ax.plot([row.low, min(row.high, end)], [at, at], color=row.colour, linewidth=1.4)
+            if row.high > end:
+                ax.plot([end], [at], ">", markersize=4, clip_on=False, **dot)
         known = f" {interval(Interval(row.low, row.high))}" if not math.isnan(row.low) else ""
         tip = f"{row.title}: {number(row.mean)}{known} %, n = {len(row.seeds)}"
         ax.plot([row.mean], [at], "o", markersize=4.5, gid=tip, **dot)
@@ -180,11 +184,18 @@ def _panel(ax: Axes, title: str, rows: list[Row]) -> None:
         range(len(rows)), [style.row_name(row.title, row.fewer, 26) for row in rows], linespacing=1.05
     )
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_xlim(left=0)
+    ax.set_xlim(0, None if math.isinf(end) else end)
     ax.set_xlabel("test error (%)")
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
     ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _cut_at(rows: list[Row]) -> float:
+    """Where the axis ends if intervals go on far beyond every error that is drawn; infinite where none does."""
+    drawn = [error for row in rows for error in (*row.seeds, row.paper, row.masked) if not math.isnan(error)]
+    end = _BEYOND * max(drawn)
+    return end if end > 0 and any(row.high > end for row in rows) else math.inf
 
 
 def _legend(rows: list[Row]) -> list[Line2D]:
