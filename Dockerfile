@@ -4,7 +4,7 @@
 #   docker run --name demo hal && docker cp demo:/home/hal/hal/runs/demo .     the demo, and its report here
 #   docker run --rm -it hal bash                                               a shell
 #
-# Everything Python is of requirements.lock, hashes checked, as after `make install`.
+# Every Python package is of requirements.lock, hashes checked, as after `make install`; pip fetches what builds two of them.
 FROM python:3.12-slim-bookworm
 
 # hadolint ignore=DL3008

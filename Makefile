@@ -55,7 +55,7 @@ GPUS ?= 1
 paper: install
 	$(BIN)/snakemake --cores all --resources gpu=$(GPUS)
 
-workflow-report: install
+workflow-report: demo
 	$(BIN)/snakemake --configfile configs/demo.yaml --report runs/demo/workflow.html
 
 draw: install
@@ -79,10 +79,14 @@ lint: install
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
 # Not `pre-commit install`: the checks' tools are in .venv, which need not be active where somebody commits.
+# Nobody's own hook is replaced, and none for all repositories of this user (core.hooksPath).
 hooks: HOOK = $(shell git rev-parse --git-path hooks)/pre-commit
 hooks: install
 	@git rev-parse --git-dir >/dev/null
-	@printf '#!/bin/sh\nPATH="$$PWD/$(BIN):$$PATH" exec pre-commit run\n' > $(HOOK) && chmod +x $(HOOK)
+	@if git config core.hooksPath >/dev/null || { test -e '$(HOOK)' && ! grep -q 'exec pre-commit run' '$(HOOK)'; }; then \
+		echo "$(HOOK): hooks of your own are there; let them call: .venv/bin/pre-commit run" >&2; exit 1; fi
+	@mkdir -p "$$(dirname '$(HOOK)')"
+	@printf '#!/bin/sh\nPATH="$$PWD/$(BIN):$$PATH" exec pre-commit run\n' > '$(HOOK)' && chmod +x '$(HOOK)'
 
 format: install
 	$(BIN)/ruff check --fix

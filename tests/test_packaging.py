@@ -87,6 +87,38 @@ def test_a_venv_of_another_place_or_of_a_python_that_is_gone_is_made_anew(tmp_pa
     assert ("rm -rf .venv" in said.stdout) == ("-m venv .venv" in said.stdout) == anew
 
 
+def test_nobodys_own_hook_is_replaced(tmp_path):
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").symlink_to(sys.executable)
+    stamp = tmp_path / ".venv/installed"
+    stamp.write_text(f"{os.path.realpath(tmp_path)}\n")
+    os.utime(stamp, (2**32, 2**32))
+    home = {
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+        "GIT_CEILING_DIRECTORIES": str(tmp_path.parent),
+    }
+
+    def make_hooks() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["make", "hooks"], cwd=tmp_path, env=home, capture_output=True, text=True)
+
+    assert "not a git repository" in make_hooks().stderr  # it wrote to /pre-commit
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    hook = tmp_path / ".git/hooks/pre-commit"
+    for _ in range(2):
+        assert make_hooks().returncode == 0
+        assert "pre-commit run" in hook.read_text()
+    hook.write_text("mine")
+    assert "hooks of your own are there" in make_hooks().stderr
+    assert hook.read_text() == "mine"
+    hook.unlink()
+    subprocess.run(["git", "config", "core.hooksPath", "elsewhere"], cwd=tmp_path, check=True)
+    assert make_hooks().returncode != 0
+    assert not hook.exists()
+
+
 def test_conda_users_get_python_from_conda_and_the_rest_from_the_lock():
     environment = yaml.safe_load(read("environment.yml"))
     *conda, pip = environment["dependencies"]
